@@ -1,0 +1,67 @@
+/**
+ * "Who may import whom" of docs/architecture.md, enforced by `npm run lint`.
+ * A room lists the rooms that it may import; `config`, `metrics` and `errors.ts` are open to all.
+ */
+const rooms = {
+  oci: [],
+  cache: [],
+  config: [],
+  metrics: [],
+  logging: [],
+  registry: ['oci'],
+  signature: ['registry', 'oci'],
+  firmware: ['signature', 'registry', 'oci', 'cache'],
+  device: ['firmware', 'signature', 'registry', 'oci', 'cache'],
+  webhook: ['firmware', 'signature', 'registry', 'oci', 'cache'],
+  health: ['firmware', 'signature', 'registry', 'oci', 'cache'],
+  notification: ['firmware', 'oci'],
+};
+
+const leaves = { oci: ['errors'], config: ['errors'], metrics: ['errors', 'config'] };
+
+const roomRules = Object.entries(rooms).map(([room, allowed]) => {
+  const open = leaves[room] ?? ['errors', 'config', 'metrics'];
+  const folders = [room, ...allowed, ...open.filter((name) => name !== 'errors')].join('|');
+  return {
+    name: `${room}-imports`,
+    comment: `${room}/ may import ${[...allowed, ...open].join(', ') || 'nothing'}`,
+    severity: 'error',
+    from: { path: `^src/${room}/`, pathNot: '\\.spec\\.ts$' },
+    to: { path: '^src/', pathNot: [`^src/(${folders})/`, '^src/errors\\.ts$'] },
+  };
+});
+
+module.exports = {
+  forbidden: [
+    ...roomRules,
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'door-only',
+      comment: "a room is entered by its index.ts, never by another room's inside",
+      severity: 'error',
+      from: { path: '^src/([^/]+)/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^src/[^/]+/', pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'] },
+    },
+    {
+      name: 'door-only-from-the-top',
+      severity: 'error',
+      from: { path: '^src/[^/]+\\.ts$' },
+      to: { path: '^src/[^/]+/', pathNot: ['^src/[^/]+/index\\.ts$', '^src/cli/'] },
+    },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, pathNot: ['\\.spec\\.ts$', '\\.d\\.ts$'] }, to: {} },
+    { name: 'declared', severity: 'error', from: {}, to: { dependencyTypes: ['npm-no-pkg', 'unknown', 'undetermined'] } },
+    {
+      name: 'no-dev-dependency-in-product',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.spec\\.ts$' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    exclude: { path: '\\.spec\\.ts$' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};
