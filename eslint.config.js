@@ -11,6 +11,8 @@ export default tseslint.config(
     rules: {
       // Numbers in messages and log fields are plain; everything else must be converted by hand.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      // An empty string often means "none" here: from the environment, from a header.
+      '@typescript-eslint/prefer-nullish-coalescing': ['error', { ignorePrimitives: { string: true } }],
       // Nest modules are classes that hold only a decorator or a static forRoot.
       '@typescript-eslint/no-extraneous-class': 'off',
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import type { Checksum } from '../config/index.js';
+import { runningCrc } from './crc.js';
+
+/** What is known of firmware once all of its bytes went by. CRCs are unsigned numbers, the rest lower-case hex. */
+export interface Firmware {
+  readonly sizeBytes: number;
+  readonly crc32: number;
+  /** The CRC that CHECKSUM asks for; the same as `crc32` by default. */
+  readonly checksum: number;
+  readonly md5: string;
+  readonly sha1: string;
+  readonly sha256: string;
+}
+
+/** Counts and hashes firmware in one pass. */
+export class FirmwareDigester {
+  private readonly md5 = createHash('md5');
+  private readonly sha1 = createHash('sha1');
+  private readonly sha256 = createHash('sha256');
+  private readonly nextCrc32 = runningCrc('crc32');
+  private readonly nextChecksum;
+  private crc32: number | undefined;
+  private checksum: number | undefined;
+  private sizeBytes = 0;
+
+  constructor(checksum: Checksum) {
+    this.nextChecksum = checksum === 'crc32' ? undefined : runningCrc(checksum);
+  }
+
+  update(piece: Buffer): void {
+    this.sizeBytes += piece.length;
+    this.crc32 = this.nextCrc32(piece, this.crc32);
+    if (this.nextChecksum) this.checksum = this.nextChecksum(piece, this.checksum);
+    this.md5.update(piece);
+    this.sha1.update(piece);
+    this.sha256.update(piece);
+  }
+
+  finish(): Firmware {
+    if (this.crc32 === undefined) this.update(Buffer.alloc(0));
+    const crc32 = (this.crc32 ?? 0) >>> 0;
+    return {
+      sizeBytes: this.sizeBytes,
+      crc32,
+      checksum: this.nextChecksum ? (this.checksum ?? 0) >>> 0 : crc32,
+      md5: this.md5.digest('hex'),
+      sha1: this.sha1.digest('hex'),
+      sha256: this.sha256.digest('hex'),
+    };
+  }
+}

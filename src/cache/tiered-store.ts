@@ -1,0 +1,247 @@
+import { Logger } from '@nestjs/common';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { Checksum } from '../config/index.js';
+import { OtaError, reasonOf } from '../errors.js';
+import type { CacheSample } from '../metrics/index.js';
+import { BoundedEntries, type Entry, type Reservation } from './bounded-entries.js';
+import { DiskTier, type DiskWriter } from './disk-tier.js';
+import { FirmwareDigester, type Firmware } from './firmware-digester.js';
+import { FirmwareStore, type FirmwareSource, type Lease } from './firmware-store.js';
+
+export interface TieredStoreOptions {
+  maxEntries: number;
+  memoryBytes: number;
+  checksum: Checksum;
+  /** Keeps firmware across restarts; none means memory only. */
+  directory: string | undefined;
+  diskBytes: number;
+  /** Told of every failure of the folder. */
+  onDiskFailure?: () => void;
+}
+
+interface MemoryEntry extends Entry {
+  readonly bytes: Buffer;
+}
+
+/**
+ * Firmware in memory, and on disk when there is a folder. What is too large for memory goes to the folder, or to a
+ * temporary one that is removed at exit. A folder that fails is reported and done without.
+ */
+export class TieredStore extends FirmwareStore {
+  private readonly logger = new Logger('FirmwareStore');
+  private readonly memory: BoundedEntries<MemoryEntry>;
+  private readonly disk: DiskTier | undefined;
+  private readonly facts = new Map<string, Firmware>();
+  private spool: Promise<DiskTier> | undefined;
+  private spoolTier: DiskTier | undefined;
+  private diskHealthy = true;
+
+  constructor(private readonly options: TieredStoreOptions) {
+    super();
+    this.memory = new BoundedEntries(options.maxEntries, options.memoryBytes);
+    if (options.directory !== undefined) {
+      this.disk = new DiskTier(options.directory, options.diskBytes, (error) => { this.diskFailed('drop', error); });
+    }
+  }
+
+  /** Takes up the folder. Not being able to is no reason not to serve. */
+  async start(): Promise<void> {
+    try {
+      await this.disk?.load();
+    } catch (error) {
+      this.diskFailed('load', error);
+    }
+  }
+
+  async find(sha256: string): Promise<Firmware | undefined> {
+    const known = this.facts.get(sha256);
+    if (known && this.has(sha256)) return known;
+    const entry = this.disk?.entries.use(sha256);
+    if (!this.disk || !entry) return undefined;
+    return this.verify(this.disk, sha256, entry);
+  }
+
+  async put(source: FirmwareSource): Promise<Firmware> {
+    const size = source.sizeBytes;
+    const room = size === undefined ? undefined : this.memory.reserve(size);
+    try {
+      const firmware = await this.write(source, room, this.disk);
+      if (firmware) return firmware;
+      const spooled = await this.write(source, undefined, await this.spoolFolder());
+      if (spooled) return spooled;
+      throw new OtaError('unavailable', `no room for firmware of ${size ?? 'unknown'} bytes in memory or on disk`);
+    } finally {
+      room?.release();
+    }
+  }
+
+  open(sha256: string): Lease | undefined {
+    const inMemory = this.memory.use(sha256);
+    if (inMemory) return lease(inMemory, inMemory.bytes, (start, end) => Readable.from([inMemory.bytes.subarray(start, end + 1)]));
+    const tier = this.tierOf(sha256);
+    const onDisk = tier?.entries.use(sha256);
+    return tier && onDisk?.verified ? lease(onDisk, undefined, (start, end) => tier.read(sha256, start, end)) : undefined;
+  }
+
+  has(sha256: string): boolean {
+    return this.memory.has(sha256) || this.tierOf(sha256)?.entries.peek(sha256)?.verified === true;
+  }
+
+  hold(sha256: string, untilMs: number): void {
+    const entries = [this.memory.peek(sha256), this.disk?.entries.peek(sha256), this.spoolTier?.entries.peek(sha256)];
+    for (const entry of entries) if (entry) entry.heldUntilMs = Math.max(entry.heldUntilMs, untilMs);
+  }
+
+  sample(): CacheSample {
+    return {
+      memoryEntries: this.memory.size,
+      memoryBytes: this.memory.bytes,
+      diskEntries: (this.disk?.entries.size ?? 0) + (this.spoolTier?.entries.size ?? 0),
+      diskBytes: (this.disk?.entries.bytes ?? 0) + (this.spoolTier?.entries.bytes ?? 0),
+      diskHealthy: this.diskHealthy,
+    };
+  }
+
+  /**
+   * Reads a source into memory (when there is `room`), and into `tier`. Undefined when neither could take it;
+   * rejects with what the source fails with.
+   */
+  private async write(source: FirmwareSource, room: Reservation | undefined, tier: DiskTier | undefined): Promise<Firmware | undefined> {
+    const buffer = room && Buffer.allocUnsafeSlow(room.sizeBytes);
+    let writer = await this.writerOf(tier, source.sizeBytes);
+    if (!buffer && !writer) return undefined;
+    const digester = new FirmwareDigester(this.options.checksum);
+    let offset = 0;
+    try {
+      for await (const piece of source.open()) {
+        digester.update(piece);
+        if (buffer && offset + piece.length <= buffer.length) piece.copy(buffer, offset);
+        offset += piece.length;
+        writer = await this.attempt(writer, (open) => open.write(piece));
+        if (!buffer && !writer) return undefined;
+      }
+    } catch (error) {
+      await writer?.abandon();
+      throw error;
+    }
+    const firmware = digester.finish();
+    writer = await this.attempt(writer, (open) => open.commit(firmware.sha256, firmware.sizeBytes));
+    const whole = buffer?.length === firmware.sizeBytes;
+    if (!whole && !writer) return undefined;
+    room?.release();
+    if (whole) this.memory.add(firmware.sha256, { bytes: buffer, sizeBytes: buffer.length, leases: 0, heldUntilMs: 0 });
+    else if (tier) await this.promote(tier, firmware);
+    this.remember(firmware);
+    return firmware;
+  }
+
+  private async writerOf(tier: DiskTier | undefined, sizeBytes: number | undefined): Promise<DiskWriter | undefined> {
+    if (!tier || (tier === this.disk && (sizeBytes ?? 0) > this.options.diskBytes)) return undefined;
+    return tier.create().catch((error: unknown) => {
+      this.diskFailed('create', error);
+      return undefined;
+    });
+  }
+
+  /** The writer again, or undefined when it failed: then the disk is done without. */
+  private async attempt(writer: DiskWriter | undefined, work: (writer: DiskWriter) => Promise<void>): Promise<DiskWriter | undefined> {
+    if (!writer) return undefined;
+    try {
+      await work(writer);
+      this.diskHealthy = true;
+      return writer;
+    } catch (error) {
+      this.diskFailed('write', error);
+      await writer.abandon();
+      return undefined;
+    }
+  }
+
+  /** Takes what was written to disk because its size was unknown into memory, if it fits. */
+  private async promote(tier: DiskTier, { sha256, sizeBytes }: Firmware): Promise<void> {
+    const room = this.memory.reserve(sizeBytes);
+    if (!room) return;
+    try {
+      const bytes = Buffer.concat((await tier.read(sha256, 0, sizeBytes - 1).toArray()) as Buffer[]);
+      room.release();
+      this.memory.add(sha256, { bytes, sizeBytes, leases: 0, heldUntilMs: 0 });
+    } catch (error) {
+      this.diskFailed('read', error);
+    } finally {
+      room.release();
+    }
+  }
+
+  /** Reads a file of an earlier run: only what still has its digest is served. */
+  private async verify(tier: DiskTier, sha256: string, entry: Entry & { verified: boolean }): Promise<Firmware | undefined> {
+    entry.leases++;
+    try {
+      const digester = new FirmwareDigester(this.options.checksum);
+      for await (const piece of tier.read(sha256, 0, Infinity) as AsyncIterable<Buffer>) digester.update(piece);
+      const firmware = digester.finish();
+      if (firmware.sha256 !== sha256) {
+        await tier.drop(sha256);
+        throw new Error(`file ${tier.path(sha256)} has another digest, it is removed`);
+      }
+      entry.verified = true;
+      tier.touch(sha256);
+      this.remember(firmware);
+      await this.promote(tier, firmware);
+      return firmware;
+    } catch (error) {
+      tier.entries.remove(sha256);
+      this.diskFailed('verify', error);
+      return undefined;
+    } finally {
+      entry.leases--;
+    }
+  }
+
+  private tierOf(sha256: string): DiskTier | undefined {
+    if (this.disk?.entries.has(sha256)) return this.disk;
+    return this.spoolTier?.entries.has(sha256) ? this.spoolTier : undefined;
+  }
+
+  private remember(firmware: Firmware): void {
+    this.facts.set(firmware.sha256, firmware);
+    for (const key of this.facts.keys()) {
+      if (this.facts.size <= this.memory.size + (this.disk?.entries.size ?? 0) + (this.spoolTier?.entries.size ?? 0) + 1) break;
+      if (!this.memory.has(key) && !this.tierOf(key)) this.facts.delete(key);
+    }
+  }
+
+  private spoolFolder(): Promise<DiskTier | undefined> {
+    this.spool ??= mkdtemp(join(tmpdir(), 'otaflux-')).then((folder) => {
+      process.once('exit', () => { rmSync(folder, { recursive: true, force: true }); });
+      this.spoolTier = new DiskTier(folder, this.options.diskBytes, (error) => { this.diskFailed('drop', error); });
+      this.logger.log({ event: 'cache.spool', folder, reason: 'firmware is larger than the memory for it, and no cache folder takes it' });
+      return this.spoolTier;
+    });
+    return this.spool.catch((error: unknown) => {
+      this.spool = undefined;
+      this.diskFailed('spool', error);
+      return undefined;
+    });
+  }
+
+  private diskFailed(operation: string, error: unknown): void {
+    this.options.onDiskFailure?.();
+    if (this.diskHealthy) this.logger.error({ event: 'cache.disk_failed', operation, reason: reasonOf(error) });
+    this.diskHealthy = false;
+  }
+}
+
+function lease(entry: Entry, bytes: Buffer | undefined, read: (start: number, end: number) => Readable): Lease {
+  entry.leases++;
+  return {
+    bytes,
+    read,
+    release: () => {
+      entry.leases--;
+    },
+  };
+}

@@ -1,0 +1,138 @@
+import { isAbsolute } from 'node:path';
+import { z } from 'zod';
+
+/**
+ * How the value of an option is read, whoever gives it: a flag or a variable gives text, the file may give a number,
+ * a boolean or a list. `takes` completes "takes …" in an error and in the documentation.
+ */
+export interface Kind<T> {
+  readonly takes: string;
+  /** The placeholder in `--help`; undefined for a boolean, whose flag may stand alone. */
+  readonly placeholder: string | undefined;
+  readonly schema: z.ZodType<T>;
+}
+
+const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+
+function kind<T>(placeholder: string, takes: string, parse: (text: string) => T | undefined): Kind<T> {
+  const schema = scalar.transform((text, context) => {
+    const value = parse(text.trim());
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: takes });
+    return z.NEVER;
+  });
+  return { placeholder, takes, schema };
+}
+
+export const text = kind('text', 'a text', (value) => value);
+export const path = kind('path', 'a path', (value) => value || undefined);
+
+const TRUE = ['true', '1', 'yes', 'on'];
+const FALSE = ['false', '0', 'no', 'off'];
+
+export const boolean: Kind<boolean> = {
+  ...kind('bool', 'true, false, 1, 0, yes or no', (value) => {
+    const lower = value.toLowerCase();
+    return TRUE.includes(lower) ? true : FALSE.includes(lower) ? false : undefined;
+  }),
+  placeholder: undefined,
+};
+
+/** A whole number from `min` to `max`. */
+export function integer(min: number, max: number): Kind<number> {
+  return kind('n', `a whole number from ${min} to ${max}`, (value) => {
+    const number = /^\d{1,15}$/.test(value) ? Number(value) : NaN;
+    return number >= min && number <= max ? number : undefined;
+  });
+}
+
+const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Longer ones would overflow a timer (2^31 ms); a year is more than anyone waits. */
+const MAX_DURATION_MS = 365 * 86_400_000;
+
+/** A duration in milliseconds, written as Go and Prometheus write it. */
+export const duration = kind('duration', 'a duration such as 500ms, 30s, 5m or 1h30m', (value) => {
+  if (value === '0') return 0;
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/.test(value)) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of value.matchAll(/([\d.]+)([a-z]+)/g)) total += Number(amount) * (MILLISECONDS[unit ?? ''] ?? NaN);
+  return total <= MAX_DURATION_MS ? Math.round(total) : undefined;
+});
+
+const BYTES: Record<string, number> = { '': 1, B: 1 };
+for (const [index, letter] of ['K', 'M', 'G', 'T'].entries()) {
+  BYTES[`${letter}iB`] = BYTES[`${letter}i`] = 1024 ** (index + 1);
+  BYTES[`${letter}B`] = BYTES[letter] = BYTES[letter.toLowerCase()] = 1000 ** (index + 1);
+}
+
+/** A size in bytes; binary and decimal units as Kubernetes and docker know them. */
+export const size = kind('size', 'a size such as 512MiB, 4GiB or 100000', (value) => {
+  const match = /^(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)$/.exec(value);
+  const unit = BYTES[match?.[2] ?? ''];
+  const bytes = Math.round(Number(match?.[1]) * (unit ?? NaN));
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+});
+
+/** One of `values`, in any case. */
+export function choice<const T extends string>(values: readonly T[]): Kind<T> {
+  return kind(values.length > 4 ? 'name' : values.join('|'), `one of ${values.join(', ')}`, (value) =>
+    values.find((known) => known === value.toLowerCase()),
+  );
+}
+
+/** Several texts, separated by commas; a list in the file. */
+export const list: Kind<string[]> = {
+  placeholder: 'a,b',
+  takes: 'a comma-separated list',
+  schema: z
+    .union([scalar, z.array(scalar)])
+    .transform((value) => (Array.isArray(value) ? value : value.split(',')).map((item) => item.trim()).filter(Boolean)),
+};
+
+/** Where a server listens. */
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+export const listenAddress = kind('host:port', 'HOST:PORT such as 0.0.0.0:8080, [::]:8080 or :8080', (value): ListenAddress | undefined => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  return match && port <= 65_535 ? { host: match[1] ?? (match[2] || '0.0.0.0'), port } : undefined;
+});
+
+/** Where the registry is: an HTTP origin with the path that stands before every repository, or a folder. */
+export type RegistryLocation =
+  | { readonly kind: 'http'; readonly origin: string | undefined; readonly host: string; readonly path: string }
+  | { readonly kind: 'layout'; readonly directory: string };
+
+/** `origin` is undefined for a URL without scheme: REGISTRY_INSECURE then tells http from https. */
+export const registryUrl = kind(
+  'url',
+  'https://host[:port][/path], http://…, host[:port] or oci:DIR',
+  (value): RegistryLocation | undefined => {
+    if (value.startsWith('oci:')) {
+      const directory = value.slice('oci:'.length).replace(/^\/\/(?=\/)/, '');
+      return directory ? { kind: 'layout', directory } : undefined;
+    }
+    const schemed = /^https?:\/\//i.test(value);
+    if (!schemed && (value.includes('://') || isAbsolute(value) || value.startsWith('.'))) return undefined;
+    const url = parseUrl(schemed ? value : `https://${value}`);
+    if (!url?.hostname || url.search || url.hash || url.username || url.password) return undefined;
+    return { kind: 'http', origin: schemed ? url.origin : undefined, host: url.host, path: url.pathname.replaceAll(/^\/+|\/+$/g, '') };
+  },
+);
+
+/** A URL of one of `schemes`, kept as text because it may hold credentials and has no single shape. */
+export function url(schemes: readonly string[]): Kind<string> {
+  return kind('url', `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`, (value) => {
+    const parsed = parseUrl(value);
+    return parsed?.hostname && schemes.includes(parsed.protocol.slice(0, -1)) ? value : undefined;
+  });
+}
+
+function parseUrl(value: string): URL | undefined {
+  return URL.canParse(value) ? new URL(value) : undefined;
+}

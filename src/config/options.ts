@@ -1,0 +1,164 @@
+import * as kinds from './kinds.js';
+import type { Kind } from './kinds.js';
+
+/** What is known of one option. The rest (flag, file key, setting name) follows from its variable. */
+export interface Option<T = unknown> {
+  readonly kind: Kind<T>;
+  /** In sentences for `--help` and the documentation. */
+  readonly help: string;
+  /** As a user would write it. Without one the setting may be undefined. */
+  readonly default?: string;
+  readonly required?: true;
+  /** Never printed, and may come from a file: `X_FILE` beside `X`. */
+  readonly secret?: true;
+  /** The heading in the documentation; it holds for the options that follow, too. */
+  readonly section?: string;
+}
+
+interface Given<T, D extends string | undefined> extends Option<T> {
+  readonly defaulted: D;
+}
+
+type Rest = Omit<Option, 'kind' | 'default'>;
+
+function option<T>(kind: Kind<T>, rest: Rest & { default: string }): Given<T, string>;
+function option<T>(kind: Kind<T>, rest: Rest & { required: true }): Given<T, string>;
+function option<T>(kind: Kind<T>, rest: Rest): Given<T, undefined>;
+function option<T>(kind: Kind<T>, rest: Rest & { default?: string }): Given<T, string | undefined> {
+  return { kind, ...rest, defaulted: rest.default };
+}
+
+/** What `/version` may hold in line 2: CRC-32 as zlib computes it, or what an STM32 (mpeg2) or other hardware computes. */
+export const CHECKSUMS = [
+  'crc32',
+  'crc32c',
+  'crc32mpeg2',
+  'crcjam',
+  'crc24',
+  'crc16',
+  'crc16ccitt',
+  'crc16kermit',
+  'crc16modbus',
+  'crc16xmodem',
+  'crc8',
+  'crc81wire',
+  'crc8dvbs2',
+] as const;
+export type Checksum = (typeof CHECKSUMS)[number];
+
+/** The one option table: flags, variables, file keys, `--help` and docs/configuration.md come from it. */
+export const OPTIONS = {
+  REGISTRY_URL: option(kinds.registryUrl, {
+    section: 'Registry',
+    required: true,
+    help: 'Where firmware is pushed to. A path stands before every repository. `oci:DIR` is a folder with one OCI image layout per repository.',
+  }),
+  REPOSITORY_PREFIX: option(kinds.text, {
+    default: '',
+    help: 'Stands before the device id in the repository name; a slash at its end is optional.',
+  }),
+  REGISTRY_USERNAME: option(kinds.text, { help: 'User or robot account. Anonymous without it.' }),
+  REGISTRY_PASSWORD: option(kinds.text, { secret: true, help: 'Password or access token of that user.' }),
+  REGISTRY_AUTH_FILE: option(kinds.path, {
+    help: 'A docker or podman `config.json` with the credentials; used when no user is set. Credential helpers are not run.',
+  }),
+  REGISTRY_INSECURE: option(kinds.boolean, { default: 'false', help: 'Use http for a REGISTRY_URL without scheme.' }),
+  REGISTRY_CA_CERT_PATH: option(kinds.path, {
+    help: 'PEM file with certificate authorities to trust for the registry, beside those of the system.',
+  }),
+  REGISTRY_TIMEOUT: option(kinds.duration, {
+    default: '30s',
+    help: 'How long one question to the registry may take, retries included, and how long a download may stand still.',
+  }),
+
+  REFRESH_INTERVAL: option(kinds.duration, {
+    section: 'Releases',
+    default: '30s',
+    help: 'How long a release is answered without asking the registry again; afterwards it is answered at once and refreshed in the background. 0 asks every time.',
+  }),
+  MAX_STALE: option(kinds.duration, {
+    help: 'How long the last good release is served while the registry is down. No limit without it.',
+  }),
+  PRERELEASES: option(kinds.boolean, { default: 'true', help: 'Whether versions such as 2.0.0-rc.1 are served.' }),
+  FIRMWARE_FILE: option(kinds.text, {
+    help: 'Which file is the firmware, where an artifact holds several: the title of a layer, or a path in a tar layer.',
+  }),
+  MAX_FIRMWARE_SIZE: option(kinds.size, { default: '4GiB', help: 'Larger firmware is refused, packed or unpacked.' }),
+  CHECKSUM: option(kinds.choice(CHECKSUMS), {
+    default: 'crc32',
+    help: 'Which CRC stands in line 2 of `/version`; crc32mpeg2 is what the CRC unit of an STM32 computes.',
+  }),
+
+  COSIGN_PUB_KEY_PATH: option(kinds.list, {
+    section: 'Signatures',
+    help: 'Public keys, one of which must have signed a release: PEM files or a folder of them. No verification without it.',
+  }),
+
+  CACHE_SIZE: option(kinds.integer(0, 1_000_000), {
+    section: 'Cache',
+    default: '100',
+    help: 'How many firmware images are kept in memory.',
+  }),
+  CACHE_MEMORY: option(kinds.size, { default: '512MiB', help: 'How many bytes of firmware are kept in memory.' }),
+  CACHE_DIR: option(kinds.path, { help: 'A folder that keeps firmware across restarts.' }),
+  CACHE_DISK: option(kinds.size, { default: '10GiB', help: 'How many bytes of firmware are kept in CACHE_DIR.' }),
+
+  LISTEN_ADDR: option(kinds.listenAddress, {
+    section: 'Server',
+    default: '0.0.0.0:8080',
+    help: 'Where devices, webhooks and probes are answered.',
+  }),
+  METRICS_LISTEN_ADDR: option(kinds.listenAddress, { default: '0.0.0.0:9090', help: 'Where `/metrics` and probes are answered.' }),
+  SHUTDOWN_GRACE: option(kinds.duration, {
+    default: '30s',
+    help: 'How long downloads may go on after SIGTERM; a second signal ends at once.',
+  }),
+  LOG_LEVEL: option(kinds.choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal']), {
+    default: 'info',
+    help: 'The least severe messages that are logged.',
+  }),
+  LOG_FORMAT: option(kinds.choice(['json', 'pretty']), { help: 'How messages look: json, but pretty on a terminal, without it.' }),
+
+  WEBHOOK_SECRET: option(kinds.list, {
+    section: 'Webhooks',
+    secret: true,
+    help: 'What a webhook sender must show; several for rotation. Open without it.',
+  }),
+
+  MQTT_URL: option(kinds.url(['mqtt', 'mqtts']), {
+    section: 'Notifications',
+    secret: true,
+    help: 'The broker that is told of new releases: `mqtt[s]://[user:pass@]host:port[?client_id=ID]`.',
+  }),
+  MQTT_USERNAME: option(kinds.text, { help: 'User at the broker.' }),
+  MQTT_PASSWORD: option(kinds.text, { secret: true, help: 'Password at the broker.' }),
+  MQTT_TOPIC: option(kinds.text, { help: 'Messages go to `TOPIC/DEVICE`.' }),
+  MQTT_CA_CERT_PATH: option(kinds.path, { help: 'PEM file with the authority of the broker. All three of these files are given, or none.' }),
+  MQTT_CLIENT_CERT_PATH: option(kinds.path, { help: 'PEM file with our certificate.' }),
+  MQTT_CLIENT_KEY_PATH: option(kinds.path, { help: 'PEM file with its key.' }),
+} satisfies Record<string, Option>;
+
+export type Variable = keyof typeof OPTIONS;
+
+type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<Camel<Tail>>}` : Lowercase<S>;
+type ValueOf<O> = O extends Given<infer T, infer D> ? (D extends string ? T : T | undefined) : never;
+
+/** Every option, read and checked. Durations are in milliseconds, sizes in bytes. */
+export type SettingValues = { readonly [V in Variable as Camel<V>]: ValueOf<(typeof OPTIONS)[V]> };
+
+export const VARIABLES = Object.keys(OPTIONS) as Variable[];
+
+/** The option of `variable`, by its general type. */
+export function optionOf(variable: Variable): Option {
+  return OPTIONS[variable];
+}
+
+/** `REGISTRY_URL` → `registry-url`: the flag without its dashes, and the key in the file. */
+export function flagOf(variable: string): string {
+  return variable.toLowerCase().replaceAll('_', '-');
+}
+
+/** `REGISTRY_URL` → `registryUrl`. */
+export function settingOf(variable: string): string {
+  return variable.toLowerCase().replaceAll(/_(.)/g, (_match, letter: string) => letter.toUpperCase());
+}

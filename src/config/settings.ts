@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { ConfigError } from '../errors.js';
+import { optionOf, OPTIONS, settingOf, VARIABLES, type SettingValues, type Variable } from './options.js';
+import type { GivenValues } from './sources.js';
+
+const SettingsBase = class {} as unknown as abstract new () => SettingValues;
+
+/** Every option, read and checked; the token that they are injected by. Its members come from the option table. */
+export abstract class Settings extends SettingsBase {}
+
+/** The zod schema of all options, by setting name; `@nestjs/config` validates with it. */
+export const settingsSchema = z
+  .object(Object.fromEntries(VARIABLES.map((variable) => [settingOf(variable), optionSchema(variable)])))
+  .superRefine((values, context) => {
+    const settings = values as unknown as SettingValues;
+    demandTogether(settings, ['mqttCaCertPath', 'mqttClientCertPath', 'mqttClientKeyPath'], context);
+    if (settings.registryPassword !== undefined && settings.registryUsername === undefined) {
+      context.addIssue({ code: 'custom', path: ['registryUsername'], message: 'a user, because a password is given' });
+    }
+  });
+
+/**
+ * The settings that `given` makes, defaults filled in.
+ *
+ * @throws ConfigError with one line that names the option as it was written, what it got (a secret is not shown) and what it takes.
+ */
+export function parseSettings(given: GivenValues): Settings {
+  const input = Object.fromEntries(VARIABLES.map((variable) => [settingOf(variable), given[variable]?.value ?? optionOf(variable).default]));
+  const result = settingsSchema.safeParse(input);
+  if (result.success) return result.data as unknown as Settings;
+  const issue = result.error.issues[0];
+  const variable = VARIABLES.find((candidate) => settingOf(candidate) === issue?.path[0]);
+  throw new ConfigError(variable ? explain(variable, given, issue?.message ?? '') : (issue?.message ?? 'wrong configuration'));
+}
+
+function optionSchema(variable: Variable): z.ZodType {
+  const { kind, required, default: fallback } = optionOf(variable);
+  return required || fallback !== undefined ? kind.schema : kind.schema.optional();
+}
+
+function demandTogether(settings: SettingValues, names: readonly (keyof SettingValues)[], context: z.RefinementCtx): void {
+  const missing = names.filter((name) => settings[name] === undefined);
+  if (missing.length === 0 || missing.length === names.length) return;
+  context.addIssue({ code: 'custom', path: [missing[0] ?? ''], message: 'a path, because the others of the three TLS files are given' });
+}
+
+function explain(variable: Variable, given: GivenValues, issue: string): string {
+  const { value, where } = given[variable] ?? { value: undefined, where: `${variable} (--${flag(variable)})` };
+  const own = OPTIONS[variable].kind.takes;
+  const takes = issue.startsWith('Invalid input') ? own : issue;
+  if (value === undefined) return `${where}: is missing, takes ${takes}`;
+  const got = optionOf(variable).secret ? 'a secret that is not shown' : JSON.stringify(value).slice(0, 200);
+  return `${where}: got ${got}, takes ${takes}`;
+}
+
+function flag(variable: Variable): string {
+  return variable.toLowerCase().replaceAll('_', '-');
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { parseDocument } from 'yaml';
+import { ConfigError, reasonOf } from '../errors.js';
+import { flagOf, OPTIONS, optionOf, VARIABLES, type Variable } from './options.js';
+
+/** A value as somebody wrote it, and where, for the error that names it. */
+export interface Given {
+  readonly value: unknown;
+  /** `--refresh-interval`, `REFRESH_INTERVAL` or `otaflux.yaml: refresh-interval`. */
+  readonly where: string;
+}
+
+export type GivenValues = Partial<Record<Variable, Given>>;
+
+/** Flag over environment variable over file. */
+export interface Sources {
+  /** By flag name without dashes; only those that were given. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A configuration larger than this is a mistake. */
+const MAX_FILE_BYTES = 1024 * 1024;
+
+/** The value that wins for every option; throws ConfigError for a file that cannot be read or an unknown key. */
+export function gather({ flags, environment }: Sources): GivenValues {
+  const file = (flags['config'] ?? environment['CONFIG']) as string | undefined;
+  const layers = [
+    layer((variable) => ({ value: flags[flagOf(variable)], where: `--${flagOf(variable)}` })),
+    // An empty variable is an unset one: manifests and compose files set variables that they have no value for.
+    layer((variable) => ({ value: environment[variable] || undefined, where: variable })),
+    ...(file ? [readFile(file)] : []),
+  ];
+  return Object.assign({}, ...layers.reverse()) as GivenValues;
+}
+
+/** One source's values; a secret's `X_FILE` counts as that source's value of X. */
+function layer(read: (variable: string) => Given): GivenValues {
+  const values: GivenValues = {};
+  for (const variable of VARIABLES) {
+    const own = read(variable);
+    const file = optionOf(variable).secret ? read(`${variable}_FILE`) : undefined;
+    if (own.value !== undefined && file?.value !== undefined) {
+      throw new ConfigError(`${own.where} and ${file.where} are both given, expected one of them`);
+    }
+    if (own.value !== undefined) values[variable] = own;
+    else if (file?.value !== undefined) values[variable] = { value: readSecret(file), where: file.where };
+  }
+  return values;
+}
+
+function readSecret({ value, where }: Given): string {
+  // Editors and `echo` end a file with a newline that is no part of the secret.
+  return readText(String(value), where).replace(/\r?\n$/, '');
+}
+
+function readText(path: string, where: string): string {
+  try {
+    const bytes = readFileSync(path);
+    if (bytes.length > MAX_FILE_BYTES) throw new Error(`${bytes.length} bytes is over the limit of ${MAX_FILE_BYTES}`);
+    return bytes.toString('utf8');
+  } catch (error) {
+    throw new ConfigError(`${where}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+  }
+}
+
+function readFile(path: string): GivenValues {
+  const document = parseDocument(readText(path, '--config'), { prettyErrors: true });
+  const [problem] = document.errors;
+  if (problem) throw new ConfigError(`--config: ${path} is not YAML: ${problem.message.split('\n')[0] ?? ''}`);
+  const content: unknown = document.toJS();
+  if (content === null || content === undefined) return {};
+  if (typeof content !== 'object' || Array.isArray(content)) throw new ConfigError(`--config: ${path} must hold keys and values`);
+  const keys = new Map<string, Given>();
+  for (const [key, value] of Object.entries(content)) {
+    const variable = variableOf(key);
+    if (!variable) throw new ConfigError(`${path}: unknown key ${JSON.stringify(key)}${suggestion(key)}`);
+    if (keys.has(variable)) throw new ConfigError(`${path}: ${JSON.stringify(key)} is given twice`);
+    keys.set(variable, { value: value ?? undefined, where: `${path}: ${key}` });
+  }
+  return layer((variable) => keys.get(variable) ?? { value: undefined, where: `${path}: ${flagOf(variable)}` });
+}
+
+const fold = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, '');
+const byFoldedKey = new Map<string, string>(
+  VARIABLES.flatMap((variable) => [variable, ...(OPTIONS[variable] && optionOf(variable).secret ? [`${variable}_FILE`] : [])]).map((variable) => [fold(variable), variable]),
+);
+
+/** `refresh-interval`, `refresh_interval`, `refreshInterval` and `REFRESH_INTERVAL` are one key. */
+function variableOf(key: string): string | undefined {
+  return byFoldedKey.get(fold(key));
+}
+
+function suggestion(key: string): string {
+  const folded = fold(key);
+  const near = VARIABLES.find((variable) => fold(variable).startsWith(folded.slice(0, 6)) || folded.includes(fold(variable)));
+  return near ? `; did you mean ${flagOf(near)}?` : '';
+}

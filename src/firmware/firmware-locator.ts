@@ -1,0 +1,84 @@
+import { OtaError } from '../errors.js';
+import { Annotation, MediaType, packingOf, type Descriptor, type Index, type Manifest } from '../oci/index.js';
+import type { FetchedManifest, Registry } from '../registry/index.js';
+
+/** How the firmware lies in its blob. */
+export type Packing = 'none' | 'tar' | 'tar+gzip';
+
+/** Where the firmware of a manifest is. */
+export interface Location {
+  readonly blob: Descriptor;
+  readonly packing: Packing;
+  /** When the manifest says that it was made. */
+  readonly createdAt: Date | undefined;
+}
+
+/** An index of an image for every platform there is has some 30; more are not looked at. */
+const MAX_CHILDREN = 32;
+
+/** Finds which bytes of an artifact are the firmware. */
+export class FirmwareLocator {
+  constructor(
+    private readonly registry: Registry,
+    /** The title of the layer to take, or the path in a tar layer, when there are several. */
+    private readonly firmwareFile: string | undefined,
+  ) {}
+
+  /** Where the firmware is, or OtaError `absent` when the artifact holds none. */
+  async locate(repository: string, fetched: FetchedManifest, signal: AbortSignal): Promise<Location> {
+    if (fetched.content.kind === 'manifest') return this.inManifest(fetched.content);
+    const reasons: string[] = [];
+    for (const child of childrenOf(fetched.content)) {
+      const { content } = await this.registry.fetchManifest(repository, child, signal);
+      try {
+        if (content.kind === 'manifest') return this.inManifest(content);
+        reasons.push('an index in an index is not looked into');
+      } catch (error) {
+        if (!(error instanceof OtaError) || error.code !== 'absent') throw error;
+        reasons.push(error.message);
+      }
+    }
+    throw new OtaError('absent', `no manifest of the index holds firmware${reasons.length > 0 ? `: ${reasons[0] ?? ''}` : ''}`);
+  }
+
+  private inManifest(manifest: Manifest): Location {
+    const layers = manifest.layers.filter((layer) => layer.mediaType !== MediaType.ociEmpty && layer.size > 0);
+    const blob = this.choose(layers);
+    if (!blob) throw new OtaError('absent', 'the artifact has no layer with bytes in it');
+    return { blob, packing: packingOfLayer(blob), createdAt: createdAt(manifest) };
+  }
+
+  /** The first layer; where several files stand beside each other and one is asked for, that one. */
+  private choose(layers: readonly Descriptor[]): Descriptor | undefined {
+    if (this.firmwareFile === undefined || layers.length < 2) return layers[0];
+    const titled = layers.find((layer) => layer.annotations?.[Annotation.title] === this.firmwareFile);
+    if (titled) return titled;
+    // Layers of a container image lie on top of each other: what was copied last is on top.
+    if (layers.every((layer) => packingOf(layer.mediaType) !== 'none' && layer.annotations?.[Annotation.title] === undefined)) return layers.at(-1);
+    const titles = layers.map((layer) => layer.annotations?.[Annotation.title] ?? 'untitled').join(', ');
+    throw new OtaError('absent', `no layer is titled ${JSON.stringify(this.firmwareFile)} (--firmware-file), there are ${titles}`);
+  }
+}
+
+/** What the media type says; ORAS gives any file without a type that of a tar, so it is checked when the bytes are read. */
+function packingOfLayer(layer: Descriptor): Packing {
+  const packing = packingOf(layer.mediaType);
+  if (packing === 'tar+zstd') throw new OtaError('absent', 'a layer packed with zstd is not unpacked; use gzip or no packing');
+  return packing;
+}
+
+/** The manifests of an index but for attestations (BuildKit's attestation storage). */
+function childrenOf(index: Index): Descriptor[] {
+  return index.manifests
+    .filter(({ annotations, platform }) => {
+      const attestation = annotations?.[Annotation.dockerReferenceType] === 'attestation-manifest';
+      return !attestation && !(platform?.os === 'unknown' && platform.architecture === 'unknown');
+    })
+    .slice(0, MAX_CHILDREN);
+}
+
+function createdAt(manifest: Manifest): Date | undefined {
+  const created = Date.parse(manifest.annotations?.[Annotation.created] ?? '');
+  // HTTP dates have whole seconds, and one in the future says nothing (RFC 9110, section 8.8.2.1).
+  return Number.isNaN(created) || created < 0 || created > Date.now() ? undefined : new Date(Math.floor(created / 1000) * 1000);
+}

@@ -1,0 +1,76 @@
+import type { OtaError } from '../errors.js';
+import type { Release } from './release.js';
+
+/** What is remembered of one device. Times are on the clock of `performance.now()`. */
+export interface DeviceState {
+  readonly device: string;
+  release: Release | undefined;
+  /** When the registry last said what is current. */
+  confirmedAtMs: number;
+  /** Why the last refresh failed or found nothing; undefined after a good one. */
+  failure: OtaError | undefined;
+  /** Not to be asked for again before. */
+  retryAtMs: number;
+  /** Failed refreshes in a row. */
+  failures: number;
+  /** Since when the registry says that nothing is there, while a release is still known. */
+  absentSinceMs: number | undefined;
+  /** Earlier releases that were told within the last minutes. */
+  superseded: Release[];
+  hits: number;
+  misses: number;
+}
+
+/** Devices with a release. The registry bounds them too, but not by much: whoever may push may push many. */
+const MAX_KNOWN = 100_000;
+/** Devices without one: ids that anybody may make up. The longest unasked is forgotten first. */
+const MAX_UNKNOWN = 10_000;
+
+/** The states of devices, bounded: those with a release apart from those without, which must not push them out. */
+export class KnownDevices {
+  private readonly known = new Map<string, DeviceState>();
+  private readonly unknown = new Map<string, DeviceState>();
+
+  get(device: string): DeviceState | undefined {
+    return this.known.get(device) ?? this.unknown.get(device);
+  }
+
+  /** The state of `device`, made if there is none. */
+  demand(device: string): DeviceState {
+    const existing = this.get(device);
+    if (existing) return existing;
+    const state: DeviceState = {
+      device,
+      release: undefined,
+      confirmedAtMs: -Infinity,
+      failure: undefined,
+      retryAtMs: -Infinity,
+      failures: 0,
+      absentSinceMs: undefined,
+      superseded: [],
+      hits: 0,
+      misses: 0,
+    };
+    this.file(state);
+    return state;
+  }
+
+  /** Files a state where it belongs now; called after its release came or went. */
+  file(state: DeviceState): void {
+    const [home, other, limit] = state.release ? ([this.known, this.unknown, MAX_KNOWN] as const) : ([this.unknown, this.known, MAX_UNKNOWN] as const);
+    other.delete(state.device);
+    home.delete(state.device);
+    home.set(state.device, state);
+    const oldest = home.size > limit ? home.keys().next().value : undefined;
+    if (oldest !== undefined) home.delete(oldest);
+  }
+
+  /** The devices that have a release. */
+  withRelease(): Iterable<DeviceState> {
+    return this.known.values();
+  }
+
+  get size(): number {
+    return this.known.size;
+  }
+}

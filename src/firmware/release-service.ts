@@ -1,0 +1,264 @@
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Subject, type Observable } from 'rxjs';
+import { FirmwareStore, type Lease } from '../cache/index.js';
+import { Settings } from '../config/index.js';
+import { OtaError, reasonOf } from '../errors.js';
+import { ReleaseMeter, type RefreshResult } from '../metrics/index.js';
+import { Registry } from '../registry/index.js';
+import { SignatureVerifier } from '../signature/index.js';
+import { ExactReleases } from './exact-releases.js';
+import { KnownDevices, type DeviceState } from './known-devices.js';
+import { RegistryState } from './registry-state.js';
+import { ReleaseFinder } from './release-finder.js';
+import { type Release, type ReleaseChanged } from './release.js';
+import { SingleFlight } from './single-flight.js';
+
+/** How long it is remembered that a device has no firmware (CONTRACT, "Freshness"). */
+const ABSENT_MS = 10_000;
+/** Waits between refreshes that fail, doubled each time. */
+const MIN_BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 30_000;
+/** A release that was told is kept this long after another took its place (CONTRACT, device rule 5). */
+export const TOLD_MS = 600_000;
+/** Told and then superseded more often than this within TOLD_MS is no product, it is a test. */
+const MAX_SUPERSEDED = 8;
+/**
+ * A repository that vanishes as a whole may be a registry restored from yesterday: what is known is served on until
+ * it has been missing this long, or three refresh intervals if that is longer (decision 5).
+ */
+const WITHDRAWAL_MS = 60_000;
+
+/**
+ * What each device should run: known releases from memory, the registry asked when they age, at once for what is
+ * not known, once however many ask. The heart of the service.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class ReleaseService implements OnApplicationShutdown {
+  /** What the registry last answered, for health. */
+  readonly registryState = new RegistryState();
+
+  private readonly logger = new Logger('ReleaseService');
+  private readonly devices = new KnownDevices();
+  private readonly finder: ReleaseFinder;
+  private readonly exactReleases: ExactReleases;
+  private readonly refreshes = new SingleFlight<Release>();
+  private readonly restores = new SingleFlight<void>();
+  private readonly changed = new Subject<ReleaseChanged>();
+  private readonly shutdown = new AbortController();
+
+  constructor(
+    registry: Registry,
+    verifier: SignatureVerifier,
+    private readonly store: FirmwareStore,
+    private readonly settings: Settings,
+    private readonly meter: ReleaseMeter,
+  ) {
+    const prefix = settings.repositoryPrefix.replace(/\/*$/, '');
+    this.finder = new ReleaseFinder(registry, verifier, store, {
+      prefix: prefix ? `${prefix}/` : '',
+      prereleases: settings.prereleases,
+      firmwareFile: settings.firmwareFile,
+      maxFirmwareBytes: settings.maxFirmwareSize,
+    });
+    this.exactReleases = new ExactReleases(this.finder, settings.refreshInterval, this.shutdown.signal);
+    meter.observe(
+      () => this.samples(),
+      () => this.staleCount(),
+    );
+  }
+
+  /** Every change of a device's current release, after it was made. */
+  get changes(): Observable<ReleaseChanged> {
+    return this.changed.asObservable();
+  }
+
+  /**
+   * The current release of `device`, at once when it is known well enough, else when the registry has been asked.
+   * Throws or rejects with OtaError.
+   */
+  current(device: string): Release | Promise<Release> {
+    const state = this.devices.get(device);
+    if (!state?.release) return this.first(device, state);
+    const { release } = state;
+    const nowMs = performance.now();
+    const ageMs = nowMs - state.confirmedAtMs;
+    if (ageMs < this.settings.refreshInterval) {
+      state.hits++;
+      return release;
+    }
+    const tooOld = this.settings.maxStale !== undefined && ageMs >= Math.max(this.settings.maxStale, this.settings.refreshInterval);
+    const waiting = nowMs < state.retryAtMs;
+    if (waiting && tooOld) throw state.failure ?? new OtaError('unavailable', `${device} was not confirmed for too long`);
+    if (this.settings.refreshInterval === 0 && !waiting) return this.asked(state, tooOld);
+    if (tooOld) {
+      state.misses++;
+      return this.refresh(device);
+    }
+    if (!waiting) this.refreshBehind(device);
+    state.hits++;
+    return release;
+  }
+
+  /** The release of `device` that is exactly `version`. Rejects with OtaError. */
+  async exact(device: string, version: string): Promise<Release> {
+    const state = this.devices.get(device);
+    const known = [state?.release, ...(state?.superseded ?? [])].find((release) => release?.version === version);
+    if (known) {
+      await this.deliverable(known);
+      return known;
+    }
+    return this.exactReleases.find(device, version);
+  }
+
+  /** Asks the registry now what `device` should run, or joins those who are asking. Rejects with OtaError. */
+  refresh(device: string): Promise<Release> {
+    return this.refreshes.run(device, () => this.ask(this.devices.demand(device)));
+  }
+
+  /** Notes that `release` was told to a device: for the next ten minutes it can be downloaded. */
+  told(release: Release): void {
+    release.toldAtMs = performance.now();
+  }
+
+  /**
+   * Resolves when the bytes of `release` can be sent; undefined at once when they can. Rejects with OtaError when
+   * they are gone from the cache and the registry does not give them again.
+   */
+  deliverable(release: Release): Promise<void> | undefined {
+    const { sha256 } = release.firmware;
+    if (this.store.has(sha256)) return undefined;
+    return this.restores.run(sha256, () => this.finder.restore(release, this.shutdown.signal));
+  }
+
+  /** Begins a download of `release`; to be released when it ends. Undefined when its bytes are not here: see `deliverable`. */
+  open(release: Release): Lease | undefined {
+    return this.store.open(release.firmware.sha256);
+  }
+
+  /** Devices whose release is known. */
+  get knownCount(): number {
+    return this.devices.size;
+  }
+
+  onApplicationShutdown(): void {
+    this.shutdown.abort(new OtaError('unavailable', 'the service is shutting down'));
+    this.changed.complete();
+  }
+
+  private first(device: string, state: DeviceState | undefined): Promise<Release> {
+    if (state?.failure && performance.now() < state.retryAtMs) throw state.failure;
+    if (state) state.misses++;
+    return this.refresh(device);
+  }
+
+  /** REFRESH_INTERVAL=0: the registry is asked, and what is known stands in for it while it cannot be. */
+  private async asked(state: DeviceState, tooOld: boolean): Promise<Release> {
+    state.misses++;
+    try {
+      return await this.refresh(state.device);
+    } catch (error) {
+      if (state.release && !tooOld) return state.release;
+      throw error;
+    }
+  }
+
+  private refreshBehind(device: string): void {
+    if (this.refreshes.has(device)) return;
+    // Its failure is noted and logged where it happens; nobody waits for it here.
+    this.refresh(device).catch(() => undefined);
+  }
+
+  private async ask(state: DeviceState): Promise<Release> {
+    try {
+      const release = await this.finder.current(state.device, state.release, this.shutdown.signal);
+      this.registryState.answered();
+      this.confirm(state, release);
+      return release;
+    } catch (error) {
+      const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
+      if (failure.code === 'unavailable') this.registryState.failed(failure);
+      else this.registryState.answered();
+      return this.fail(state, failure);
+    }
+  }
+
+  private confirm(state: DeviceState, release: Release): void {
+    const before = state.release;
+    if (state.failure && before) this.logger.log({ event: 'refresh.recovered', device: state.device, failures: state.failures });
+    Object.assign(state, { failure: undefined, failures: 0, retryAtMs: -Infinity, absentSinceMs: undefined, confirmedAtMs: performance.now() });
+    this.meter.refreshed(before === release ? 'unchanged' : 'changed');
+    if (before !== release) this.change(state, release);
+  }
+
+  /** Notes a failure; the release that is known goes on being served where the failure leaves that open. */
+  private fail(state: DeviceState, failure: OtaError): Release {
+    const nowMs = performance.now();
+    this.meter.refreshed(failure.code satisfies RefreshResult);
+    this.report(state, failure);
+    state.failure = failure;
+    state.failures++;
+    state.retryAtMs = nowMs + (failure.code === 'absent' && !state.release ? ABSENT_MS : backoffMs(state.failures));
+    if (state.release && this.isWithdrawn(state, failure, nowMs)) {
+      state.retryAtMs = nowMs + ABSENT_MS;
+      this.change(state, undefined);
+    }
+    this.devices.file(state);
+    throw failure;
+  }
+
+  /** Whether a known release is to be forgotten, because it was not there for long enough. */
+  private isWithdrawn(state: DeviceState, failure: OtaError, nowMs: number): boolean {
+    if (failure.code === 'untrusted') return true;
+    if (failure.code !== 'absent' || failure.denied) return false;
+    state.absentSinceMs ??= nowMs;
+    return nowMs - state.absentSinceMs >= Math.max(WITHDRAWAL_MS, 3 * this.settings.refreshInterval);
+  }
+
+  private change(state: DeviceState, after: Release | undefined): void {
+    const before = state.release;
+    const nowMs = performance.now();
+    if (before && nowMs - before.toldAtMs < TOLD_MS && before.toldAtMs > 0) {
+      this.store.hold(before.firmware.sha256, before.toldAtMs + TOLD_MS);
+      state.superseded = [before, ...state.superseded.filter((release) => nowMs - release.toldAtMs < TOLD_MS)].slice(0, MAX_SUPERSEDED);
+    }
+    state.release = after;
+    this.devices.file(state);
+    if (before?.equals(after)) return;
+    this.logger.log({
+      event: after ? 'release.changed' : 'release.withdrawn',
+      device: state.device,
+      version: after?.version,
+      before: before?.version,
+      digest: after?.manifestDigest,
+      sizeBytes: after?.firmware.sizeBytes,
+    });
+    this.changed.next({ device: state.device, before, after });
+  }
+
+  /** The first failure of a row is a warning, what follows is detail: a registry that is down says so once a device. */
+  private report(state: DeviceState, failure: OtaError): void {
+    const line = { event: 'refresh.failed', device: state.device, code: failure.code, reason: reasonOf(failure), serving: state.release?.version };
+    if (state.failure?.code === failure.code || (failure.code === 'absent' && !state.release)) this.logger.debug(line);
+    else this.logger.warn(line);
+  }
+
+  private *samples(): Iterable<{ device: string; ageSeconds: number; hits: number; misses: number }> {
+    const nowMs = performance.now();
+    for (const { device, confirmedAtMs, hits, misses } of this.devices.withRelease()) {
+      yield { device, ageSeconds: (nowMs - confirmedAtMs) / 1000, hits, misses };
+    }
+  }
+
+  private staleCount(): number {
+    let count = 0;
+    for (const { failure } of this.devices.withRelease()) if (failure) count++;
+    return count;
+  }
+}
+
+/** Doubling, with up to a quarter taken off by chance, so that devices do not come back together. */
+function backoffMs(failures: number): number {
+  return Math.min(MIN_BACKOFF_MS * 2 ** Math.min(failures - 1, 10), MAX_BACKOFF_MS) * (1 - Math.random() / 4);
+}

@@ -1,0 +1,99 @@
+import { Injectable } from '@nestjs/common';
+import type { Metric, MetricObjectWithValues, MetricValue } from 'prom-client';
+import { MetricsRegistry } from './metrics-registry.js';
+
+/** Upper bounds in seconds. A /version from memory is under the first; a large /firmware to a slow device over the last. */
+const BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300];
+/** Other methods are counted as OTHER, so that a client cannot invent label values. */
+const METHODS = ['GET', 'HEAD', 'POST', 'OTHER'] as const;
+const STATUSES = 600;
+
+interface Series {
+  count: number;
+  sumSeconds: number;
+  readonly buckets: Float64Array;
+}
+
+/** The requests of one route. `record` is on the hot path: it makes no string and no object once a status was seen. */
+export class RouteMeter {
+  private readonly series: (Series | undefined)[] = [];
+  bytes = 0;
+
+  constructor(readonly path: string) {}
+
+  record(method: string, status: number, durationMs: number): void {
+    const slot = methodIndex(method) * STATUSES + status;
+    const series = (this.series[slot] ??= { count: 0, sumSeconds: 0, buckets: new Float64Array(BUCKETS.length) });
+    const seconds = durationMs / 1000;
+    series.count++;
+    series.sumSeconds += seconds;
+    for (let i = BUCKETS.length - 1; i >= 0 && seconds <= (BUCKETS[i] ?? 0); i--) series.buckets[i] = (series.buckets[i] ?? 0) + 1;
+  }
+
+  forEach(visit: (labels: Record<string, string>, series: Series) => void): void {
+    this.series.forEach((series, slot) => {
+      if (!series) return;
+      const method = METHODS[Math.floor(slot / STATUSES)] ?? 'OTHER';
+      visit({ method, path: this.path, status: String(slot % STATUSES) }, series);
+    });
+  }
+}
+
+/** `http_requests_total`, `http_request_duration_seconds` and bytes served, summed up as requests come and told when scraped. */
+@Injectable()
+export class HttpMeter {
+  private readonly routes = new Map<string, RouteMeter>();
+
+  constructor(metrics: MetricsRegistry) {
+    register(metrics, 'http_requests_total', 'Requests by method, route and status.', 'counter', () => this.counts());
+    register(metrics, 'http_request_duration_seconds', 'Time from the request to the end of its answer.', 'histogram', () => this.durations());
+    register(metrics, 'otaflux_firmware_bytes_sent_total', 'Bytes of firmware handed to device connections.', 'counter', () => this.bytes());
+  }
+
+  /** The meter of a route; asked for once, by a path that the code names. */
+  route(path: string): RouteMeter {
+    let route = this.routes.get(path);
+    if (!route) this.routes.set(path, (route = new RouteMeter(path)));
+    return route;
+  }
+
+  private counts(): MetricValue<string>[] {
+    const values: MetricValue<string>[] = [];
+    for (const route of this.routes.values()) route.forEach((labels, { count }) => values.push({ labels, value: count }));
+    return values;
+  }
+
+  private durations(): MetricValue<string>[] {
+    const values: (MetricValue<string> & { metricName: string })[] = [];
+    const name = 'http_request_duration_seconds';
+    for (const route of this.routes.values()) {
+      route.forEach((labels, { count, sumSeconds, buckets }) => {
+        BUCKETS.forEach((le, i) => values.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: buckets[i] ?? 0 }));
+        values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: count });
+        values.push({ metricName: `${name}_sum`, labels, value: sumSeconds }, { metricName: `${name}_count`, labels, value: count });
+      });
+    }
+    return values;
+  }
+
+  private bytes(): MetricValue<string>[] {
+    let total = 0;
+    for (const route of this.routes.values()) total += route.bytes;
+    return [{ labels: {}, value: total }];
+  }
+}
+
+function methodIndex(method: string): number {
+  return method === 'GET' ? 0 : method === 'HEAD' ? 1 : method === 'POST' ? 2 : 3;
+}
+
+/** prom-client keeps a map keyed by label strings for its own metrics; ours are computed when they are asked for. */
+function register(metrics: MetricsRegistry, name: string, help: string, type: string, values: () => MetricValue<string>[]): void {
+  const metric = {
+    name,
+    help,
+    get: () => Promise.resolve({ name, help, type, aggregator: 'sum', values: values() } as unknown as MetricObjectWithValues<MetricValue<string>>),
+    reset: () => undefined,
+  };
+  metrics.registerMetric(metric as unknown as Metric);
+}

@@ -1,0 +1,35 @@
+import { Injectable } from '@nestjs/common';
+import { Counter, Histogram } from 'prom-client';
+import { MetricsRegistry } from './metrics-registry.js';
+
+/** The questions that a registry is asked, by the method of the port. */
+export type RegistryOperation = 'tags' | 'resolve' | 'manifest' | 'blob' | 'referrers' | 'ping';
+
+/** Counts and times what is asked of the registry. */
+@Injectable()
+export class RegistryMeter {
+  private readonly requests: Counter<'operation' | 'result'>;
+  private readonly durations: Histogram<'operation'>;
+
+  constructor(metrics: MetricsRegistry) {
+    this.requests = new Counter({
+      name: 'otaflux_registry_requests_total',
+      help: 'Questions to the registry by operation and result: ok, or the code of the error.',
+      labelNames: ['operation', 'result'],
+      registers: [metrics],
+    });
+    this.durations = new Histogram({
+      name: 'otaflux_registry_request_duration_seconds',
+      help: 'How long the registry took to answer, retries included; for a blob until its stream began.',
+      labelNames: ['operation'],
+      buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 15, 30],
+      registers: [metrics],
+    });
+  }
+
+  /** Counts one question. `result` is `ok` or an OtaErrorCode. */
+  registryRequest(operation: RegistryOperation, result: string, durationMs: number): void {
+    this.requests.labels(operation, result).inc();
+    this.durations.labels(operation).observe(durationMs / 1000);
+  }
+}

@@ -1,0 +1,89 @@
+import { Injectable } from '@nestjs/common';
+import { Counter, Gauge } from 'prom-client';
+import { MetricsRegistry } from './metrics-registry.js';
+
+/** What is known of one device when metrics are scraped. */
+export interface DeviceSample {
+  readonly device: string;
+  /** Seconds since the registry last confirmed its release. */
+  readonly ageSeconds: number;
+  readonly hits: number;
+  readonly misses: number;
+}
+
+export type RefreshResult = 'unchanged' | 'changed' | 'absent' | 'untrusted' | 'unavailable' | 'protocol';
+
+/** Releases as Prometheus sees them. Per-device series exist for devices with a release only. */
+@Injectable()
+export class ReleaseMeter {
+  private readonly refreshes: Counter<'result'>;
+  private sample: () => Iterable<DeviceSample> = () => [];
+  private stale: () => number = () => 0;
+
+  constructor(metrics: MetricsRegistry) {
+    const registers = [metrics];
+    const perDevice = (read: (sample: DeviceSample) => number) => {
+      return (record: (device: string, value: number) => void): void => {
+        for (const sample of this.sample()) record(sample.device, read(sample));
+      };
+    };
+    const hits = perDevice(({ hits: value }) => value);
+    const misses = perDevice(({ misses: value }) => value);
+    const ages = perDevice(({ ageSeconds }) => ageSeconds);
+    new Counter({
+      name: 'firmware_cache_hit_total',
+      help: 'Device requests answered from memory.',
+      labelNames: ['device_id'],
+      registers,
+      collect() {
+        this.reset();
+        hits((device, value) => { this.labels(device).inc(value); });
+      },
+    });
+    new Counter({
+      name: 'firmware_cache_miss_total',
+      help: 'Device requests that had to wait for the registry.',
+      labelNames: ['device_id'],
+      registers,
+      collect() {
+        this.reset();
+        misses((device, value) => { this.labels(device).inc(value); });
+      },
+    });
+    new Gauge({
+      name: 'otaflux_release_age_seconds',
+      help: 'Seconds since the registry last confirmed the current release of a device.',
+      labelNames: ['device_id'],
+      registers,
+      collect() {
+        this.reset();
+        ages((device, value) => { this.labels(device).set(value); });
+      },
+    });
+    const stale = (): number => this.stale();
+    new Gauge({
+      name: 'otaflux_stale_releases',
+      help: 'Devices whose release is served from memory because the last refresh failed.',
+      registers,
+      collect() {
+        this.set(stale());
+      },
+    });
+    this.refreshes = new Counter({
+      name: 'otaflux_refreshes_total',
+      help: 'Refreshes of a device by result.',
+      labelNames: ['result'],
+      registers,
+    });
+  }
+
+  /** Names where the per-device figures and the number of stale releases are read when they are scraped. */
+  observe(sample: () => Iterable<DeviceSample>, stale: () => number): void {
+    this.sample = sample;
+    this.stale = stale;
+  }
+
+  refreshed(result: RefreshResult): void {
+    this.refreshes.labels(result).inc();
+  }
+}

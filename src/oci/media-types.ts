@@ -1,0 +1,53 @@
+/** Media types that we read or write, by their specification. */
+export const MediaType = {
+  /** image-spec 1.1, media-types.md */
+  ociManifest: 'application/vnd.oci.image.manifest.v1+json',
+  ociIndex: 'application/vnd.oci.image.index.v1+json',
+  ociEmpty: 'application/vnd.oci.empty.v1+json',
+  ociTar: 'application/vnd.oci.image.layer.v1.tar',
+  /** Docker image manifest V2, schema 2 */
+  dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+  dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
+  /** Docker schema 1, which nobody writes any more and we do not read. */
+  dockerSchema1: 'application/vnd.docker.distribution.manifest.v1+json',
+  dockerSchema1Signed: 'application/vnd.docker.distribution.manifest.v1+prettyjws',
+  octetStream: 'application/octet-stream',
+  /** What the Rust OtaFlux and its ESP32 client name their images. */
+  espFirmware: 'application/vnd.espressif.esp32.firmware.v1+binary',
+} as const;
+
+/** Annotation keys (image-spec 1.1, annotations.md), and the one by which ORAS marks a packed folder. */
+export const Annotation = {
+  title: 'org.opencontainers.image.title',
+  created: 'org.opencontainers.image.created',
+  refName: 'org.opencontainers.image.ref.name',
+  orasUnpack: 'io.deis.oras.content.unpack',
+  dockerReferenceType: 'vnd.docker.reference.type',
+} as const;
+
+/** What we ask manifests in; a registry converts or refuses by it. */
+export const MANIFEST_ACCEPT = [
+  MediaType.ociManifest,
+  MediaType.ociIndex,
+  MediaType.dockerManifest,
+  MediaType.dockerList,
+].join(', ');
+
+export function isManifestType(mediaType: string): boolean {
+  return mediaType === MediaType.ociManifest || mediaType === MediaType.dockerManifest;
+}
+
+export function isIndexType(mediaType: string): boolean {
+  return mediaType === MediaType.ociIndex || mediaType === MediaType.dockerList;
+}
+
+/** How the layer is packed, by its media type: OCI and Docker layers, distributable or not. */
+export function packingOf(mediaType: string): 'none' | 'tar' | 'tar+gzip' | 'tar+zstd' {
+  const match =
+    /^application\/vnd\.(?:oci\.image\.layer(?:\.nondistributable)?\.v1\.tar(?:\+(gzip|zstd))?|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.(gzip|zstd))?)$/.exec(
+      mediaType,
+    );
+  if (!match) return 'none';
+  const compression = match[1] ?? match[2];
+  return compression === undefined ? 'tar' : compression === 'gzip' ? 'tar+gzip' : 'tar+zstd';
+}

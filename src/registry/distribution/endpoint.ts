@@ -1,0 +1,37 @@
+/** Docker Hub by the names that people write; the API is on one of them only. */
+const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
+
+/** Where a registry's API is, and what its repositories are called there. */
+export class Endpoint {
+  readonly origin: string;
+  private readonly dockerHub: boolean;
+
+  /**
+   * @param origin scheme, host and port
+   * @param path what stands before every repository, without slashes around it (Artifactory's repository key, a Harbor project)
+   */
+  constructor(
+    origin: string,
+    private readonly path: string,
+  ) {
+    const url = new URL(origin);
+    this.dockerHub = DOCKER_HUB.has(url.hostname);
+    this.origin = this.dockerHub ? 'https://registry-1.docker.io' : url.origin;
+  }
+
+  /** The host that credentials are kept under. */
+  get host(): string {
+    return new URL(this.origin).host;
+  }
+
+  /** The whole name of `repository`, as token scopes and URLs have it. */
+  nameOf(repository: string): string {
+    const name = this.path ? `${this.path}/${repository}` : repository;
+    return this.dockerHub && !name.includes('/') ? `library/${name}` : name;
+  }
+
+  /** `rest` is what follows the name, such as `tags/list`. */
+  url(repository: string, rest: string): URL {
+    return new URL(`/v2/${this.nameOf(repository)}/${rest}`, this.origin);
+  }
+}

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { OtaError, type OtaErrorCode, reasonOf } from '../../errors.js';
+import { readBody, type RegistryResponse } from './transport.js';
+
+/** As much of an error's body as is worth reading. */
+const MAX_ERROR_BODY_BYTES = 16 * 1024;
+
+/** distribution-spec 1.1, "Error Codes". */
+const errorBody = z.object({ errors: z.array(z.object({ code: z.string(), message: z.string().nullish() })).min(1) });
+
+/** What went wrong, in one line with the registry's own code and message: `404 NAME_UNKNOWN: repository name not known`. */
+export async function describeFailure(response: RegistryResponse): Promise<string> {
+  try {
+    const bytes = await readBody(response, MAX_ERROR_BODY_BYTES, () => new Error('too long'));
+    const parsed = errorBody.safeParse(JSON.parse(bytes.toString('utf8')));
+    const first = parsed.success ? parsed.data.errors[0] : undefined;
+    if (first) return oneLine(`${response.status} ${first.code}${first.message ? `: ${first.message}` : ''}`);
+  } catch {
+    // A body that is no error of a registry has nothing to tell; the status has.
+  }
+  return `status ${response.status}`;
+}
+
+/** The code of an answer that is no success. 401 and 403 are told apart by the auth layer, before they come here. */
+export function codeOfStatus(status: number): OtaErrorCode {
+  if (status === 404) return 'absent';
+  return status === 408 || status === 429 || status >= 500 ? 'unavailable' : 'protocol';
+}
+
+/** An answer that is no success, as an error about `what`. */
+export async function failureOf(response: RegistryResponse, what: string): Promise<OtaError> {
+  return new OtaError(codeOfStatus(response.status), `${what}: registry answered ${await describeFailure(response)}`);
+}
+
+/** No answer at all, as an error. */
+export function unreachable(error: unknown, host: string): OtaError {
+  if (error instanceof OtaError) return error;
+  return new OtaError('unavailable', `cannot reach ${host}: ${oneLine(reasonOf(error))}`, { cause: error });
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 300);
+}

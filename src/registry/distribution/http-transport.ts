@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { rootCertificates } from 'node:tls';
+import { EnvHttpProxyAgent, request as send, type Dispatcher } from 'undici';
+import { ConfigError, OtaError, reasonOf } from '../../errors.js';
+import { unreachable } from './failure.js';
+import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
+
+export interface HttpTransportOptions {
+  /** Longest silence before the headers and between two pieces of a body, in milliseconds. */
+  timeoutMs: number;
+  /** PEM file with authorities to trust beside the system's. */
+  caCertPath?: string | undefined;
+}
+
+/** As many as oras-go and containers/image follow at the least; object storage needs one or two. */
+const MAX_REDIRECTS = 5;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Enough for a burst of first requests, few enough for a small registry. */
+const CONNECTIONS_PER_HOST = 32;
+
+/**
+ * HTTP over one connection pool, through `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+ * Follows redirects of reads, without credentials once the origin changes, and never from https to http.
+ */
+export class HttpTransport implements Transport {
+  private readonly dispatcher: Dispatcher;
+
+  constructor(options: HttpTransportOptions) {
+    const ca = options.caCertPath === undefined ? undefined : [...rootCertificates, readAuthority(options.caCertPath)];
+    const tls = { timeout: options.timeoutMs, ...(ca && { ca }) };
+    this.dispatcher = new EnvHttpProxyAgent({
+      connections: CONNECTIONS_PER_HOST,
+      connect: tls,
+      requestTls: tls,
+      headersTimeout: options.timeoutMs,
+      bodyTimeout: options.timeoutMs,
+    });
+  }
+
+  async send(request: RegistryRequest): Promise<RegistryResponse> {
+    let url = request.url;
+    let headers = request.headers ?? {};
+    for (let hops = 0; ; hops++) {
+      const response = await this.exchange(request, url, headers);
+      const location = header(response, 'location');
+      if (!REDIRECTS.has(response.status) || !isRead(request) || location === undefined) return response;
+      discard(response);
+      if (hops === MAX_REDIRECTS) throw new OtaError('protocol', `${request.url.host} redirects more than ${MAX_REDIRECTS} times`);
+      const target = redirectTarget(location, url);
+      if (target.origin !== url.origin) headers = withoutCredentials(headers);
+      url = target;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.dispatcher.destroy();
+  }
+
+  private async exchange(request: RegistryRequest, url: URL, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+    try {
+      const { statusCode, headers: received, body } = await send(url, {
+        dispatcher: this.dispatcher,
+        method: request.method,
+        headers: { 'user-agent': 'otaflux', ...headers },
+        body: request.body ?? null,
+        signal: request.signal,
+      });
+      return { status: statusCode, headers: received, body, url };
+    } catch (error) {
+      throw unreachable(error, url.host);
+    }
+  }
+}
+
+function readAuthority(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(`--registry-ca-cert-path: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+  }
+}
+
+function isRead(request: RegistryRequest): boolean {
+  return request.method === 'GET' || request.method === 'HEAD';
+}
+
+function redirectTarget(location: string, from: URL): URL {
+  if (!URL.canParse(location, from.href)) throw new OtaError('protocol', `${from.host} redirects to no URL`);
+  const target = new URL(location, from.href);
+  const downgraded = from.protocol === 'https:' && target.protocol !== 'https:';
+  if (downgraded || !/^https?:$/.test(target.protocol)) {
+    throw new OtaError('protocol', `${from.host} redirects from ${from.protocol} to ${target.protocol}, which is not followed`);
+  }
+  return target;
+}
+
+function withoutCredentials(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !/^(?:authorization|cookie)$/i.test(name)));
+}

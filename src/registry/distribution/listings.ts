@@ -1,0 +1,19 @@
+import { z } from 'zod';
+import { OtaError } from '../../errors.js';
+import { MediaType, parseManifest, type Descriptor } from '../../oci/index.js';
+
+/** distribution-spec 1.1, "Content Discovery". Some registries say `null` for none. */
+const tagList = z.object({ tags: z.array(z.string()).nullish() });
+
+/** The tags on one page; throws OtaError `protocol` for another shape. */
+export function parseTags(body: unknown): string[] {
+  const parsed = tagList.safeParse(body);
+  if (!parsed.success) throw new OtaError('protocol', 'tags list has no list of tags in it');
+  return parsed.data.tags ?? [];
+}
+
+/** The entries on one page of referrers; throws OtaError `protocol` for another shape. */
+export function parseReferrers(body: unknown): readonly Descriptor[] {
+  const index = parseManifest(Buffer.from(JSON.stringify(body)), MediaType.ociIndex);
+  return index.kind === 'index' ? index.manifests : [];
+}

@@ -1,0 +1,60 @@
+import type { Readable } from 'node:stream';
+
+/** What may be done with a repository: the words of the token scope (Distribution's token specification). */
+export type RepositoryAction = 'pull' | 'pull,push';
+
+/** One request to a registry. Each layer (retry, auth, HTTP) takes it and gives it on. */
+export interface RegistryRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer | Readable | string;
+  /** What the request is about; undefined for the registry as a whole. */
+  readonly repository?: string;
+  readonly action?: RepositoryAction;
+  readonly signal: AbortSignal;
+  /** By when an answer is worth anything, on the clock of `performance.now()`. */
+  readonly deadlineMs: number;
+}
+
+export interface RegistryResponse {
+  readonly status: number;
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Must be read to its end or destroyed. */
+  readonly body: Readable;
+  /** Where the answer came from, redirects followed. */
+  readonly url: URL;
+}
+
+/** Sends a request and resolves to the answer, whatever its status; rejects with OtaError `unavailable` when there is none. */
+export interface Transport {
+  send(request: RegistryRequest): Promise<RegistryResponse>;
+}
+
+/** The first value of a header, or undefined. */
+export function header(response: Pick<RegistryResponse, 'headers'>, name: string): string | undefined {
+  const value = response.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** The body of `response`; rejects with what `tooLong` makes when it has over `limit` bytes. */
+export async function readBody(response: RegistryResponse, limit: number, tooLong: () => Error): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > limit) {
+      response.body.destroy();
+      throw tooLong();
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
+}
+
+/** Throws a body away, so that its connection can be used again. */
+export function discard(response: RegistryResponse): void {
+  response.body.on('error', () => undefined);
+  response.body.resume();
+}

@@ -1,0 +1,101 @@
+import { open, readFile, realpath, stat } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { OtaError, reasonOf } from '../../errors.js';
+import { algorithmOf, hexOf, isRepositoryName, parseManifest, type Descriptor, type Digest, MediaType } from '../../oci/index.js';
+
+/** A folder of 100,000 tags has an index of some 30 MB. */
+const MAX_INDEX_BYTES = 64 * 1024 * 1024;
+/** A writer that does not replace `index.json` in one step is done with it after this. */
+const SETTLE_MS = 50;
+
+/** Paths and files of a folder with one OCI image layout per repository (image-spec 1.1, image-layout.md). */
+export class LayoutFiles {
+  constructor(readonly root: string) {}
+
+  /** The folder of `repository`, whether it exists or not. Its grammar holds neither `..` nor an empty part. */
+  directory(repository: string): string {
+    if (!isRepositoryName(repository)) throw new OtaError('absent', `no repository can be named ${JSON.stringify(repository)}`);
+    return join(this.root, ...repository.split('/'));
+  }
+
+  blobPath(repository: string, digest: Digest): string {
+    return join(this.directory(repository), 'blobs', algorithmOf(digest), hexOf(digest));
+  }
+
+  /** The entries of the repository's `index.json`, read afresh; rejects with `absent` when there is no layout. */
+  async entries(repository: string): Promise<readonly Descriptor[]> {
+    await this.demandLayout(repository);
+    const path = join(this.directory(repository), 'index.json');
+    try {
+      return await this.readIndex(path);
+    } catch (error) {
+      if (!(error instanceof OtaError) || error.code !== 'protocol') throw error;
+      await delay(SETTLE_MS);
+      return this.readIndex(path);
+    }
+  }
+
+  /** Opens a file for reading after checking that no link leads out of the root. The caller closes it. */
+  async open(path: string): Promise<{ handle: Awaited<ReturnType<typeof open>>; size: number }> {
+    try {
+      const [root, target] = await Promise.all([realpath(this.root), realpath(path)]);
+      if (!target.startsWith(root + sep)) throw new OtaError('protocol', `${path} is a link out of ${this.root}`);
+      const handle = await open(target, 'r');
+      const { size } = await handle.stat();
+      return { handle, size };
+    } catch (error) {
+      throw fileError(error, path);
+    }
+  }
+
+  /** The whole of a file; rejects with `protocol` when it is larger than `limit` bytes. */
+  async read(path: string, limit: number): Promise<Buffer> {
+    const { handle, size } = await this.open(path);
+    try {
+      if (size > limit) throw new OtaError('protocol', `${path} has ${size} bytes, over the limit of ${limit}`);
+      return await handle.readFile();
+    } catch (error) {
+      throw fileError(error, path);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  private async readIndex(path: string): Promise<readonly Descriptor[]> {
+    const bytes = await this.read(path, MAX_INDEX_BYTES);
+    const index = parseManifest(bytes, MediaType.ociIndex);
+    return index.kind === 'index' ? index.manifests : [];
+  }
+
+  /** image-layout.md: a folder is a layout when it holds `oci-layout` with version 1.0.0. */
+  private async demandLayout(repository: string): Promise<void> {
+    const path = join(this.directory(repository), 'oci-layout');
+    try {
+      layoutMarker.parse(JSON.parse(await readFile(path, 'utf8')));
+    } catch (error) {
+      if (error instanceof z.ZodError || error instanceof SyntaxError) throw new OtaError('protocol', `${path} is not that of an OCI image layout 1.0.0`);
+      // A root that is gone is a volume that is not mounted, not a team that removed its firmware.
+      if (!(await isDirectory(this.root))) throw new OtaError('unavailable', `folder ${this.root} is not there`, { cause: error });
+      throw fileError(error, path);
+    }
+  }
+}
+
+const layoutMarker = z.object({ imageLayoutVersion: z.literal('1.0.0') });
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  );
+}
+
+/** ENOENT and its like mean absent, all else that the disk cannot be read now. */
+export function fileError(error: unknown, path: string): OtaError {
+  if (error instanceof OtaError) return error;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const absent = code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG';
+  return new OtaError(absent ? 'absent' : 'unavailable', absent ? `there is no ${path}` : `cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+}

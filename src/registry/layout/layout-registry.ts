@@ -1,0 +1,99 @@
+import { Readable } from 'node:stream';
+import { OtaError } from '../../errors.js';
+import {
+  Annotation,
+  digestOf,
+  algorithmOf,
+  hexOf,
+  isDigest,
+  isTag,
+  MAX_MANIFEST_BYTES,
+  parseManifest,
+  type Descriptor,
+  type Digest,
+} from '../../oci/index.js';
+import { Registry, type FetchedManifest } from '../registry.js';
+import { verified } from '../verified.js';
+import { LayoutFiles } from './layout-files.js';
+
+/** Subjects remembered by manifest digest, which names the same bytes for ever. */
+const MAX_SUBJECTS = 10_000;
+
+/** A folder with one OCI image layout per repository: what zot keeps, and what oras, skopeo and `otaflux push` write. */
+export class LayoutRegistry extends Registry {
+  private readonly files: LayoutFiles;
+  private readonly subjects = new Map<Digest, Descriptor | undefined>();
+
+  constructor(root: string) {
+    super();
+    this.files = new LayoutFiles(root);
+  }
+
+  async listTags(repository: string): Promise<string[]> {
+    return (await this.files.entries(repository)).flatMap((entry) => tagOf(entry) ?? []);
+  }
+
+  async resolve(repository: string, reference: string): Promise<Descriptor> {
+    const entries = await this.files.entries(repository);
+    const named = entries.find((entry) => entry.digest === reference || tagOf(entry) === reference);
+    if (named) return named;
+    if (!isDigest(reference)) throw new OtaError('absent', `no tag ${reference} in ${repository}`);
+    const bytes = await this.files.read(this.files.blobPath(repository, reference), MAX_MANIFEST_BYTES);
+    return { mediaType: parseManifest(bytes, '').mediaType, digest: reference, size: bytes.length };
+  }
+
+  async fetchManifest(repository: string, descriptor: Descriptor): Promise<FetchedManifest> {
+    const { digest, mediaType } = descriptor;
+    const bytes = await this.files.read(this.files.blobPath(repository, digest), MAX_MANIFEST_BYTES);
+    if (digestOf(bytes, algorithmOf(digest)) !== digest) throw new OtaError('protocol', `manifest is not ${digest}: its bytes have another digest`);
+    return { descriptor: { ...descriptor, size: bytes.length }, bytes, content: parseManifest(bytes, mediaType) };
+  }
+
+  async fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
+    const { handle } = await this.files.open(this.files.blobPath(repository, blob.digest));
+    return Readable.from(verified(handle.createReadStream({ signal }), blob), { objectMode: false });
+  }
+
+  async listReferrers(repository: string, digest: Digest, artifactType: string | undefined): Promise<Descriptor[]> {
+    const entries = await this.files.entries(repository);
+    const found: Descriptor[] = [];
+    for (const entry of entries) {
+      if ((await this.subjectOf(repository, entry))?.digest === digest) found.push(entry);
+    }
+    const fallback = entries.find((entry) => tagOf(entry) === `${algorithmOf(digest)}-${hexOf(digest).slice(0, 64)}`);
+    if (fallback) found.push(...(await this.manifestsOf(repository, fallback)));
+    const known = new Map(found.map((entry) => [entry.digest, entry]));
+    return [...known.values()].filter((entry) => artifactType === undefined || (entry.artifactType ?? artifactType) === artifactType);
+  }
+
+  async ping(): Promise<void> {
+    await this.files.entries('ping').catch((error: unknown) => {
+      if (!(error instanceof OtaError) || error.code !== 'absent') throw error;
+    });
+  }
+
+  private async subjectOf(repository: string, entry: Descriptor): Promise<Descriptor | undefined> {
+    if (this.subjects.has(entry.digest)) return this.subjects.get(entry.digest);
+    const subject = await this.fetchManifest(repository, entry).then(
+      ({ content }) => content.subject,
+      (error: unknown) => {
+        if (error instanceof OtaError && error.code === 'unavailable') throw error;
+        // One broken entry must not hide the others.
+        return undefined;
+      },
+    );
+    if (this.subjects.size >= MAX_SUBJECTS) this.subjects.clear();
+    this.subjects.set(entry.digest, subject);
+    return subject;
+  }
+
+  private async manifestsOf(repository: string, descriptor: Descriptor): Promise<readonly Descriptor[]> {
+    const { content } = await this.fetchManifest(repository, descriptor);
+    return content.kind === 'index' ? content.manifests : [];
+  }
+}
+
+function tagOf(entry: Descriptor): string | undefined {
+  const name = entry.annotations?.[Annotation.refName];
+  return name !== undefined && isTag(name) ? name : undefined;
+}

@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { OtaError } from '../../errors.js';
+import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
+import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
+import { verified } from '../verified.js';
+import { fileError, LayoutFiles } from './layout-files.js';
+
+/** Replacing the index takes milliseconds: a lock this old was left by a process that died. */
+const STALE_LOCK_MS = 10_000;
+const LOCK_POLL_MS = 10;
+
+/** Writes OCI image layouts; what a reader sees is always whole, also with several writers at once. */
+export class LayoutWriter extends ArtifactWriter {
+  private readonly files: LayoutFiles;
+
+  constructor(root: string) {
+    super();
+    this.files = new LayoutFiles(root);
+  }
+
+  async writeBlob(repository: string, blob: BlobSource, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<boolean> {
+    const path = this.files.blobPath(repository, blob.descriptor.digest);
+    const existing = await stat(path).catch(() => undefined);
+    if (existing?.size === blob.descriptor.size) return false;
+    await this.replace(path, verified(blob.open() as AsyncIterable<Buffer>, blob.descriptor), signal, onProgress);
+    return true;
+  }
+
+  async writeManifest(repository: string, tag: string, descriptor: Descriptor, bytes: Buffer, signal: AbortSignal): Promise<void> {
+    await this.writeBlob(repository, { descriptor, open: () => Readable.from([bytes]) }, signal);
+    const directory = this.files.directory(repository);
+    await this.locked(join(directory, '.index.json.lock'), signal, async () => {
+      const entries = await this.currentEntries(repository);
+      const entry = { ...descriptor, annotations: { ...descriptor.annotations, [Annotation.refName]: tag } };
+      const manifests = [...entries.filter((other) => other.annotations?.[Annotation.refName] !== tag), entry];
+      await this.replaceJson(join(directory, 'index.json'), { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests }, signal);
+      await this.replaceJson(join(directory, 'oci-layout'), { imageLayoutVersion: '1.0.0' }, signal);
+    });
+  }
+
+  private async currentEntries(repository: string): Promise<readonly Descriptor[]> {
+    return this.files.entries(repository).catch((error: unknown) => {
+      if (error instanceof OtaError && (error.code === 'absent' || error.code === 'unavailable')) return [];
+      throw error;
+    });
+  }
+
+  private async replaceJson(path: string, value: unknown, signal: AbortSignal): Promise<void> {
+    await this.replace(path, Readable.from([Buffer.from(JSON.stringify(value))]) as AsyncIterable<Buffer>, signal);
+  }
+
+  /** Writes a file under another name, then gives it its own: readers see the old one or the new one, whole. */
+  private async replace(path: string, content: AsyncIterable<Buffer>, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<void> {
+    const temporary = `${path}.${randomUUID()}.tmp`;
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      const handle = await open(temporary, 'wx');
+      try {
+        let written = 0;
+        for await (const chunk of content) {
+          signal.throwIfAborted();
+          await handle.writeFile(chunk);
+          onProgress?.((written += chunk.length));
+        }
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw fileError(error, path);
+    }
+  }
+
+  private async locked(path: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await (await open(path, 'wx')).close();
+        break;
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw fileError(error, path);
+        const lock = await stat(path).catch(() => undefined);
+        if (lock && Date.now() - lock.mtimeMs > STALE_LOCK_MS) await unlink(path).catch(() => undefined);
+        await delay(LOCK_POLL_MS, undefined, { signal });
+      }
+    }
+    try {
+      await work();
+    } finally {
+      await unlink(path).catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { Settings } from '../config/index.js';
+import { RegistryMeter } from '../metrics/index.js';
+import { createRegistry } from './adapters.js';
+import { MeteredRegistry } from './metered-registry.js';
+import { Registry } from './registry.js';
+
+export interface RegistryModuleOptions {
+  /** A registry of your own in place of the built-in ones: a class that Nest makes, or an object. */
+  registry?: Type<Registry> | Registry;
+}
+
+const ADAPTER = Symbol('registry adapter');
+
+/** Provides Registry: the one that REGISTRY_URL names, or yours; its questions are counted either way. */
+@Module({})
+export class RegistryModule {
+  static forRoot({ registry }: RegistryModuleOptions = {}): DynamicModule {
+    const adapter =
+      registry === undefined
+        ? { provide: ADAPTER, useFactory: createRegistry, inject: [Settings] }
+        : registry instanceof Registry
+          ? { provide: ADAPTER, useValue: registry }
+          : { provide: ADAPTER, useClass: registry };
+    return {
+      module: RegistryModule,
+      providers: [
+        adapter,
+        { provide: Registry, useFactory: (own: Registry, meter: RegistryMeter) => new MeteredRegistry(own, meter), inject: [ADAPTER, RegistryMeter] },
+      ],
+      exports: [Registry],
+    };
+  }
+}

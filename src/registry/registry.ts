@@ -1,0 +1,39 @@
+import type { Readable } from 'node:stream';
+import type { Descriptor, Digest, Index, Manifest } from '../oci/index.js';
+
+/** A manifest or index together with the exact bytes that its digest, and a signature, is about. */
+export interface FetchedManifest {
+  readonly descriptor: Descriptor;
+  readonly bytes: Buffer;
+  readonly content: Manifest | Index;
+}
+
+/**
+ * Where firmware comes from: the read side of an OCI registry.
+ * Being an abstract class, it is also the token that it is injected by.
+ *
+ * Every method rejects with `OtaError`: `absent` when the registry says so,
+ * `unavailable` when it cannot be asked now, `protocol` when its answer is wrong.
+ * An implementation brings its own deadlines; `signal` ends the work earlier.
+ *
+ * @publicApi
+ */
+export abstract class Registry {
+  /** All tags of `repository`, in no particular order, 100,000 at most. */
+  abstract listTags(repository: string, signal: AbortSignal): Promise<string[]>;
+  /** The descriptor that `reference` (a tag or a digest) names now. */
+  abstract resolve(repository: string, reference: string, signal: AbortSignal): Promise<Descriptor>;
+  /** The manifest or index of `descriptor`, its digest checked; 4 MiB at most. */
+  abstract fetchManifest(repository: string, descriptor: Descriptor, signal: AbortSignal): Promise<FetchedManifest>;
+  /** The bytes of a blob. The stream fails with `protocol` when size or digest differ; believe no byte before its end. */
+  abstract fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable>;
+  /** Manifests whose `subject` is `digest`, of that artifact type when one is given (distribution-spec 1.1, "Listing Referrers"). */
+  abstract listReferrers(
+    repository: string,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Descriptor[]>;
+  /** Resolves when the registry answers at all. */
+  abstract ping(signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,16 @@
+import { OtaError } from '../errors.js';
+import { hasherFor, type Descriptor } from '../oci/index.js';
+
+/** The pieces of `source`, passed on while they are counted and hashed; fails with `protocol` at the first byte too many or when the digest differs. */
+export async function* verified(source: AsyncIterable<Buffer>, { digest, size }: Descriptor): AsyncGenerator<Buffer> {
+  const hash = hasherFor(digest);
+  let received = 0;
+  for await (const chunk of source) {
+    received += chunk.length;
+    if (received > size) throw new OtaError('protocol', `${digest} is longer than its ${size} bytes`);
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (received < size) throw new OtaError('protocol', `${digest} ends after ${received} of ${size} bytes`);
+  if (!digest.endsWith(`:${hash.digest('hex')}`)) throw new OtaError('protocol', `content is not ${digest}: its bytes have another digest`);
+}

@@ -1,0 +1,2 @@
+/** Nothing to prepare yet; the CLI tests build once here. */
+export default function globalSetup() {}
