@@ -102,6 +102,8 @@ export class BoundedEntries<E extends Entry> {
   }
 
   private isOver(): boolean {
-    return this.bytes + this.reservedBytes > this.maxBytes || this.entries.size + this.reservedEntries > this.maxEntries;
+    return (
+      this.bytes + this.reservedBytes > this.maxBytes || this.entries.size + this.reservedEntries > this.maxEntries
+    );
   }
 }

@@ -15,7 +15,11 @@ export class CacheModule {
   static forRoot({ store }: CacheModuleOptions = {}): DynamicModule {
     return {
       module: CacheModule,
-      providers: [store ? { provide: FirmwareStore, useClass: store } : { provide: FirmwareStore, useFactory: createStore, inject: [Settings, CacheMeter] }],
+      providers: [
+        store
+          ? { provide: FirmwareStore, useClass: store }
+          : { provide: FirmwareStore, useFactory: createStore, inject: [Settings, CacheMeter] },
+      ],
       exports: [FirmwareStore],
     };
   }
@@ -28,7 +32,9 @@ async function createStore(settings: Settings, meter: CacheMeter): Promise<Firmw
     checksum: settings.checksum,
     directory: settings.cacheDir,
     diskBytes: settings.cacheDisk,
-    onDiskFailure: () => { meter.diskFailed(); },
+    onDiskFailure: () => {
+      meter.diskFailed();
+    },
   });
   meter.observe(() => store.sample());
   await store.start();

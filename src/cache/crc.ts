@@ -30,7 +30,8 @@ function crc32c(piece: Buffer, previous = 0): number {
 }
 
 /** zlib's is native and some twenty times as fast; it is there from Node 20.15 and 22.2 on. */
-const nativeCrc32: RunningCrc | undefined = 'crc32' in zlib ? (piece, previous = 0) => zlib.crc32(piece, previous) : undefined;
+const nativeCrc32: RunningCrc | undefined =
+  'crc32' in zlib ? (piece, previous = 0) => zlib.crc32(piece, previous) : undefined;
 
 const CRCS: Record<Checksum, RunningCrc> = {
   crc32: nativeCrc32 ?? crc32,

@@ -50,7 +50,8 @@ export class DiskTier {
       }
     }
     found.sort((a, b) => a.usedMs - b.usedMs);
-    for (const { name, sizeBytes } of found) this.entries.add(name, { sizeBytes, verified: false, leases: 0, heldUntilMs: 0 });
+    for (const { name, sizeBytes } of found)
+      this.entries.add(name, { sizeBytes, verified: false, leases: 0, heldUntilMs: 0 });
   }
 
   async create(): Promise<DiskWriter> {

@@ -7,9 +7,10 @@ import { Readable } from 'node:stream';
 import type { Checksum } from '../config/index.js';
 import { OtaError, reasonOf } from '../errors.js';
 import type { CacheSample } from '../metrics/index.js';
-import { BoundedEntries, type Entry, type Reservation } from './bounded-entries.js';
+import { BoundedEntries, type Entry } from './bounded-entries.js';
 import { DiskTier, type DiskWriter } from './disk-tier.js';
 import { FirmwareDigester, type Firmware } from './firmware-digester.js';
+import { MemorySink } from './memory-sink.js';
 import { FirmwareStore, type FirmwareSource, type Lease } from './firmware-store.js';
 
 export interface TieredStoreOptions {
@@ -44,7 +45,9 @@ export class TieredStore extends FirmwareStore {
     super();
     this.memory = new BoundedEntries(options.maxEntries, options.memoryBytes);
     if (options.directory !== undefined) {
-      this.disk = new DiskTier(options.directory, options.diskBytes, (error) => { this.diskFailed('drop', error); });
+      this.disk = new DiskTier(options.directory, options.diskBytes, (error) => {
+        this.diskFailed('drop', error);
+      });
     }
   }
 
@@ -66,25 +69,23 @@ export class TieredStore extends FirmwareStore {
   }
 
   async put(source: FirmwareSource): Promise<Firmware> {
-    const size = source.sizeBytes;
-    const room = size === undefined ? undefined : this.memory.reserve(size);
-    try {
-      const firmware = await this.write(source, room, this.disk);
-      if (firmware) return firmware;
-      const spooled = await this.write(source, undefined, await this.spoolFolder());
-      if (spooled) return spooled;
-      throw new OtaError('unavailable', `no room for firmware of ${size ?? 'unknown'} bytes in memory or on disk`);
-    } finally {
-      room?.release();
-    }
+    const firmware = (await this.write(source, this.disk)) ?? (await this.write(source, await this.spoolFolder()));
+    if (firmware) return firmware;
+    throw new OtaError(
+      'unavailable',
+      `no room for firmware of ${source.sizeBytes ?? 'unknown'} bytes in memory or on disk`,
+    );
   }
 
   open(sha256: string): Lease | undefined {
     const inMemory = this.memory.use(sha256);
-    if (inMemory) return lease(inMemory, inMemory.bytes, (start, end) => Readable.from([inMemory.bytes.subarray(start, end + 1)]));
+    if (inMemory)
+      return lease(inMemory, inMemory.bytes, (start, end) => Readable.from([inMemory.bytes.subarray(start, end + 1)]));
     const tier = this.tierOf(sha256);
     const onDisk = tier?.entries.use(sha256);
-    return tier && onDisk?.verified ? lease(onDisk, undefined, (start, end) => tier.read(sha256, start, end)) : undefined;
+    return tier && onDisk?.verified
+      ? lease(onDisk, undefined, (start, end) => tier.read(sha256, start, end))
+      : undefined;
   }
 
   has(sha256: string): boolean {
@@ -107,36 +108,38 @@ export class TieredStore extends FirmwareStore {
   }
 
   /**
-   * Reads a source into memory (when there is `room`), and into `tier`. Undefined when neither could take it;
+   * Reads a source into memory as long as there is room, and into `tier`. Undefined when neither could take it;
    * rejects with what the source fails with.
    */
-  private async write(source: FirmwareSource, room: Reservation | undefined, tier: DiskTier | undefined): Promise<Firmware | undefined> {
-    const buffer = room && Buffer.allocUnsafeSlow(room.sizeBytes);
+  private async write(source: FirmwareSource, tier: DiskTier | undefined): Promise<Firmware | undefined> {
+    const sink = new MemorySink(this.memory, source.sizeBytes);
     let writer = await this.writerOf(tier, source.sizeBytes);
-    if (!buffer && !writer) return undefined;
     const digester = new FirmwareDigester(this.options.checksum);
-    let offset = 0;
     try {
       for await (const piece of source.open()) {
-        digester.update(piece);
-        if (buffer && offset + piece.length <= buffer.length) piece.copy(buffer, offset);
-        offset += piece.length;
+        sink.write(piece);
         writer = await this.attempt(writer, (open) => open.write(piece));
-        if (!buffer && !writer) return undefined;
+        if (!sink.isOpen && !writer) return undefined;
+        digester.update(piece);
       }
+      const firmware = digester.finish();
+      const bytes = sink.take();
+      // What is in memory needs no temporary file.
+      if (bytes && tier !== this.disk) {
+        await writer?.abandon();
+        writer = undefined;
+      }
+      writer = await this.attempt(writer, (open) => open.commit(firmware.sha256, firmware.sizeBytes));
+      if (!bytes && !writer) return undefined;
+      if (bytes) this.memory.add(firmware.sha256, { bytes, sizeBytes: bytes.length, leases: 0, heldUntilMs: 0 });
+      this.remember(firmware);
+      return firmware;
     } catch (error) {
       await writer?.abandon();
       throw error;
+    } finally {
+      sink.close();
     }
-    const firmware = digester.finish();
-    writer = await this.attempt(writer, (open) => open.commit(firmware.sha256, firmware.sizeBytes));
-    const whole = buffer?.length === firmware.sizeBytes;
-    if (!whole && !writer) return undefined;
-    room?.release();
-    if (whole) this.memory.add(firmware.sha256, { bytes: buffer, sizeBytes: buffer.length, leases: 0, heldUntilMs: 0 });
-    else if (tier) await this.promote(tier, firmware);
-    this.remember(firmware);
-    return firmware;
   }
 
   private async writerOf(tier: DiskTier | undefined, sizeBytes: number | undefined): Promise<DiskWriter | undefined> {
@@ -148,7 +151,10 @@ export class TieredStore extends FirmwareStore {
   }
 
   /** The writer again, or undefined when it failed: then the disk is done without. */
-  private async attempt(writer: DiskWriter | undefined, work: (writer: DiskWriter) => Promise<void>): Promise<DiskWriter | undefined> {
+  private async attempt(
+    writer: DiskWriter | undefined,
+    work: (writer: DiskWriter) => Promise<void>,
+  ): Promise<DiskWriter | undefined> {
     if (!writer) return undefined;
     try {
       await work(writer);
@@ -161,7 +167,7 @@ export class TieredStore extends FirmwareStore {
     }
   }
 
-  /** Takes what was written to disk because its size was unknown into memory, if it fits. */
+  /** Takes a file into memory, if it fits. */
   private async promote(tier: DiskTier, { sha256, sizeBytes }: Firmware): Promise<void> {
     const room = this.memory.reserve(sizeBytes);
     if (!room) return;
@@ -177,7 +183,11 @@ export class TieredStore extends FirmwareStore {
   }
 
   /** Reads a file of an earlier run: only what still has its digest is served. */
-  private async verify(tier: DiskTier, sha256: string, entry: Entry & { verified: boolean }): Promise<Firmware | undefined> {
+  private async verify(
+    tier: DiskTier,
+    sha256: string,
+    entry: Entry & { verified: boolean },
+  ): Promise<Firmware | undefined> {
     entry.leases++;
     try {
       const digester = new FirmwareDigester(this.options.checksum);
@@ -209,16 +219,28 @@ export class TieredStore extends FirmwareStore {
   private remember(firmware: Firmware): void {
     this.facts.set(firmware.sha256, firmware);
     for (const key of this.facts.keys()) {
-      if (this.facts.size <= this.memory.size + (this.disk?.entries.size ?? 0) + (this.spoolTier?.entries.size ?? 0) + 1) break;
+      if (
+        this.facts.size <=
+        this.memory.size + (this.disk?.entries.size ?? 0) + (this.spoolTier?.entries.size ?? 0) + 1
+      )
+        break;
       if (!this.memory.has(key) && !this.tierOf(key)) this.facts.delete(key);
     }
   }
 
   private spoolFolder(): Promise<DiskTier | undefined> {
     this.spool ??= mkdtemp(join(tmpdir(), 'otaflux-')).then((folder) => {
-      process.once('exit', () => { rmSync(folder, { recursive: true, force: true }); });
-      this.spoolTier = new DiskTier(folder, this.options.diskBytes, (error) => { this.diskFailed('drop', error); });
-      this.logger.log({ event: 'cache.spool', folder, reason: 'firmware is larger than the memory for it, and no cache folder takes it' });
+      process.once('exit', () => {
+        rmSync(folder, { recursive: true, force: true });
+      });
+      this.spoolTier = new DiskTier(folder, this.options.diskBytes, (error) => {
+        this.diskFailed('drop', error);
+      });
+      this.logger.log({
+        event: 'cache.spool',
+        folder,
+        reason: 'firmware is larger than the memory for it, and no cache folder takes it',
+      });
       return this.spoolTier;
     });
     return this.spool.catch((error: unknown) => {

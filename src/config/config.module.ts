@@ -22,7 +22,13 @@ export class SettingsModule {
           validate: () => ({ [KEY]: parseSettings(given) }),
         }),
       ],
-      providers: [{ provide: Settings, useFactory: (config: ConfigService) => config.getOrThrow<Settings>(KEY), inject: [ConfigService] }],
+      providers: [
+        {
+          provide: Settings,
+          useFactory: (config: ConfigService) => config.getOrThrow<Settings>(KEY),
+          inject: [ConfigService],
+        },
+      ],
       exports: [Settings],
     };
   }

@@ -56,7 +56,8 @@ export const duration = kind('duration', 'a duration such as 500ms, 30s, 5m or 1
   if (value === '0') return 0;
   if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/.test(value)) return undefined;
   let total = 0;
-  for (const [, amount, unit] of value.matchAll(/([\d.]+)([a-z]+)/g)) total += Number(amount) * (MILLISECONDS[unit ?? ''] ?? NaN);
+  for (const [, amount, unit] of value.matchAll(/([\d.]+)([a-z]+)/g))
+    total += Number(amount) * (MILLISECONDS[unit ?? ''] ?? NaN);
   return total <= MAX_DURATION_MS ? Math.round(total) : undefined;
 });
 
@@ -97,11 +98,15 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export const listenAddress = kind('host:port', 'HOST:PORT such as 0.0.0.0:8080, [::]:8080 or :8080', (value): ListenAddress | undefined => {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(value);
-  const port = Number(match?.[3]);
-  return match && port <= 65_535 ? { host: match[1] ?? (match[2] || '0.0.0.0'), port } : undefined;
-});
+export const listenAddress = kind(
+  'host:port',
+  'HOST:PORT such as 0.0.0.0:8080, [::]:8080 or :8080',
+  (value): ListenAddress | undefined => {
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(value);
+    const port = Number(match?.[3]);
+    return match && port <= 65_535 ? { host: match[1] ?? (match[2] || '0.0.0.0'), port } : undefined;
+  },
+);
 
 /** Where the registry is: an HTTP origin with the path that stands before every repository, or a folder. */
 export type RegistryLocation =
@@ -121,7 +126,12 @@ export const registryUrl = kind(
     if (!schemed && (value.includes('://') || isAbsolute(value) || value.startsWith('.'))) return undefined;
     const url = parseUrl(schemed ? value : `https://${value}`);
     if (!url?.hostname || url.search || url.hash || url.username || url.password) return undefined;
-    return { kind: 'http', origin: schemed ? url.origin : undefined, host: url.host, path: url.pathname.replaceAll(/^\/+|\/+$/g, '') };
+    return {
+      kind: 'http',
+      origin: schemed ? url.origin : undefined,
+      host: url.host,
+      path: url.pathname.replaceAll(/^\/+|\/+$/g, ''),
+    };
   },
 );
 

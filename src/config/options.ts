@@ -21,8 +21,7 @@ interface Given<T, D extends string | undefined> extends Option<T> {
 
 type Rest = Omit<Option, 'kind' | 'default'>;
 
-function option<T>(kind: Kind<T>, rest: Rest & { default: string }): Given<T, string>;
-function option<T>(kind: Kind<T>, rest: Rest & { required: true }): Given<T, string>;
+function option<T>(kind: Kind<T>, rest: Rest & ({ default: string } | { required: true })): Given<T, string>;
 function option<T>(kind: Kind<T>, rest: Rest): Given<T, undefined>;
 function option<T>(kind: Kind<T>, rest: Rest & { default?: string }): Given<T, string | undefined> {
   return { kind, ...rest, defaulted: rest.default };
@@ -108,7 +107,10 @@ export const OPTIONS = {
     default: '0.0.0.0:8080',
     help: 'Where devices, webhooks and probes are answered.',
   }),
-  METRICS_LISTEN_ADDR: option(kinds.listenAddress, { default: '0.0.0.0:9090', help: 'Where `/metrics` and probes are answered.' }),
+  METRICS_LISTEN_ADDR: option(kinds.listenAddress, {
+    default: '0.0.0.0:9090',
+    help: 'Where `/metrics` and probes are answered.',
+  }),
   SHUTDOWN_GRACE: option(kinds.duration, {
     default: '30s',
     help: 'How long downloads may go on after SIGTERM; a second signal ends at once.',
@@ -117,7 +119,9 @@ export const OPTIONS = {
     default: 'info',
     help: 'The least severe messages that are logged.',
   }),
-  LOG_FORMAT: option(kinds.choice(['json', 'pretty']), { help: 'How messages look: json, but pretty on a terminal, without it.' }),
+  LOG_FORMAT: option(kinds.choice(['json', 'pretty']), {
+    help: 'How messages look: json, but pretty on a terminal, without it.',
+  }),
 
   WEBHOOK_SECRET: option(kinds.list, {
     section: 'Webhooks',
@@ -133,14 +137,18 @@ export const OPTIONS = {
   MQTT_USERNAME: option(kinds.text, { help: 'User at the broker.' }),
   MQTT_PASSWORD: option(kinds.text, { secret: true, help: 'Password at the broker.' }),
   MQTT_TOPIC: option(kinds.text, { help: 'Messages go to `TOPIC/DEVICE`.' }),
-  MQTT_CA_CERT_PATH: option(kinds.path, { help: 'PEM file with the authority of the broker. All three of these files are given, or none.' }),
+  MQTT_CA_CERT_PATH: option(kinds.path, {
+    help: 'PEM file with the authority of the broker. All three of these files are given, or none.',
+  }),
   MQTT_CLIENT_CERT_PATH: option(kinds.path, { help: 'PEM file with our certificate.' }),
   MQTT_CLIENT_KEY_PATH: option(kinds.path, { help: 'PEM file with its key.' }),
 } satisfies Record<string, Option>;
 
 export type Variable = keyof typeof OPTIONS;
 
-type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<Camel<Tail>>}` : Lowercase<S>;
+type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Lowercase<Head>}${Capitalize<Camel<Tail>>}`
+  : Lowercase<S>;
 type ValueOf<O> = O extends Given<infer T, infer D> ? (D extends string ? T : T | undefined) : never;
 
 /** Every option, read and checked. Durations are in milliseconds, sizes in bytes. */

@@ -25,12 +25,16 @@ export const settingsSchema = z
  * @throws ConfigError with one line that names the option as it was written, what it got (a secret is not shown) and what it takes.
  */
 export function parseSettings(given: GivenValues): Settings {
-  const input = Object.fromEntries(VARIABLES.map((variable) => [settingOf(variable), given[variable]?.value ?? optionOf(variable).default]));
+  const input = Object.fromEntries(
+    VARIABLES.map((variable) => [settingOf(variable), given[variable]?.value ?? optionOf(variable).default]),
+  );
   const result = settingsSchema.safeParse(input);
   if (result.success) return result.data as unknown as Settings;
   const issue = result.error.issues[0];
   const variable = VARIABLES.find((candidate) => settingOf(candidate) === issue?.path[0]);
-  throw new ConfigError(variable ? explain(variable, given, issue?.message ?? '') : (issue?.message ?? 'wrong configuration'));
+  throw new ConfigError(
+    variable ? explain(variable, given, issue?.message ?? '') : (issue?.message ?? 'wrong configuration'),
+  );
 }
 
 function optionSchema(variable: Variable): z.ZodType {
@@ -38,10 +42,18 @@ function optionSchema(variable: Variable): z.ZodType {
   return required || fallback !== undefined ? kind.schema : kind.schema.optional();
 }
 
-function demandTogether(settings: SettingValues, names: readonly (keyof SettingValues)[], context: z.RefinementCtx): void {
+function demandTogether(
+  settings: SettingValues,
+  names: readonly (keyof SettingValues)[],
+  context: z.RefinementCtx,
+): void {
   const missing = names.filter((name) => settings[name] === undefined);
   if (missing.length === 0 || missing.length === names.length) return;
-  context.addIssue({ code: 'custom', path: [missing[0] ?? ''], message: 'a path, because the others of the three TLS files are given' });
+  context.addIssue({
+    code: 'custom',
+    path: [missing[0] ?? ''],
+    message: 'a path, because the others of the three TLS files are given',
+  });
 }
 
 function explain(variable: Variable, given: GivenValues, issue: string): string {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { ConfigError, reasonOf } from '../errors.js';
-import { flagOf, OPTIONS, optionOf, VARIABLES, type Variable } from './options.js';
+import { flagOf, optionOf, VARIABLES, type Variable } from './options.js';
 
 /** A value as somebody wrote it, and where, for the error that names it. */
 export interface Given {
@@ -24,7 +24,7 @@ const MAX_FILE_BYTES = 1024 * 1024;
 
 /** The value that wins for every option; throws ConfigError for a file that cannot be read or an unknown key. */
 export function gather({ flags, environment }: Sources): GivenValues {
-  const file = (flags['config'] ?? environment['CONFIG']) as string | undefined;
+  const file = (flags.config ?? environment.CONFIG) as string | undefined;
   const layers = [
     layer((variable) => ({ value: flags[flagOf(variable)], where: `--${flagOf(variable)}` })),
     // An empty variable is an unset one: manifests and compose files set variables that they have no value for.
@@ -70,7 +70,8 @@ function readFile(path: string): GivenValues {
   if (problem) throw new ConfigError(`--config: ${path} is not YAML: ${problem.message.split('\n')[0] ?? ''}`);
   const content: unknown = document.toJS();
   if (content === null || content === undefined) return {};
-  if (typeof content !== 'object' || Array.isArray(content)) throw new ConfigError(`--config: ${path} must hold keys and values`);
+  if (typeof content !== 'object' || Array.isArray(content))
+    throw new ConfigError(`--config: ${path} must hold keys and values`);
   const keys = new Map<string, Given>();
   for (const [key, value] of Object.entries(content)) {
     const variable = variableOf(key);
@@ -83,7 +84,9 @@ function readFile(path: string): GivenValues {
 
 const fold = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, '');
 const byFoldedKey = new Map<string, string>(
-  VARIABLES.flatMap((variable) => [variable, ...(OPTIONS[variable] && optionOf(variable).secret ? [`${variable}_FILE`] : [])]).map((variable) => [fold(variable), variable]),
+  VARIABLES.flatMap((variable) => [variable, ...(optionOf(variable).secret ? [`${variable}_FILE`] : [])]).map(
+    (variable) => [fold(variable), variable],
+  ),
 );
 
 /** `refresh-interval`, `refresh_interval`, `refreshInterval` and `REFRESH_INTERVAL` are one key. */
@@ -93,6 +96,8 @@ function variableOf(key: string): string | undefined {
 
 function suggestion(key: string): string {
   const folded = fold(key);
-  const near = VARIABLES.find((variable) => fold(variable).startsWith(folded.slice(0, 6)) || folded.includes(fold(variable)));
+  const near = VARIABLES.find(
+    (variable) => fold(variable).startsWith(folded.slice(0, 6)) || folded.includes(fold(variable)),
+  );
   return near ? `; did you mean ${flagOf(near)}?` : '';
 }

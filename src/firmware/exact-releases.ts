@@ -34,7 +34,8 @@ export class ExactReleases {
   /** The release of `device` whose version is `version`; OtaError `absent` when there is none. */
   async find(device: string, version: string): Promise<Release> {
     const wanted = versionOf(version.replace('+', '_'));
-    const candidate = wanted === undefined ? undefined : (await this.candidates(device)).find((one) => one.version === wanted);
+    const candidate =
+      wanted === undefined ? undefined : (await this.candidates(device)).find((one) => one.version === wanted);
     if (!candidate) throw new OtaError('absent', `${device} has no version ${JSON.stringify(version.slice(0, 100))}`);
     const key = `${device} ${candidate.version}`;
     const known = this.releases.get(key);

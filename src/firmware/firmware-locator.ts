@@ -38,7 +38,10 @@ export class FirmwareLocator {
         reasons.push(error.message);
       }
     }
-    throw new OtaError('absent', `no manifest of the index holds firmware${reasons.length > 0 ? `: ${reasons[0] ?? ''}` : ''}`);
+    throw new OtaError(
+      'absent',
+      `no manifest of the index holds firmware${reasons.length > 0 ? `: ${reasons[0] ?? ''}` : ''}`,
+    );
   }
 
   private inManifest(manifest: Manifest): Location {
@@ -54,16 +57,25 @@ export class FirmwareLocator {
     const titled = layers.find((layer) => layer.annotations?.[Annotation.title] === this.firmwareFile);
     if (titled) return titled;
     // Layers of a container image lie on top of each other: what was copied last is on top.
-    if (layers.every((layer) => packingOf(layer.mediaType) !== 'none' && layer.annotations?.[Annotation.title] === undefined)) return layers.at(-1);
+    if (
+      layers.every(
+        (layer) => packingOf(layer.mediaType) !== 'none' && layer.annotations?.[Annotation.title] === undefined,
+      )
+    )
+      return layers.at(-1);
     const titles = layers.map((layer) => layer.annotations?.[Annotation.title] ?? 'untitled').join(', ');
-    throw new OtaError('absent', `no layer is titled ${JSON.stringify(this.firmwareFile)} (--firmware-file), there are ${titles}`);
+    throw new OtaError(
+      'absent',
+      `no layer is titled ${JSON.stringify(this.firmwareFile)} (--firmware-file), there are ${titles}`,
+    );
   }
 }
 
 /** What the media type says; ORAS gives any file without a type that of a tar, so it is checked when the bytes are read. */
 function packingOfLayer(layer: Descriptor): Packing {
   const packing = packingOf(layer.mediaType);
-  if (packing === 'tar+zstd') throw new OtaError('absent', 'a layer packed with zstd is not unpacked; use gzip or no packing');
+  if (packing === 'tar+zstd')
+    throw new OtaError('absent', 'a layer packed with zstd is not unpacked; use gzip or no packing');
   return packing;
 }
 
@@ -80,5 +92,7 @@ function childrenOf(index: Index): Descriptor[] {
 function createdAt(manifest: Manifest): Date | undefined {
   const created = Date.parse(manifest.annotations?.[Annotation.created] ?? '');
   // HTTP dates have whole seconds, and one in the future says nothing (RFC 9110, section 8.8.2.1).
-  return Number.isNaN(created) || created < 0 || created > Date.now() ? undefined : new Date(Math.floor(created / 1000) * 1000);
+  return Number.isNaN(created) || created < 0 || created > Date.now()
+    ? undefined
+    : new Date(Math.floor(created / 1000) * 1000);
 }

@@ -57,7 +57,9 @@ export class KnownDevices {
 
   /** Files a state where it belongs now; called after its release came or went. */
   file(state: DeviceState): void {
-    const [home, other, limit] = state.release ? ([this.known, this.unknown, MAX_KNOWN] as const) : ([this.unknown, this.known, MAX_UNKNOWN] as const);
+    const [home, other, limit] = state.release
+      ? ([this.known, this.unknown, MAX_KNOWN] as const)
+      : ([this.unknown, this.known, MAX_UNKNOWN] as const);
     other.delete(state.device);
     home.delete(state.device);
     home.set(state.device, state);

@@ -25,6 +25,12 @@ const MAX_REMEMBERED = 10_000;
 /** Downloads at once: each may take its size in memory. */
 const MAX_PULLS = 4;
 
+/** REPOSITORY_PREFIX as it stands before a device id: with one slash at its end, or empty. */
+export function repositoryPrefix(prefix: string): string {
+  const trimmed = prefix.replaceAll(/^\/+|\/+$/g, '');
+  return trimmed ? `${trimmed}/` : '';
+}
+
 /** Asks the registry for releases: select a version, verify, locate, pull. Remembers nothing but what cannot change. */
 export class ReleaseFinder {
   private readonly logger = new Logger('ReleaseFinder');
@@ -56,20 +62,27 @@ export class ReleaseFinder {
   /** The current release of `device`; `known` itself when it still is that. Costs one tags list and one HEAD then. */
   async current(device: string, known: Release | undefined, signal: AbortSignal): Promise<Release> {
     const reasons: string[] = [];
+    let code: 'absent' | 'untrusted' = 'absent';
     for (const candidate of await this.candidates(device, signal)) {
       try {
         return await this.release(device, candidate, known, signal);
       } catch (error) {
         if (!(error instanceof OtaError) || (error.code !== 'absent' && error.code !== 'untrusted')) throw error;
+        if (error.code === 'untrusted') code = 'untrusted';
         reasons.push(`${candidate.version}: ${error.message}`);
         if (reasons.length === MAX_PASSED_OVER) break;
       }
     }
-    throw new OtaError('absent', `no version of ${this.repositoryOf(device)} can be served: ${reasons[0] ?? ''}`);
+    throw new OtaError(code, `no version of ${this.repositoryOf(device)} can be served: ${reasons[0] ?? ''}`);
   }
 
   /** The release that `candidate` names now; `known` itself when it is that. */
-  async release(device: string, candidate: Candidate, known: Release | undefined, signal: AbortSignal): Promise<Release> {
+  async release(
+    device: string,
+    candidate: Candidate,
+    known: Release | undefined,
+    signal: AbortSignal,
+  ): Promise<Release> {
     const repository = this.repositoryOf(device);
     const manifest = await this.registry.resolve(repository, candidate.tag, signal);
     if (known?.tag === candidate.tag && known.manifestDigest === manifest.digest) return known;
@@ -81,7 +94,16 @@ export class ReleaseFinder {
       const location = await this.locate(repository, manifest, signal);
       const firmware = await this.pull(repository, location, signal);
       const createdAt = location.createdAt ?? new Date(Math.floor(Date.now() / 1000) * 1000);
-      return new Release(device, candidate.version, candidate.tag, manifest.digest, firmware, location, createdAt, verdict.signedBy);
+      return new Release(
+        device,
+        candidate.version,
+        candidate.tag,
+        manifest.digest,
+        firmware,
+        location,
+        createdAt,
+        verdict.signedBy,
+      );
     } catch (error) {
       if (error instanceof OtaError && error.code === 'absent') this.passOver(key, candidate, error);
       throw error;
@@ -92,18 +114,30 @@ export class ReleaseFinder {
   async restore(release: Release, signal: AbortSignal): Promise<void> {
     if (await this.store.find(release.firmware.sha256)) return;
     const firmware = await this.pull(this.repositoryOf(release.device), release.source, signal);
-    if (firmware.sha256 !== release.firmware.sha256) throw new OtaError('protocol', `${release.device} ${release.version} was unpacked to other bytes than before`);
+    if (firmware.sha256 !== release.firmware.sha256)
+      throw new OtaError('protocol', `${release.device} ${release.version} was unpacked to other bytes than before`);
   }
 
   private async locate(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Location> {
-    const location = await this.locator.locate(repository, await this.registry.fetchManifest(repository, manifest, signal), signal);
+    const location = await this.locator.locate(
+      repository,
+      await this.registry.fetchManifest(repository, manifest, signal),
+      signal,
+    );
     if (location.blob.size > this.options.maxFirmwareBytes) {
-      throw new OtaError('protocol', `the layer has ${location.blob.size} bytes, over --max-firmware-size of ${this.options.maxFirmwareBytes}`);
+      throw new OtaError(
+        'protocol',
+        `the layer has ${location.blob.size} bytes, over --max-firmware-size of ${this.options.maxFirmwareBytes}`,
+      );
     }
     return location;
   }
 
-  private async pull(repository: string, { blob, packing }: Pick<Location, 'blob' | 'packing'>, signal: AbortSignal): Promise<Firmware> {
+  private async pull(
+    repository: string,
+    { blob, packing }: Pick<Location, 'blob' | 'packing'>,
+    signal: AbortSignal,
+  ): Promise<Firmware> {
     const plain = packing === 'none' && algorithmOf(blob.digest) === 'sha256';
     const stored = plain ? await this.store.find(hexOf(blob.digest)) : undefined;
     if (stored) return stored;
@@ -116,14 +150,15 @@ export class ReleaseFinder {
       }),
     );
     // A registry of somebody else's making may not have checked what it handed out.
-    if (plain && firmware.sha256 !== hexOf(blob.digest)) throw new OtaError('protocol', `content is not ${blob.digest}`);
+    if (plain && firmware.sha256 !== hexOf(blob.digest))
+      throw new OtaError('protocol', `content is not ${blob.digest}`);
     return firmware;
   }
 
   private async *bytesOf(repository: string, blob: Descriptor, signal: AbortSignal): AsyncGenerator<Buffer> {
     const inline = inlineContent(blob);
     if (inline) yield inline;
-    else yield* (await this.blob(repository, blob, signal)) as AsyncIterable<Buffer>;
+    else yield* await this.blob(repository, blob, signal);
   }
 
   /** A manifest whose blob is missing is broken, not absent: an older version must not take its place. */
@@ -138,10 +173,17 @@ export class ReleaseFinder {
   private passOver(key: string, candidate: Candidate, error: OtaError): void {
     if (this.withoutFirmware.size >= MAX_REMEMBERED) this.withoutFirmware.clear();
     this.withoutFirmware.add(key);
-    this.logger.warn({ event: 'release.passed_over', artifact: key, version: candidate.version, reason: error.message });
+    this.logger.warn({
+      event: 'release.passed_over',
+      artifact: key,
+      version: candidate.version,
+      reason: error.message,
+    });
   }
 }
 
 function missingBlob(error: unknown): unknown {
-  return error instanceof OtaError && error.code === 'absent' ? new OtaError('protocol', error.message, { cause: error }) : error;
+  return error instanceof OtaError && error.code === 'absent'
+    ? new OtaError('protocol', error.message, { cause: error })
+    : error;
 }

@@ -9,7 +9,7 @@ import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
 import { KnownDevices, type DeviceState } from './known-devices.js';
 import { RegistryState } from './registry-state.js';
-import { ReleaseFinder } from './release-finder.js';
+import { ReleaseFinder, repositoryPrefix } from './release-finder.js';
 import { type Release, type ReleaseChanged } from './release.js';
 import { SingleFlight } from './single-flight.js';
 
@@ -55,9 +55,8 @@ export class ReleaseService implements OnApplicationShutdown {
     private readonly settings: Settings,
     private readonly meter: ReleaseMeter,
   ) {
-    const prefix = settings.repositoryPrefix.replace(/\/*$/, '');
     this.finder = new ReleaseFinder(registry, verifier, store, {
-      prefix: prefix ? `${prefix}/` : '',
+      prefix: repositoryPrefix(settings.repositoryPrefix),
       prereleases: settings.prereleases,
       firmwareFile: settings.firmwareFile,
       maxFirmwareBytes: settings.maxFirmwareSize,
@@ -88,9 +87,11 @@ export class ReleaseService implements OnApplicationShutdown {
       state.hits++;
       return release;
     }
-    const tooOld = this.settings.maxStale !== undefined && ageMs >= Math.max(this.settings.maxStale, this.settings.refreshInterval);
+    const tooOld =
+      this.settings.maxStale !== undefined && ageMs >= Math.max(this.settings.maxStale, this.settings.refreshInterval);
     const waiting = nowMs < state.retryAtMs;
-    if (waiting && tooOld) throw state.failure ?? new OtaError('unavailable', `${device} was not confirmed for too long`);
+    if (waiting && tooOld)
+      throw state.failure ?? new OtaError('unavailable', `${device} was not confirmed for too long`);
     if (this.settings.refreshInterval === 0 && !waiting) return this.asked(state, tooOld);
     if (tooOld) {
       state.misses++;
@@ -186,8 +187,15 @@ export class ReleaseService implements OnApplicationShutdown {
 
   private confirm(state: DeviceState, release: Release): void {
     const before = state.release;
-    if (state.failure && before) this.logger.log({ event: 'refresh.recovered', device: state.device, failures: state.failures });
-    Object.assign(state, { failure: undefined, failures: 0, retryAtMs: -Infinity, absentSinceMs: undefined, confirmedAtMs: performance.now() });
+    if (state.failure && before)
+      this.logger.log({ event: 'refresh.recovered', device: state.device, failures: state.failures });
+    Object.assign(state, {
+      failure: undefined,
+      failures: 0,
+      retryAtMs: -Infinity,
+      absentSinceMs: undefined,
+      confirmedAtMs: performance.now(),
+    });
     this.meter.refreshed(before === release ? 'unchanged' : 'changed');
     if (before !== release) this.change(state, release);
   }
@@ -221,7 +229,10 @@ export class ReleaseService implements OnApplicationShutdown {
     const nowMs = performance.now();
     if (before && nowMs - before.toldAtMs < TOLD_MS && before.toldAtMs > 0) {
       this.store.hold(before.firmware.sha256, before.toldAtMs + TOLD_MS);
-      state.superseded = [before, ...state.superseded.filter((release) => nowMs - release.toldAtMs < TOLD_MS)].slice(0, MAX_SUPERSEDED);
+      state.superseded = [before, ...state.superseded.filter((release) => nowMs - release.toldAtMs < TOLD_MS)].slice(
+        0,
+        MAX_SUPERSEDED,
+      );
     }
     state.release = after;
     this.devices.file(state);
@@ -239,7 +250,13 @@ export class ReleaseService implements OnApplicationShutdown {
 
   /** The first failure of a row is a warning, what follows is detail: a registry that is down says so once a device. */
   private report(state: DeviceState, failure: OtaError): void {
-    const line = { event: 'refresh.failed', device: state.device, code: failure.code, reason: reasonOf(failure), serving: state.release?.version };
+    const line = {
+      event: 'refresh.failed',
+      device: state.device,
+      code: failure.code,
+      reason: reasonOf(failure),
+      serving: state.release?.version,
+    };
     if (state.failure?.code === failure.code || (failure.code === 'absent' && !state.release)) this.logger.debug(line);
     else this.logger.warn(line);
   }

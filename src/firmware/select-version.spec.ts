@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { newestFirst, versionOf } from './select-version.js';
 
-const order = (tags: string[], prereleases = true): string[] => newestFirst(tags, { prereleases }).map(({ tag }) => tag);
+const order = (tags: string[], prereleases = true): string[] =>
+  newestFirst(tags, { prereleases }).map(({ tag }) => tag);
 
 describe('versionOf', () => {
   it.each([
@@ -14,12 +15,24 @@ describe('versionOf', () => {
     expect(versionOf(tag)).toBe(version);
   });
 
-  it.each(['latest', 'dev', '1', '1.2', '1.2.3.4', '01.2.3', '=1.2.3', 'V1.2.3', 'vv1.2.3', '1.2.3_a_b', '1.2.3-', 'sha256-abc.sig', '99999999999999999999.0.0', ''])(
-    'ignores %s',
-    (tag) => {
-      expect(versionOf(tag)).toBeUndefined();
-    },
-  );
+  it.each([
+    'latest',
+    'dev',
+    '1',
+    '1.2',
+    '1.2.3.4',
+    '01.2.3',
+    '=1.2.3',
+    'V1.2.3',
+    'vv1.2.3',
+    '1.2.3_a_b',
+    '1.2.3-',
+    'sha256-abc.sig',
+    '99999999999999999999.0.0',
+    '',
+  ])('ignores %s', (tag) => {
+    expect(versionOf(tag)).toBeUndefined();
+  });
 });
 
 describe('newestFirst', () => {
@@ -35,7 +48,12 @@ describe('newestFirst', () => {
   });
 
   it('takes build metadata as tie-break, its numeric parts as numbers', () => {
-    expect(order(['1.2.0_build.5', 'v1.2.0', '1.2.0_build.10', '1.2.0_build.9'])).toEqual(['1.2.0_build.10', '1.2.0_build.9', '1.2.0_build.5', 'v1.2.0']);
+    expect(order(['1.2.0_build.5', 'v1.2.0', '1.2.0_build.10', '1.2.0_build.9'])).toEqual([
+      '1.2.0_build.10',
+      '1.2.0_build.9',
+      '1.2.0_build.5',
+      'v1.2.0',
+    ]);
   });
 
   it('leaves pre-releases out when told to', () => {

@@ -18,7 +18,8 @@ export class SingleFlight<T> {
   run(key: string, work: () => Promise<T>): Promise<T> {
     const known = this.running.get(key);
     if (known) return known;
-    if (this.limit.pendingCount >= MAX_WAITING) return Promise.reject(new OtaError('unavailable', 'too many devices at once are not known yet'));
+    if (this.limit.pendingCount >= MAX_WAITING)
+      return Promise.reject(new OtaError('unavailable', 'too many devices at once are not known yet'));
     const started = this.limit(work).finally(() => this.running.delete(key));
     this.running.set(key, started);
     return started;

@@ -34,7 +34,8 @@ export async function* unpack(source: AsyncIterable<Buffer>, options: UnpackOpti
     return;
   }
   const gzip = options.packing === 'tar+gzip';
-  if (gzip && !head.subarray(0, 2).equals(GZIP_MAGIC)) throw new OtaError('protocol', 'the layer says that it is gzip, and is not');
+  if (gzip && !head.subarray(0, 2).equals(GZIP_MAGIC))
+    throw new OtaError('protocol', 'the layer says that it is gzip, and is not');
   yield* regularFile(all, gzip, options);
 }
 
@@ -79,15 +80,25 @@ async function* limited(source: AsyncIterable<Buffer>, maxBytes: number): AsyncG
 }
 
 /** The bytes of the one regular file in a tar, or of the one that is named. */
-async function* regularFile(source: AsyncIterable<Buffer>, gzip: boolean, options: UnpackOptions): AsyncGenerator<Buffer> {
+async function* regularFile(
+  source: AsyncIterable<Buffer>,
+  gzip: boolean,
+  options: UnpackOptions,
+): AsyncGenerator<Buffer> {
   const out = new PassThrough();
   const extraction = new Extraction(out, options);
   const packed = Readable.from(source, { objectMode: false });
   const counter = new Counter(options.maxBytes + MAX_OTHER_BYTES);
-  const run = gzip ? pipeline(packed, createGunzip(), counter, extraction.sink()) : pipeline(packed, counter, extraction.sink());
+  const run = gzip
+    ? pipeline(packed, createGunzip(), counter, extraction.sink())
+    : pipeline(packed, counter, extraction.sink());
   const work = run.then(
-    () => { extraction.finish(); },
-    (error: unknown) => { out.destroy(OtaError.from(error, 'protocol', 'the layer cannot be unpacked')); },
+    () => {
+      extraction.finish();
+    },
+    (error: unknown) => {
+      out.destroy(OtaError.from(error, 'protocol', 'the layer cannot be unpacked'));
+    },
   );
   try {
     for await (const piece of out as AsyncIterable<Buffer>) yield piece;
@@ -118,15 +129,25 @@ class Extraction {
   private entries = 0;
   private taken = false;
   private failure: OtaError | undefined;
-  private readonly parser = new Parser({ strict: true, maxMetaEntrySize: MAX_META_BYTES, onReadEntry: (entry) => { this.take(entry); } });
+  private readonly parser = new Parser({
+    strict: true,
+    maxMetaEntrySize: MAX_META_BYTES,
+    onReadEntry: (entry) => {
+      this.take(entry);
+    },
+  });
 
   constructor(
     private readonly out: PassThrough,
     private readonly options: UnpackOptions,
   ) {
-    this.parser.on('error', (error: unknown) => this.fail(OtaError.from(error, 'protocol', 'the tar is broken')));
+    this.parser.on('error', (error: unknown) => {
+      this.fail(OtaError.from(error, 'protocol', 'the tar is broken'));
+    });
     // The reader may go away at any time; then the rest is of no use.
-    out.on('close', () => this.fail(new OtaError('unavailable', 'nobody reads on')));
+    out.on('close', () => {
+      this.fail(new OtaError('unavailable', 'nobody reads on'));
+    });
   }
 
   /** Where the tar's bytes go, with back pressure from `out`. */
@@ -144,7 +165,10 @@ class Extraction {
 
   finish(): void {
     if (this.names.length > 1 && this.options.firmwareFile === undefined) this.out.destroy(this.several());
-    else if (!this.taken) this.out.destroy(this.names.length > 0 ? this.several() : new OtaError('absent', 'the layer holds no regular file'));
+    else if (!this.taken)
+      this.out.destroy(
+        this.names.length > 0 ? this.several() : new OtaError('absent', 'the layer holds no regular file'),
+      );
     else this.out.end();
   }
 
@@ -171,7 +195,9 @@ class Extraction {
     entry.on('data', (piece: Buffer) => {
       if (this.out.write(piece) || this.out.destroyed) return;
       entry.pause();
-      this.out.once('drain', () => { entry.resume(); });
+      this.out.once('drain', () => {
+        entry.resume();
+      });
     });
   }
 
@@ -191,7 +217,10 @@ class Extraction {
 
   private several(): OtaError {
     const { firmwareFile } = this.options;
-    const wish = firmwareFile === undefined ? 'name the one that is the firmware by --firmware-file' : `none is ${JSON.stringify(firmwareFile)} (--firmware-file)`;
+    const wish =
+      firmwareFile === undefined
+        ? 'name the one that is the firmware by --firmware-file'
+        : `none is ${JSON.stringify(firmwareFile)} (--firmware-file)`;
     return new OtaError('absent', `the layer holds several files, ${this.names.join(', ')}: ${wish}`);
   }
 }

@@ -15,7 +15,13 @@ export interface CacheSample {
 /** The firmware cache as Prometheus sees it. */
 @Injectable()
 export class CacheMeter {
-  private read: () => CacheSample = () => ({ memoryEntries: 0, memoryBytes: 0, diskEntries: 0, diskBytes: 0, diskHealthy: true });
+  private read: () => CacheSample = () => ({
+    memoryEntries: 0,
+    memoryBytes: 0,
+    diskEntries: 0,
+    diskBytes: 0,
+    diskHealthy: true,
+  });
   private readonly failures: Counter;
 
   constructor(metrics: MetricsRegistry) {
@@ -34,7 +40,9 @@ export class CacheMeter {
     gauge('otaflux_cache_memory_bytes', 'Bytes of firmware in memory.', ({ memoryBytes }) => memoryBytes);
     gauge('otaflux_cache_disk_entries', 'Firmware images on disk.', ({ diskEntries }) => diskEntries);
     gauge('otaflux_cache_disk_bytes', 'Bytes of firmware on disk.', ({ diskBytes }) => diskBytes);
-    gauge('otaflux_cache_disk_healthy', '1 while the cache folder works, 0 after it failed.', ({ diskHealthy }) => Number(diskHealthy));
+    gauge('otaflux_cache_disk_healthy', '1 while the cache folder works, 0 after it failed.', ({ diskHealthy }) =>
+      Number(diskHealthy),
+    );
     this.failures = new Counter({
       name: 'otaflux_cache_disk_failures_total',
       help: 'Reads and writes of the cache folder that failed.',
@@ -44,6 +52,11 @@ export class CacheMeter {
 
   observe(read: () => CacheSample): void {
     this.read = read;
+  }
+
+  /** What the cache holds now. */
+  sample(): CacheSample {
+    return this.read();
   }
 
   diskFailed(): void {

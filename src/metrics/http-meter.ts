@@ -27,7 +27,8 @@ export class RouteMeter {
     const seconds = durationMs / 1000;
     series.count++;
     series.sumSeconds += seconds;
-    for (let i = BUCKETS.length - 1; i >= 0 && seconds <= (BUCKETS[i] ?? 0); i--) series.buckets[i] = (series.buckets[i] ?? 0) + 1;
+    for (let i = BUCKETS.length - 1; i >= 0 && seconds <= (BUCKETS[i] ?? 0); i--)
+      series.buckets[i] = (series.buckets[i] ?? 0) + 1;
   }
 
   forEach(visit: (labels: Record<string, string>, series: Series) => void): void {
@@ -46,8 +47,20 @@ export class HttpMeter {
 
   constructor(metrics: MetricsRegistry) {
     register(metrics, 'http_requests_total', 'Requests by method, route and status.', 'counter', () => this.counts());
-    register(metrics, 'http_request_duration_seconds', 'Time from the request to the end of its answer.', 'histogram', () => this.durations());
-    register(metrics, 'otaflux_firmware_bytes_sent_total', 'Bytes of firmware handed to device connections.', 'counter', () => this.bytes());
+    register(
+      metrics,
+      'http_request_duration_seconds',
+      'Time from the request to the end of its answer.',
+      'histogram',
+      () => this.durations(),
+    );
+    register(
+      metrics,
+      'otaflux_firmware_bytes_sent_total',
+      'Bytes of firmware handed to device connections.',
+      'counter',
+      () => this.bytes(),
+    );
   }
 
   /** The meter of a route; asked for once, by a path that the code names. */
@@ -59,7 +72,8 @@ export class HttpMeter {
 
   private counts(): MetricValue<string>[] {
     const values: MetricValue<string>[] = [];
-    for (const route of this.routes.values()) route.forEach((labels, { count }) => values.push({ labels, value: count }));
+    for (const route of this.routes.values())
+      route.forEach((labels, { count }) => values.push({ labels, value: count }));
     return values;
   }
 
@@ -68,9 +82,14 @@ export class HttpMeter {
     const name = 'http_request_duration_seconds';
     for (const route of this.routes.values()) {
       route.forEach((labels, { count, sumSeconds, buckets }) => {
-        BUCKETS.forEach((le, i) => values.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: buckets[i] ?? 0 }));
+        BUCKETS.forEach((le, i) =>
+          values.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: buckets[i] ?? 0 }),
+        );
         values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: count });
-        values.push({ metricName: `${name}_sum`, labels, value: sumSeconds }, { metricName: `${name}_count`, labels, value: count });
+        values.push(
+          { metricName: `${name}_sum`, labels, value: sumSeconds },
+          { metricName: `${name}_count`, labels, value: count },
+        );
       });
     }
     return values;
@@ -88,11 +107,20 @@ function methodIndex(method: string): number {
 }
 
 /** prom-client keeps a map keyed by label strings for its own metrics; ours are computed when they are asked for. */
-function register(metrics: MetricsRegistry, name: string, help: string, type: string, values: () => MetricValue<string>[]): void {
+function register(
+  metrics: MetricsRegistry,
+  name: string,
+  help: string,
+  type: string,
+  values: () => MetricValue<string>[],
+): void {
   const metric = {
     name,
     help,
-    get: () => Promise.resolve({ name, help, type, aggregator: 'sum', values: values() } as unknown as MetricObjectWithValues<MetricValue<string>>),
+    get: () =>
+      Promise.resolve({ name, help, type, aggregator: 'sum', values: values() } as unknown as MetricObjectWithValues<
+        MetricValue<string>
+      >),
     reset: () => undefined,
   };
   metrics.registerMetric(metric as unknown as Metric);

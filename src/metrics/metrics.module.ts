@@ -1,13 +1,19 @@
 import { Global, Module } from '@nestjs/common';
 import { CacheMeter } from './cache-meter.js';
 import { HttpMeter } from './http-meter.js';
+import { ManagementServer } from './management-server.js';
+import { MetricsController } from './metrics.controller.js';
 import { MetricsRegistry } from './metrics-registry.js';
 import { RegistryMeter } from './registry-meter.js';
 import { ReleaseMeter } from './release-meter.js';
 
 const METERS = [MetricsRegistry, RegistryMeter, ReleaseMeter, CacheMeter, HttpMeter];
 
-/** Provides the meters to every module. */
+/** Provides the meters to every module, `/metrics`, and the port that it is on. */
 @Global()
-@Module({ providers: METERS, exports: METERS })
+@Module({
+  controllers: [MetricsController],
+  providers: [...METERS, ManagementServer],
+  exports: [...METERS, ManagementServer],
+})
 export class MetricsModule {}

@@ -37,7 +37,9 @@ export class ReleaseMeter {
       registers,
       collect() {
         this.reset();
-        hits((device, value) => { this.labels(device).inc(value); });
+        hits((device, value) => {
+          this.labels(device).inc(value);
+        });
       },
     });
     new Counter({
@@ -47,7 +49,9 @@ export class ReleaseMeter {
       registers,
       collect() {
         this.reset();
-        misses((device, value) => { this.labels(device).inc(value); });
+        misses((device, value) => {
+          this.labels(device).inc(value);
+        });
       },
     });
     new Gauge({
@@ -57,7 +61,9 @@ export class ReleaseMeter {
       registers,
       collect() {
         this.reset();
-        ages((device, value) => { this.labels(device).set(value); });
+        ages((device, value) => {
+          this.labels(device).set(value);
+        });
       },
     });
     const stale = (): number => this.stale();

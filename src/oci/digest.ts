@@ -17,7 +17,10 @@ export function isDigest(text: string): text is Digest {
 /** `text` as a digest; throws OtaError `protocol` when it is none. */
 export function parseDigest(text: string): Digest {
   if (!isDigest(text)) {
-    throw new OtaError('protocol', `not a digest: got ${JSON.stringify(text.slice(0, 150))}, expected sha256:HEX or sha512:HEX`);
+    throw new OtaError(
+      'protocol',
+      `not a digest: got ${JSON.stringify(text.slice(0, 150))}, expected sha256:HEX or sha512:HEX`,
+    );
   }
   return text;
 }

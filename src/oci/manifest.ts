@@ -39,8 +39,14 @@ export interface Index {
 /** Larger manifests are refused (distribution-spec 1.1, "Pushing manifests": registries should accept 4 MiB). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
-const annotations = z.record(z.string(), z.string()).nullish().transform((value) => value ?? undefined);
-const digest = z.string().refine(isDigest, 'is no sha256 or sha512 digest').transform((text) => text as Digest);
+const annotations = z
+  .record(z.string(), z.string())
+  .nullish()
+  .transform((value) => value ?? undefined);
+const digest = z
+  .string()
+  .refine(isDigest, 'is no sha256 or sha512 digest')
+  .transform((text) => text);
 
 const descriptorSchema = z.object({
   mediaType: z.string().min(1),
@@ -90,14 +96,21 @@ function parseJson(bytes: Uint8Array): Record<string, unknown> {
 }
 
 function agreedType(body: Record<string, unknown>, declared: string): string {
-  const own = typeof body['mediaType'] === 'string' ? body['mediaType'] : undefined;
-  const type = declared || own || (Array.isArray(body['manifests']) ? MediaType.ociIndex : MediaType.ociManifest);
-  if (body['schemaVersion'] === 1 || type === MediaType.dockerSchema1 || type === MediaType.dockerSchema1Signed) {
-    throw new OtaError('protocol', 'Docker image manifest schema 1 is not supported; push the image again with a current client');
+  const own = typeof body.mediaType === 'string' ? body.mediaType : undefined;
+  const type = declared || own || (Array.isArray(body.manifests) ? MediaType.ociIndex : MediaType.ociManifest);
+  if (body.schemaVersion === 1 || type === MediaType.dockerSchema1 || type === MediaType.dockerSchema1Signed) {
+    throw new OtaError(
+      'protocol',
+      'Docker image manifest schema 1 is not supported; push the image again with a current client',
+    );
   }
-  if (!isManifestType(type) && !isIndexType(type)) throw new OtaError('protocol', `unknown manifest media type ${JSON.stringify(type)}`);
+  if (!isManifestType(type) && !isIndexType(type))
+    throw new OtaError('protocol', `unknown manifest media type ${JSON.stringify(type)}`);
   if (own !== undefined && own !== type) {
-    throw new OtaError('protocol', `manifest calls itself ${JSON.stringify(own)}, but it was served as ${JSON.stringify(type)}`);
+    throw new OtaError(
+      'protocol',
+      `manifest calls itself ${JSON.stringify(own)}, but it was served as ${JSON.stringify(type)}`,
+    );
   }
   return type;
 }
@@ -114,7 +127,10 @@ export function inlineContent(descriptor: Descriptor): Buffer | undefined {
   if (descriptor.data === undefined) return undefined;
   const bytes = Buffer.from(descriptor.data, 'base64');
   if (bytes.length !== descriptor.size) {
-    throw new OtaError('protocol', `inline content of ${descriptor.digest} has ${bytes.length} bytes, expected ${descriptor.size}`);
+    throw new OtaError(
+      'protocol',
+      `inline content of ${descriptor.digest} has ${bytes.length} bytes, expected ${descriptor.size}`,
+    );
   }
   return bytes;
 }

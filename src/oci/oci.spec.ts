@@ -22,7 +22,14 @@ describe('Digest', () => {
   it('knows sha256 and sha512, and nothing else', () => {
     expect(isDigest(digest)).toBe(true);
     expect(isDigest(digestOf(Buffer.from('x'), 'sha512'))).toBe(true);
-    for (const wrong of ['', 'sha256:', digest.slice(0, -1), digest.toUpperCase(), `md5:${'a'.repeat(32)}`, `${digest}\n`]) {
+    for (const wrong of [
+      '',
+      'sha256:',
+      digest.slice(0, -1),
+      digest.toUpperCase(),
+      `md5:${'a'.repeat(32)}`,
+      `${digest}\n`,
+    ]) {
       expect(isDigest(wrong)).toBe(false);
       expect(() => parseDigest(wrong)).toThrow(/not a digest/);
     }
@@ -34,12 +41,28 @@ describe('names', () => {
     expect(isRepositoryName(name)).toBe(true);
   });
 
-  it.each(['', 'A', 'a//b', '/a', 'a/', 'a..b', '../a', 'a/../b', 'a___b', '-a', 'a-', 'a b', 'a\n', 'ä', 'x'.repeat(256), 'a:b', 'a@b', 'a%2fb'])(
-    'refuses the repository %j',
-    (name) => {
-      expect(isRepositoryName(name)).toBe(false);
-    },
-  );
+  it.each([
+    '',
+    'A',
+    'a//b',
+    '/a',
+    'a/',
+    'a..b',
+    '../a',
+    'a/../b',
+    'a___b',
+    '-a',
+    'a-',
+    'a b',
+    'a\n',
+    'ä',
+    'x'.repeat(256),
+    'a:b',
+    'a@b',
+    'a%2fb',
+  ])('refuses the repository %j', (name) => {
+    expect(isRepositoryName(name)).toBe(false);
+  });
 
   it('knows tags', () => {
     expect(isTag('1.2.0_build.5')).toBe(true);
@@ -48,8 +71,10 @@ describe('names', () => {
   });
 
   it('reads and writes references', () => {
-    for (const text of ['fw/esp32:1.0.0', `fw/esp32@${digest}`]) expect(formatReference(parseReference(text))).toBe(text);
-    for (const wrong of ['fw/esp32', 'fw:', ':1', 'FW:1', 'fw@sha256:1']) expect(() => parseReference(wrong)).toThrow(/not a reference/);
+    for (const text of ['fw/esp32:1.0.0', `fw/esp32@${digest}`])
+      expect(formatReference(parseReference(text))).toBe(text);
+    for (const wrong of ['fw/esp32', 'fw:', ':1', 'FW:1', 'fw@sha256:1'])
+      expect(() => parseReference(wrong)).toThrow(/not a reference/);
   });
 });
 
@@ -70,8 +95,13 @@ describe('packingOf', () => {
 
 describe('parseManifest', () => {
   it('reads a manifest, by the type that the registry gives it', () => {
-    expect(parseManifest(bytes(manifest), MediaType.ociManifest)).toMatchObject({ kind: 'manifest', layers: [{ digest }] });
-    expect(parseManifest(bytes({ ...manifest, mediaType: undefined }), MediaType.ociManifest)).toMatchObject({ kind: 'manifest' });
+    expect(parseManifest(bytes(manifest), MediaType.ociManifest)).toMatchObject({
+      kind: 'manifest',
+      layers: [{ digest }],
+    });
+    expect(parseManifest(bytes({ ...manifest, mediaType: undefined }), MediaType.ociManifest)).toMatchObject({
+      kind: 'manifest',
+    });
     expect(parseManifest(bytes({ ...manifest, annotations: null, layers: null }), '')).toMatchObject({ layers: [] });
   });
 
@@ -87,11 +117,23 @@ describe('parseManifest', () => {
     ['schema 1', { schemaVersion: 1 }, MediaType.dockerSchema1Signed, /schema 1 is not supported/],
     ['an unknown type', manifest, 'text/html', /unknown manifest media type "text\/html"/],
     ['another type in the body', manifest, MediaType.ociIndex, /calls itself/],
-    ['a bad digest', { ...manifest, layers: [{ ...descriptor, digest: 'sha256:zz' }] }, MediaType.ociManifest, /layers\.0\.digest/],
-    ['a negative size', { ...manifest, layers: [{ ...descriptor, size: -1 }] }, MediaType.ociManifest, /layers\.0\.size/],
+    [
+      'a bad digest',
+      { ...manifest, layers: [{ ...descriptor, digest: 'sha256:zz' }] },
+      MediaType.ociManifest,
+      /layers\.0\.digest/,
+    ],
+    [
+      'a negative size',
+      { ...manifest, layers: [{ ...descriptor, size: -1 }] },
+      MediaType.ociManifest,
+      /layers\.0\.size/,
+    ],
     ['no config', { ...manifest, config: undefined }, MediaType.ociManifest, /config/],
   ])('refuses %s, and says what is wrong', (_name, body, type, message) => {
-    expect(() => parseManifest(bytes(body), type)).toThrow(expect.objectContaining({ code: 'protocol', message: expect.stringMatching(message) }));
+    expect(() => parseManifest(bytes(body), type)).toThrow(
+      expect.objectContaining({ code: 'protocol', message: expect.stringMatching(message) }),
+    );
   });
 
   it('takes inline content only at its size', () => {

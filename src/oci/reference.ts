@@ -16,7 +16,10 @@ export function parseReference(text: string): Reference {
   const reference = split === -1 ? '' : text.slice(split + 1);
   const valid = at === -1 ? isTag(reference) : isDigest(reference);
   if (!valid || !isRepositoryName(repository)) {
-    throw new OtaError('protocol', `not a reference: got ${JSON.stringify(text.slice(0, 150))}, expected NAME:TAG or NAME@DIGEST`);
+    throw new OtaError(
+      'protocol',
+      `not a reference: got ${JSON.stringify(text.slice(0, 150))}, expected NAME:TAG or NAME@DIGEST`,
+    );
   }
   return { repository, reference };
 }

@@ -15,7 +15,13 @@ import type { Registry } from './registry.js';
 /** What the adapters are made from. */
 export type RegistrySettings = Pick<
   Settings,
-  'registryUrl' | 'registryUsername' | 'registryPassword' | 'registryAuthFile' | 'registryInsecure' | 'registryCaCertPath' | 'registryTimeout'
+  | 'registryUrl'
+  | 'registryUsername'
+  | 'registryPassword'
+  | 'registryAuthFile'
+  | 'registryInsecure'
+  | 'registryCaCertPath'
+  | 'registryTimeout'
 >;
 
 /** The registry that `settings` name; throws ConfigError when a file that they name cannot be used. Asks nothing yet. */
@@ -23,7 +29,10 @@ export function createRegistry(settings: RegistrySettings): Registry {
   const location = settings.registryUrl;
   if (location.kind === 'layout') return new LayoutRegistry(location.directory);
   const endpoint = endpointOf(location, settings);
-  return new DistributionRegistry(createTransport(endpoint, settings), { endpoint, timeoutMs: settings.registryTimeout });
+  return new DistributionRegistry(createTransport(endpoint, settings), {
+    endpoint,
+    timeoutMs: settings.registryTimeout,
+  });
 }
 
 /** The write side of the same registry. */
@@ -35,14 +44,21 @@ export function createArtifactWriter(settings: RegistrySettings): ArtifactWriter
 }
 
 function endpointOf(location: RegistryLocation & { kind: 'http' }, settings: RegistrySettings): Endpoint {
-  return new Endpoint(location.origin ?? `${settings.registryInsecure ? 'http' : 'https'}://${location.host}`, location.path);
+  return new Endpoint(
+    location.origin ?? `${settings.registryInsecure ? 'http' : 'https'}://${location.host}`,
+    location.path,
+  );
 }
 
 /** Retry over auth over HTTP: a token service that is down is tried again like the registry itself. */
 function createTransport(endpoint: Endpoint, settings: RegistrySettings): Transport {
   const timeoutMs = settings.registryTimeout;
   const http = new HttpTransport({ timeoutMs, caCertPath: settings.registryCaCertPath });
-  const auth = new AuthTransport(http, { origin: endpoint.origin, credentials: credentialsFor(endpoint, settings), timeoutMs });
+  const auth = new AuthTransport(http, {
+    origin: endpoint.origin,
+    credentials: credentialsFor(endpoint, settings),
+    timeoutMs,
+  });
   return new RetryTransport(auth);
 }
 

@@ -18,7 +18,18 @@ export abstract class ArtifactWriter {
    * Stores a blob and resolves to whether it had to be written: false when it was there already.
    * `onProgress` is told the number of bytes written so far.
    */
-  abstract writeBlob(repository: string, blob: BlobSource, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<boolean>;
+  abstract writeBlob(
+    repository: string,
+    blob: BlobSource,
+    signal: AbortSignal,
+    onProgress?: (bytes: number) => void,
+  ): Promise<boolean>;
   /** Stores a manifest and points `tag` at it. */
-  abstract writeManifest(repository: string, tag: string, descriptor: Descriptor, bytes: Buffer, signal: AbortSignal): Promise<void>;
+  abstract writeManifest(
+    repository: string,
+    tag: string,
+    descriptor: Descriptor,
+    bytes: Buffer,
+    signal: AbortSignal,
+  ): Promise<void>;
 }

@@ -29,7 +29,12 @@ export class MeteredRegistry extends Registry {
     return this.measure('blob', this.registry.fetchBlob(repository, blob, signal));
   }
 
-  override listReferrers(repository: string, digest: Digest, artifactType: string | undefined, signal: AbortSignal): Promise<Descriptor[]> {
+  override listReferrers(
+    repository: string,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Descriptor[]> {
     return this.measure('referrers', this.registry.listReferrers(repository, digest, artifactType, signal));
   }
 

@@ -26,7 +26,11 @@ export class RegistryModule {
       module: RegistryModule,
       providers: [
         adapter,
-        { provide: Registry, useFactory: (own: Registry, meter: RegistryMeter) => new MeteredRegistry(own, meter), inject: [ADAPTER, RegistryMeter] },
+        {
+          provide: Registry,
+          useFactory: (own: Registry, meter: RegistryMeter) => new MeteredRegistry(own, meter),
+          inject: [ADAPTER, RegistryMeter],
+        },
       ],
       exports: [Registry],
     };

@@ -12,5 +12,6 @@ export async function* verified(source: AsyncIterable<Buffer>, { digest, size }:
     yield chunk;
   }
   if (received < size) throw new OtaError('protocol', `${digest} ends after ${received} of ${size} bytes`);
-  if (!digest.endsWith(`:${hash.digest('hex')}`)) throw new OtaError('protocol', `content is not ${digest}: its bytes have another digest`);
+  if (!digest.endsWith(`:${hash.digest('hex')}`))
+    throw new OtaError('protocol', `content is not ${digest}: its bytes have another digest`);
 }

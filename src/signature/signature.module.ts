@@ -15,7 +15,11 @@ export class SignatureModule {
   static forRoot({ verifier }: SignatureModuleOptions = {}): DynamicModule {
     return {
       module: SignatureModule,
-      providers: [verifier ? { provide: SignatureVerifier, useClass: verifier } : { provide: SignatureVerifier, useFactory: createVerifier, inject: [Settings] }],
+      providers: [
+        verifier
+          ? { provide: SignatureVerifier, useClass: verifier }
+          : { provide: SignatureVerifier, useFactory: createVerifier, inject: [Settings] },
+      ],
       exports: [SignatureVerifier],
     };
   }
@@ -24,7 +28,9 @@ export class SignatureModule {
 /** Serving without the check that was asked for would be worse than not serving. */
 function createVerifier(settings: Settings): SignatureVerifier {
   if (settings.cosignPubKeyPath !== undefined) {
-    throw new ConfigError('--cosign-pub-key-path: this version cannot verify signatures yet, and does not serve unverified firmware instead; leave the option out to serve without verification');
+    throw new ConfigError(
+      '--cosign-pub-key-path: this version cannot verify signatures yet, and does not serve unverified firmware instead; leave the option out to serve without verification',
+    );
   }
   return new NoneVerifier();
 }

@@ -98,13 +98,18 @@ export class AuthTransport implements Transport {
     return token.value;
   }
 
-  private async fetchToken(scope: string, challenge: Challenge, credentials: Credentials | undefined): Promise<{ value: string; lifetimeMs: number }> {
+  private async fetchToken(
+    scope: string,
+    challenge: Challenge,
+    credentials: Credentials | undefined,
+  ): Promise<{ value: string; lifetimeMs: number }> {
     const response = await this.next.send(this.tokenRequest(scope, challenge, credentials));
     if (response.status !== 200) throw await tokenRefusal(response, credentials);
     const bytes = await readBody(response, MAX_TOKEN_BODY_BYTES, () => new OtaError('protocol', 'token is too long'));
     const body = tokenBody.safeParse(parseJson(bytes));
     const value = body.success ? (body.data.token ?? body.data.access_token) : undefined;
-    if (!body.success || !value) throw new OtaError('protocol', `token service ${response.url.host} answered without a token`);
+    if (!body.success || !value)
+      throw new OtaError('protocol', `token service ${response.url.host} answered without a token`);
     if (credentials && body.data.refresh_token) this.refreshTokens.set(credentials, body.data.refresh_token);
     return { value, lifetimeMs: (body.data.expires_in ?? DEFAULT_LIFETIME_S) * 1000 };
   }
@@ -112,9 +117,12 @@ export class AuthTransport implements Transport {
   private tokenRequest(scope: string, challenge: Challenge, credentials: Credentials | undefined): RegistryRequest {
     const url = this.realm(challenge);
     const parameters = new URLSearchParams(scope ? { scope } : {});
-    if (challenge.parameters['service']) parameters.set('service', challenge.parameters['service']);
+    if (challenge.parameters.service) parameters.set('service', challenge.parameters.service);
     // Its own deadline: the token is for all who wait, not for the one who asked first.
-    const common = { signal: AbortSignal.timeout(this.options.timeoutMs), deadlineMs: performance.now() + this.options.timeoutMs };
+    const common = {
+      signal: AbortSignal.timeout(this.options.timeoutMs),
+      deadlineMs: performance.now() + this.options.timeoutMs,
+    };
     if (credentials?.identityToken !== undefined) {
       parameters.set('grant_type', 'refresh_token');
       parameters.set('client_id', 'otaflux');
@@ -128,10 +136,14 @@ export class AuthTransport implements Transport {
 
   /** Where tokens are to be had. A registry reached over TLS may not send our credentials over plain HTTP. */
   private realm(challenge: Challenge): URL {
-    const realm = challenge.parameters['realm'] ?? '';
+    const realm = challenge.parameters.realm ?? '';
     const url = URL.canParse(realm) ? new URL(realm) : undefined;
     const secure = url?.protocol === 'https:' || (url?.protocol === 'http:' && this.options.origin.startsWith('http:'));
-    if (!url || !secure) throw new OtaError('protocol', `registry names a token service that cannot be used: ${JSON.stringify(realm.slice(0, 200))}`);
+    if (!url || !secure)
+      throw new OtaError(
+        'protocol',
+        `registry names a token service that cannot be used: ${JSON.stringify(realm.slice(0, 200))}`,
+      );
     return url;
   }
 
@@ -170,6 +182,7 @@ function parseJson(bytes: Buffer): unknown {
 async function tokenRefusal(response: RegistryResponse, credentials: Credentials | undefined): Promise<OtaError> {
   const what = `token service ${response.url.host} answered ${await describeFailure(response)}`;
   if (response.status === 403 || response.status === 404) return new OtaError('absent', what, { denied: true });
-  if (response.status === 401) return new OtaError('protocol', `${what}; ${credentials ? 'the credentials are wrong' : 'credentials are needed'}`);
+  if (response.status === 401)
+    return new OtaError('protocol', `${what}; ${credentials ? 'the credentials are wrong' : 'credentials are needed'}`);
   return new OtaError(codeOfStatus(response.status), what);
 }

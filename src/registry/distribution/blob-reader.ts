@@ -14,24 +14,34 @@ const MAX_BREAKS = 5;
  *
  * @throws OtaError `protocol` when the bytes are not those of the descriptor, `unavailable` when they do not come.
  */
-export async function* readBlob(transport: Transport, request: RegistryRequest, blob: Descriptor): AsyncGenerator<Buffer, void, undefined> {
+export async function* readBlob(
+  transport: Transport,
+  request: RegistryRequest,
+  blob: Descriptor,
+): AsyncGenerator<Buffer, void, undefined> {
   const hash = hasherFor(blob.digest);
   let received = 0;
-  for (let breaks = 0; received < blob.size || breaks === 0; ) {
+  for (let breaks = 0; received < blob.size || breaks === 0;) {
     const before = received;
     try {
       for await (const chunk of piecesFrom(transport, request, blob, received)) {
         received += chunk.length;
-        if (received > blob.size) throw new OtaError('protocol', `${blob.digest} is longer than its ${blob.size} bytes`);
+        if (received > blob.size)
+          throw new OtaError('protocol', `${blob.digest} is longer than its ${blob.size} bytes`);
         hash.update(chunk);
         yield chunk;
       }
-      if (received < blob.size) throw new OtaError('protocol', `${blob.digest} ends after ${received} of ${blob.size} bytes`);
+      if (received < blob.size)
+        throw new OtaError('protocol', `${blob.digest} ends after ${received} of ${blob.size} bytes`);
       break;
     } catch (error) {
       breaks = received > before ? 1 : breaks + 1;
       if (!isBreak(error) || breaks > MAX_BREAKS || request.signal.aborted || performance.now() > request.deadlineMs) {
-        throw OtaError.from(error, 'unavailable', `reading ${blob.digest} broke after ${received} of ${blob.size} bytes`);
+        throw OtaError.from(
+          error,
+          'unavailable',
+          `reading ${blob.digest} broke after ${received} of ${blob.size} bytes`,
+        );
       }
       await delay(backoffMs(breaks - 1), undefined, { signal: request.signal }).catch((cause: unknown) => {
         throw new OtaError('unavailable', `reading ${blob.digest} was given up: ${reasonOf(error)}`, { cause });
@@ -48,7 +58,12 @@ function isBreak(error: unknown): boolean {
   return !(error instanceof OtaError);
 }
 
-async function* piecesFrom(transport: Transport, request: RegistryRequest, blob: Descriptor, offset: number): AsyncGenerator<Buffer> {
+async function* piecesFrom(
+  transport: Transport,
+  request: RegistryRequest,
+  blob: Descriptor,
+  offset: number,
+): AsyncGenerator<Buffer> {
   const headers = { ...request.headers, ...(offset > 0 && { range: `bytes=${offset}-` }) };
   const response = await transport.send({ ...request, headers });
   let skip = 0;
@@ -70,7 +85,10 @@ function checkContentRange(response: RegistryResponse, offset: number): void {
   const range = header(response, 'content-range') ?? '';
   if (range.startsWith(`bytes ${offset}-`)) return;
   response.body.destroy();
-  throw new OtaError('protocol', `asked for bytes from ${offset}, got Content-Range ${JSON.stringify(range.slice(0, 100))}`);
+  throw new OtaError(
+    'protocol',
+    `asked for bytes from ${offset}, got Content-Range ${JSON.stringify(range.slice(0, 100))}`,
+  );
 }
 
 function checkLength(response: RegistryResponse, blob: Descriptor): void {

@@ -11,7 +11,7 @@ const SCHEME = new RegExp(`^\\s*,?\\s*(${TOKEN})(?:\\s+|,|$)`);
 /** All challenges of a header, several of which may share one line. What is not understood is left out. */
 export function parseChallenges(value: string | string[] | undefined): Challenge[] {
   const challenges: Challenge[] = [];
-  for (let rest = (Array.isArray(value) ? value.join(', ') : (value ?? '')).slice(0, 8192); rest; ) {
+  for (let rest = (Array.isArray(value) ? value.join(', ') : (value ?? '')).slice(0, 8192); rest;) {
     const scheme = SCHEME.exec(rest);
     if (!scheme?.[1]) break;
     rest = rest.slice(scheme[0].replace(/,$/, '').length);
@@ -29,7 +29,7 @@ export function parseChallenges(value: string | string[] | undefined): Challenge
 export function preferredChallenge(value: string | string[] | undefined): Challenge | undefined {
   const challenges = parseChallenges(value);
   return (
-    challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters['realm']) ??
+    challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.realm) ??
     challenges.find(({ scheme }) => scheme === 'basic')
   );
 }

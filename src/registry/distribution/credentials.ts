@@ -48,7 +48,9 @@ export function readAuthFile(path: string, host: string): CredentialSource {
   const known = entries.some(({ key }) => hosts.includes(key.split('/')[0] ?? ''));
   const helper = hosts.map((name) => config.credHelpers?.[name]).find(Boolean) ?? config.credsStore;
   if (!known && helper) {
-    throw new ConfigError(`--registry-auth-file: ${path} leaves the credentials for ${host} to the helper "docker-credential-${helper}", which is not run; log in to a file without one`);
+    throw new ConfigError(
+      `--registry-auth-file: ${path} leaves the credentials for ${host} to the helper "docker-credential-${helper}", which is not run; log in to a file without one`,
+    );
   }
   return (repository) => {
     const names = hosts.map((name) => (repository ? `${name}/${repository}` : name));
@@ -67,7 +69,9 @@ function load(path: string): z.infer<typeof configFile> {
   }
   const parsed = configFile.safeParse(content);
   if (parsed.success) return parsed.data;
-  throw new ConfigError(`--registry-auth-file: ${path} is no docker config.json: ${parsed.error.issues[0]?.path.join('.') ?? ''} is wrong`);
+  throw new ConfigError(
+    `--registry-auth-file: ${path} is no docker config.json: ${parsed.error.issues[0]?.path.join('.') ?? ''} is wrong`,
+  );
 }
 
 /** `https://index.docker.io/v1/` → `index.docker.io`; `HOST/path` keeps its path. */
@@ -83,11 +87,14 @@ function credentialsOf(auth: Auth, path: string, key: string): Credentials | und
   if (auth.auth) {
     const [, username, password] = /^([^:]*):([\s\S]*)$/.exec(Buffer.from(auth.auth, 'base64').toString('utf8')) ?? [];
     if (username === undefined || password === undefined) {
-      throw new ConfigError(`--registry-auth-file: ${path}: "auth" of ${JSON.stringify(key)} is not base64 of USER:PASSWORD`);
+      throw new ConfigError(
+        `--registry-auth-file: ${path}: "auth" of ${JSON.stringify(key)} is not base64 of USER:PASSWORD`,
+      );
     }
     // Docker pads some entries with NUL bytes.
     return { username, password: password.replace(/\0+$/, ''), identityToken };
   }
-  if (auth.username !== undefined && auth.password !== undefined) return { username: auth.username, password: auth.password, identityToken };
+  if (auth.username !== undefined && auth.password !== undefined)
+    return { username: auth.username, password: auth.password, identityToken };
   return identityToken === undefined ? undefined : { username: '', password: '', identityToken };
 }

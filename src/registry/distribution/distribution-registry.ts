@@ -77,10 +77,19 @@ export class DistributionRegistry extends Registry {
     return Promise.resolve(Readable.from(readBlob(this.transport, request, blob), { objectMode: false }));
   }
 
-  async listReferrers(repository: string, digest: Digest, artifactType: string | undefined, signal: AbortSignal): Promise<Descriptor[]> {
-    const referrers = (await this.referrersApi(repository, digest, artifactType, signal)) ?? (await this.fallbackTag(repository, digest, signal));
+  async listReferrers(
+    repository: string,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Descriptor[]> {
+    const referrers =
+      (await this.referrersApi(repository, digest, artifactType, signal)) ??
+      (await this.fallbackTag(repository, digest, signal));
     // Entries under the fallback tag may lack the type: whoever reads their manifest decides.
-    return referrers.filter((entry) => artifactType === undefined || (entry.artifactType ?? artifactType) === artifactType);
+    return referrers.filter(
+      (entry) => artifactType === undefined || (entry.artifactType ?? artifactType) === artifactType,
+    );
   }
 
   async ping(signal: AbortSignal): Promise<void> {
@@ -89,10 +98,20 @@ export class DistributionRegistry extends Registry {
     if (response.status >= 500) throw await failureOf(response, 'ping');
   }
 
-  private async referrersApi(repository: string, digest: Digest, artifactType: string | undefined, signal: AbortSignal): Promise<Descriptor[] | undefined> {
+  private async referrersApi(
+    repository: string,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Descriptor[] | undefined> {
     const query = artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(artifactType)}`;
     const found: Descriptor[] = [];
-    for await (const response of this.pages(repository, this.url(repository, `referrers/${digest}${query}`), { accept: MediaType.ociIndex }, signal)) {
+    for await (const response of this.pages(
+      repository,
+      this.url(repository, `referrers/${digest}${query}`),
+      { accept: MediaType.ociIndex },
+      signal,
+    )) {
       if (response.status === 404) {
         discard(response);
         return undefined;
@@ -106,7 +125,12 @@ export class DistributionRegistry extends Registry {
   /** distribution-spec 1.1, "Referrers Tag Schema": an index under a tag made of the digest. */
   private async fallbackTag(repository: string, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
     try {
-      const { content } = await this.readManifest(repository, `${algorithmOf(digest)}-${hexOf(digest).slice(0, 64)}`, undefined, signal);
+      const { content } = await this.readManifest(
+        repository,
+        `${algorithmOf(digest)}-${hexOf(digest).slice(0, 64)}`,
+        undefined,
+        signal,
+      );
       return content.kind === 'index' ? [...content.manifests] : [];
     } catch (error) {
       if (error instanceof OtaError && error.code === 'absent') return [];
@@ -114,24 +138,35 @@ export class DistributionRegistry extends Registry {
     }
   }
 
-  private async readManifest(repository: string, reference: string, expected: Descriptor | undefined, signal: AbortSignal): Promise<FetchedManifest> {
+  private async readManifest(
+    repository: string,
+    reference: string,
+    expected: Descriptor | undefined,
+    signal: AbortSignal,
+  ): Promise<FetchedManifest> {
     const url = this.url(repository, `manifests/${reference}`);
     const response = await this.ask(repository, url, signal, { headers: { accept: MANIFEST_ACCEPT } });
     if (response.status !== 200) throw await failureOf(response, `${repository}:${reference}`);
     const bytes = await this.body(response, MAX_MANIFEST_BYTES, () => tooLarge(reference));
     const stated = header(response, 'docker-content-digest');
     const digest = expected?.digest ?? (stated !== undefined && isDigest(stated) ? stated : digestOf(bytes));
-    if (digestOf(bytes, algorithmOf(digest)) !== digest) throw new OtaError('protocol', `manifest is not ${digest}: its bytes have another digest`);
+    if (digestOf(bytes, algorithmOf(digest)) !== digest)
+      throw new OtaError('protocol', `manifest is not ${digest}: its bytes have another digest`);
     const content = parseManifest(bytes, contentType(response) || (expected?.mediaType ?? ''));
     const descriptor: Descriptor = { ...expected, mediaType: content.mediaType, digest, size: bytes.length };
     return { descriptor: expectDigest(descriptor, reference), bytes, content };
   }
 
   /** The pages that begin at `url`, each to be read before the next is asked for. */
-  private async *pages(repository: string, url: URL, headers: Record<string, string>, signal: AbortSignal): AsyncGenerator<RegistryResponse> {
+  private async *pages(
+    repository: string,
+    url: URL,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): AsyncGenerator<RegistryResponse> {
     const deadline = this.request(repository, url, signal, this.options.timeoutMs);
     const seen = new Pages(url);
-    for (let next: URL | undefined = url; next; ) {
+    for (let next: URL | undefined = url; next;) {
       const response: RegistryResponse = await this.transport.send({ ...deadline, url: next, headers });
       yield response;
       next = nextPage(response, next);
@@ -140,7 +175,11 @@ export class DistributionRegistry extends Registry {
   }
 
   private async pageBody(response: RegistryResponse, what: string): Promise<unknown> {
-    const bytes = await this.body(response, MAX_PAGE_BYTES, () => new OtaError('protocol', `a page of ${what} has over ${MAX_PAGE_BYTES} bytes`));
+    const bytes = await this.body(
+      response,
+      MAX_PAGE_BYTES,
+      () => new OtaError('protocol', `a page of ${what} has over ${MAX_PAGE_BYTES} bytes`),
+    );
     try {
       return JSON.parse(bytes.toString('utf8')) as unknown;
     } catch (error) {
@@ -156,7 +195,12 @@ export class DistributionRegistry extends Registry {
     }
   }
 
-  private ask(repository: string | undefined, url: URL, signal: AbortSignal, rest: Partial<RegistryRequest> = {}): Promise<RegistryResponse> {
+  private ask(
+    repository: string | undefined,
+    url: URL,
+    signal: AbortSignal,
+    rest: Partial<RegistryRequest> = {},
+  ): Promise<RegistryResponse> {
     return this.transport.send({ ...this.request(repository, url, signal, this.options.timeoutMs), ...rest });
   }
 

@@ -21,13 +21,24 @@ export class DistributionWriter extends ArtifactWriter {
     super();
   }
 
-  async writeBlob(repository: string, blob: BlobSource, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<boolean> {
+  async writeBlob(
+    repository: string,
+    blob: BlobSource,
+    signal: AbortSignal,
+    onProgress?: (bytes: number) => void,
+  ): Promise<boolean> {
     const { digest, size } = blob.descriptor;
-    const known = await this.send(repository, signal, { method: 'HEAD', url: this.endpoint.url(repository, `blobs/${digest}`) });
+    const known = await this.send(repository, signal, {
+      method: 'HEAD',
+      url: this.endpoint.url(repository, `blobs/${digest}`),
+    });
     discard(known);
     if (known.status === 200) return false;
     if (known.status !== 404) throw await failureOf(known, `blob ${digest}`);
-    const session = await this.send(repository, signal, { method: 'POST', url: this.endpoint.url(repository, 'blobs/uploads/') });
+    const session = await this.send(repository, signal, {
+      method: 'POST',
+      url: this.endpoint.url(repository, 'blobs/uploads/'),
+    });
     const location = await this.accepted(session, 202, 'upload');
     await (size <= MONOLITHIC_BYTES
       ? this.finish(repository, signal, location, blob, counted(blob.open(), onProgress), size)
@@ -35,16 +46,34 @@ export class DistributionWriter extends ArtifactWriter {
     return true;
   }
 
-  async writeManifest(repository: string, tag: string, descriptor: Descriptor, bytes: Buffer, signal: AbortSignal): Promise<void> {
+  async writeManifest(
+    repository: string,
+    tag: string,
+    descriptor: Descriptor,
+    bytes: Buffer,
+    signal: AbortSignal,
+  ): Promise<void> {
     const headers = { 'content-type': descriptor.mediaType, 'content-length': String(bytes.length) };
-    const response = await this.send(repository, signal, { method: 'PUT', url: this.endpoint.url(repository, `manifests/${tag}`), headers, body: bytes });
+    const response = await this.send(repository, signal, {
+      method: 'PUT',
+      url: this.endpoint.url(repository, `manifests/${tag}`),
+      headers,
+      body: bytes,
+    });
     if (response.status !== 201) throw await failureOf(response, `manifest ${repository}:${tag}`);
     discard(response);
     const stored = header(response, 'docker-content-digest');
-    if (stored !== undefined && stored !== descriptor.digest) throw new OtaError('protocol', `registry stored ${stored}, expected ${descriptor.digest}`);
+    if (stored !== undefined && stored !== descriptor.digest)
+      throw new OtaError('protocol', `registry stored ${stored}, expected ${descriptor.digest}`);
   }
 
-  private async writeInChunks(repository: string, signal: AbortSignal, first: URL, blob: BlobSource, onProgress?: (bytes: number) => void): Promise<void> {
+  private async writeInChunks(
+    repository: string,
+    signal: AbortSignal,
+    first: URL,
+    blob: BlobSource,
+    onProgress?: (bytes: number) => void,
+  ): Promise<void> {
     let location = first;
     let offset = 0;
     for await (const chunk of chunksOf(blob.open())) {
@@ -61,7 +90,14 @@ export class DistributionWriter extends ArtifactWriter {
     await this.finish(repository, signal, location, blob, undefined, 0);
   }
 
-  private async finish(repository: string, signal: AbortSignal, location: URL, blob: BlobSource, body: Readable | undefined, length: number): Promise<void> {
+  private async finish(
+    repository: string,
+    signal: AbortSignal,
+    location: URL,
+    blob: BlobSource,
+    body: Readable | undefined,
+    length: number,
+  ): Promise<void> {
     const url = new URL(location);
     url.searchParams.set('digest', blob.descriptor.digest);
     const headers = { 'content-type': 'application/octet-stream', 'content-length': String(length) };
@@ -75,11 +111,16 @@ export class DistributionWriter extends ArtifactWriter {
     if (response.status !== status) throw await failureOf(response, what);
     discard(response);
     const location = header(response, 'location');
-    if (location === undefined || !URL.canParse(location, response.url.href)) throw new OtaError('protocol', `${what}: registry named no Location`);
+    if (location === undefined || !URL.canParse(location, response.url.href))
+      throw new OtaError('protocol', `${what}: registry named no Location`);
     return new URL(location, response.url.href);
   }
 
-  private send(repository: string, signal: AbortSignal, rest: Pick<RegistryRequest, 'method' | 'url'> & Partial<RegistryRequest>): Promise<RegistryResponse> {
+  private send(
+    repository: string,
+    signal: AbortSignal,
+    rest: Pick<RegistryRequest, 'method' | 'url'> & Partial<RegistryRequest>,
+  ): Promise<RegistryResponse> {
     return this.transport.send({
       repository: this.endpoint.nameOf(repository),
       action: 'pull,push',
@@ -92,7 +133,13 @@ export class DistributionWriter extends ArtifactWriter {
 
 function counted(source: Readable, onProgress?: (bytes: number) => void): Readable {
   let sent = 0;
-  return onProgress ? source.on('data', (chunk: Buffer) => { onProgress((sent += chunk.length)); }).pause() : source;
+  return onProgress
+    ? source
+        .on('data', (chunk: Buffer) => {
+          onProgress((sent += chunk.length));
+        })
+        .pause()
+    : source;
 }
 
 async function* chunksOf(source: Readable): AsyncGenerator<Buffer> {

@@ -45,7 +45,8 @@ export class HttpTransport implements Transport {
       const location = header(response, 'location');
       if (!REDIRECTS.has(response.status) || !isRead(request) || location === undefined) return response;
       discard(response);
-      if (hops === MAX_REDIRECTS) throw new OtaError('protocol', `${request.url.host} redirects more than ${MAX_REDIRECTS} times`);
+      if (hops === MAX_REDIRECTS)
+        throw new OtaError('protocol', `${request.url.host} redirects more than ${MAX_REDIRECTS} times`);
       const target = redirectTarget(location, url);
       if (target.origin !== url.origin) headers = withoutCredentials(headers);
       url = target;
@@ -56,9 +57,17 @@ export class HttpTransport implements Transport {
     await this.dispatcher.destroy();
   }
 
-  private async exchange(request: RegistryRequest, url: URL, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+  private async exchange(
+    request: RegistryRequest,
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<RegistryResponse> {
     try {
-      const { statusCode, headers: received, body } = await send(url, {
+      const {
+        statusCode,
+        headers: received,
+        body,
+      } = await send(url, {
         dispatcher: this.dispatcher,
         method: request.method,
         headers: { 'user-agent': 'otaflux', ...headers },
@@ -89,7 +98,10 @@ function redirectTarget(location: string, from: URL): URL {
   const target = new URL(location, from.href);
   const downgraded = from.protocol === 'https:' && target.protocol !== 'https:';
   if (downgraded || !/^https?:$/.test(target.protocol)) {
-    throw new OtaError('protocol', `${from.host} redirects from ${from.protocol} to ${target.protocol}, which is not followed`);
+    throw new OtaError(
+      'protocol',
+      `${from.host} redirects from ${from.protocol} to ${target.protocol}, which is not followed`,
+    );
   }
   return target;
 }

@@ -15,7 +15,8 @@ export class Pages {
   /** Throws OtaError `protocol` when `url` was read already, or there are too many. */
   add(url: URL): void {
     if (this.seen.has(url.href)) throw new OtaError('protocol', `paging goes in a circle at ${url.pathname}`);
-    if (this.seen.size >= MAX_PAGES) throw new OtaError('protocol', `paging does not end after ${MAX_PAGES} pages of ${url.pathname}`);
+    if (this.seen.size >= MAX_PAGES)
+      throw new OtaError('protocol', `paging does not end after ${MAX_PAGES} pages of ${url.pathname}`);
     this.seen.add(url.href);
   }
 }
@@ -25,7 +26,7 @@ export class Pages {
  * Throws OtaError `protocol` when it is on another origin, where our token has no business.
  */
 export function nextPage(response: RegistryResponse, from: URL): URL | undefined {
-  const link = response.headers['link'];
+  const link = response.headers.link;
   for (const value of Array.isArray(link) ? link : [link ?? '']) {
     const target = /<([^>]*)>\s*;[^,]*\brel="?next"?(?:[\s;,]|$)/i.exec(value)?.[1];
     if (target === undefined) continue;

@@ -25,7 +25,9 @@ export class RetryTransport implements Transport {
       if (waitMs === undefined || performance.now() + waitMs >= request.deadlineMs) return settle(outcome);
       if (!(outcome instanceof OtaError)) discard(outcome);
       await delay(waitMs, undefined, { signal: request.signal }).catch((cause: unknown) => {
-        throw outcome instanceof OtaError ? outcome : new OtaError('unavailable', `gave up after status ${outcome.status}`, { cause });
+        throw outcome instanceof OtaError
+          ? outcome
+          : new OtaError('unavailable', `gave up after status ${outcome.status}`, { cause });
       });
     }
   }

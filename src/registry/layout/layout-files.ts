@@ -3,7 +3,15 @@ import { join, sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { OtaError, reasonOf } from '../../errors.js';
-import { algorithmOf, hexOf, isRepositoryName, parseManifest, type Descriptor, type Digest, MediaType } from '../../oci/index.js';
+import {
+  algorithmOf,
+  hexOf,
+  isRepositoryName,
+  parseManifest,
+  type Descriptor,
+  type Digest,
+  MediaType,
+} from '../../oci/index.js';
 
 /** A folder of 100,000 tags has an index of some 30 MB. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
@@ -16,7 +24,8 @@ export class LayoutFiles {
 
   /** The folder of `repository`, whether it exists or not. Its grammar holds neither `..` nor an empty part. */
   directory(repository: string): string {
-    if (!isRepositoryName(repository)) throw new OtaError('absent', `no repository can be named ${JSON.stringify(repository)}`);
+    if (!isRepositoryName(repository))
+      throw new OtaError('absent', `no repository can be named ${JSON.stringify(repository)}`);
     return join(this.root, ...repository.split('/'));
   }
 
@@ -75,9 +84,11 @@ export class LayoutFiles {
     try {
       layoutMarker.parse(JSON.parse(await readFile(path, 'utf8')));
     } catch (error) {
-      if (error instanceof z.ZodError || error instanceof SyntaxError) throw new OtaError('protocol', `${path} is not that of an OCI image layout 1.0.0`);
+      if (error instanceof z.ZodError || error instanceof SyntaxError)
+        throw new OtaError('protocol', `${path} is not that of an OCI image layout 1.0.0`);
       // A root that is gone is a volume that is not mounted, not a team that removed its firmware.
-      if (!(await isDirectory(this.root))) throw new OtaError('unavailable', `folder ${this.root} is not there`, { cause: error });
+      if (!(await isDirectory(this.root)))
+        throw new OtaError('unavailable', `folder ${this.root} is not there`, { cause: error });
       throw fileError(error, path);
     }
   }
@@ -97,5 +108,9 @@ export function fileError(error: unknown, path: string): OtaError {
   if (error instanceof OtaError) return error;
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const absent = code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG';
-  return new OtaError(absent ? 'absent' : 'unavailable', absent ? `there is no ${path}` : `cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+  return new OtaError(
+    absent ? 'absent' : 'unavailable',
+    absent ? `there is no ${path}` : `cannot read ${path}: ${reasonOf(error)}`,
+    { cause: error },
+  );
 }

@@ -45,7 +45,8 @@ export class LayoutRegistry extends Registry {
   async fetchManifest(repository: string, descriptor: Descriptor): Promise<FetchedManifest> {
     const { digest, mediaType } = descriptor;
     const bytes = await this.files.read(this.files.blobPath(repository, digest), MAX_MANIFEST_BYTES);
-    if (digestOf(bytes, algorithmOf(digest)) !== digest) throw new OtaError('protocol', `manifest is not ${digest}: its bytes have another digest`);
+    if (digestOf(bytes, algorithmOf(digest)) !== digest)
+      throw new OtaError('protocol', `manifest is not ${digest}: its bytes have another digest`);
     return { descriptor: { ...descriptor, size: bytes.length }, bytes, content: parseManifest(bytes, mediaType) };
   }
 
@@ -63,7 +64,9 @@ export class LayoutRegistry extends Registry {
     const fallback = entries.find((entry) => tagOf(entry) === `${algorithmOf(digest)}-${hexOf(digest).slice(0, 64)}`);
     if (fallback) found.push(...(await this.manifestsOf(repository, fallback)));
     const known = new Map(found.map((entry) => [entry.digest, entry]));
-    return [...known.values()].filter((entry) => artifactType === undefined || (entry.artifactType ?? artifactType) === artifactType);
+    return [...known.values()].filter(
+      (entry) => artifactType === undefined || (entry.artifactType ?? artifactType) === artifactType,
+    );
   }
 
   async ping(): Promise<void> {

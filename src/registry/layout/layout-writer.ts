@@ -22,7 +22,12 @@ export class LayoutWriter extends ArtifactWriter {
     this.files = new LayoutFiles(root);
   }
 
-  async writeBlob(repository: string, blob: BlobSource, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<boolean> {
+  async writeBlob(
+    repository: string,
+    blob: BlobSource,
+    signal: AbortSignal,
+    onProgress?: (bytes: number) => void,
+  ): Promise<boolean> {
     const path = this.files.blobPath(repository, blob.descriptor.digest);
     const existing = await stat(path).catch(() => undefined);
     if (existing?.size === blob.descriptor.size) return false;
@@ -30,14 +35,24 @@ export class LayoutWriter extends ArtifactWriter {
     return true;
   }
 
-  async writeManifest(repository: string, tag: string, descriptor: Descriptor, bytes: Buffer, signal: AbortSignal): Promise<void> {
+  async writeManifest(
+    repository: string,
+    tag: string,
+    descriptor: Descriptor,
+    bytes: Buffer,
+    signal: AbortSignal,
+  ): Promise<void> {
     await this.writeBlob(repository, { descriptor, open: () => Readable.from([bytes]) }, signal);
     const directory = this.files.directory(repository);
     await this.locked(join(directory, '.index.json.lock'), signal, async () => {
       const entries = await this.currentEntries(repository);
       const entry = { ...descriptor, annotations: { ...descriptor.annotations, [Annotation.refName]: tag } };
       const manifests = [...entries.filter((other) => other.annotations?.[Annotation.refName] !== tag), entry];
-      await this.replaceJson(join(directory, 'index.json'), { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests }, signal);
+      await this.replaceJson(
+        join(directory, 'index.json'),
+        { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests },
+        signal,
+      );
       await this.replaceJson(join(directory, 'oci-layout'), { imageLayoutVersion: '1.0.0' }, signal);
     });
   }
@@ -54,7 +69,12 @@ export class LayoutWriter extends ArtifactWriter {
   }
 
   /** Writes a file under another name, then gives it its own: readers see the old one or the new one, whole. */
-  private async replace(path: string, content: AsyncIterable<Buffer>, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<void> {
+  private async replace(
+    path: string,
+    content: AsyncIterable<Buffer>,
+    signal: AbortSignal,
+    onProgress?: (bytes: number) => void,
+  ): Promise<void> {
     const temporary = `${path}.${randomUUID()}.tmp`;
     try {
       await mkdir(dirname(path), { recursive: true });

@@ -1,0 +1,43 @@
+import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { CacheModule, type FirmwareStore } from './cache/index.js';
+import { SettingsModule, type GivenValues } from './config/index.js';
+import { DeviceModule, type DeviceProtocol } from './device/index.js';
+import { FirmwareModule } from './firmware/index.js';
+import { HealthModule } from './health/index.js';
+import { MetricsModule } from './metrics/index.js';
+import { RegistryModule, type Registry } from './registry/index.js';
+import { SignatureModule, type SignatureVerifier } from './signature/index.js';
+
+/** What the service is made of; every part can be yours. */
+export interface AppModuleOptions {
+  /** Option values as somebody wrote them; see `gather`. */
+  given: GivenValues;
+  registry?: Type<Registry> | Registry;
+  verifier?: Type<SignatureVerifier>;
+  store?: Type<FirmwareStore>;
+  protocols?: Type<DeviceProtocol>[];
+}
+
+/** The service: which modules it has, and which of them knows which. */
+@Module({})
+export class AppModule {
+  static forRoot({ given, registry, verifier, store, protocols = [] }: AppModuleOptions): DynamicModule {
+    const firmware = FirmwareModule.forRoot({
+      imports: [
+        RegistryModule.forRoot(registry ? { registry } : {}),
+        SignatureModule.forRoot(verifier ? { verifier } : {}),
+        CacheModule.forRoot(store ? { store } : {}),
+      ],
+    });
+    return {
+      module: AppModule,
+      imports: [
+        SettingsModule.forRoot(given),
+        MetricsModule,
+        firmware,
+        DeviceModule.forRoot({ imports: [firmware], protocols }),
+        HealthModule.forRoot({ imports: [firmware] }),
+      ],
+    };
+  }
+}

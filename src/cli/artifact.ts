@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { ConfigError, reasonOf } from '../errors.js';
+import { Annotation, digestOf, MediaType, type Descriptor } from '../oci/index.js';
+import type { BlobSource } from '../registry/index.js';
+
+/** Everything that makes a pushed firmware. */
+export interface Artifact {
+  readonly layer: BlobSource;
+  readonly config: BlobSource;
+  readonly manifest: { readonly descriptor: Descriptor; readonly bytes: Buffer };
+}
+
+export interface ArtifactOptions {
+  artifactType?: string;
+  annotation: Readonly<Record<string, string>>;
+}
+
+/** The first byte of an ESP image (esptool, `ESP_IMAGE_MAGIC`). */
+const ESP_IMAGE_MAGIC = 0xe9;
+const ESP_ARTIFACT_TYPE = 'application/vnd.espressif.esp32.firmware.v1';
+/** What oras calls an artifact of which nobody said what it is. */
+const UNKNOWN_ARTIFACT_TYPE = 'application/vnd.unknown.artifact.v1';
+/** The empty descriptor (image-spec 1.1, manifest.md, "Guidance for an Empty Descriptor"). */
+const EMPTY = Buffer.from('{}');
+
+/** A firmware file as a layer, hashed; throws ConfigError when it cannot be read or is empty. */
+export async function describeFile(path: string, title: string, mediaType: string | undefined): Promise<BlobSource> {
+  const hash = createHash('sha256');
+  let size = 0;
+  let first: number | undefined;
+  try {
+    for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
+      first ??= piece[0];
+      size += piece.length;
+      hash.update(piece);
+    }
+  } catch (error) {
+    throw new ConfigError(`file: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+  }
+  if (size === 0) throw new ConfigError(`file: ${JSON.stringify(path)} is empty, takes firmware`);
+  const type = mediaType ?? (first === ESP_IMAGE_MAGIC ? MediaType.espFirmware : MediaType.octetStream);
+  const descriptor: Descriptor = {
+    mediaType: type,
+    digest: `sha256:${hash.digest('hex')}`,
+    size,
+    annotations: { [Annotation.title]: title },
+  };
+  return { descriptor, open: () => createReadStream(path) };
+}
+
+/** The artifact around `layer`, as oras 1.3 writes it (image-spec 1.1, manifest.md, "Guidelines for Artifact Usage"). */
+export function buildArtifact(layer: BlobSource, { artifactType, annotation }: ArtifactOptions): Artifact {
+  const config: Descriptor = {
+    mediaType: MediaType.ociEmpty,
+    digest: digestOf(EMPTY),
+    size: EMPTY.length,
+    data: EMPTY.toString('base64'),
+  };
+  const type =
+    artifactType ?? (layer.descriptor.mediaType === MediaType.espFirmware ? ESP_ARTIFACT_TYPE : UNKNOWN_ARTIFACT_TYPE);
+  const bytes = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MediaType.ociManifest,
+      artifactType: type,
+      config,
+      layers: [layer.descriptor],
+      annotations: { [Annotation.created]: new Date().toISOString().replace(/\.\d+Z$/, 'Z'), ...annotation },
+    }),
+  );
+  const descriptor: Descriptor = {
+    mediaType: MediaType.ociManifest,
+    digest: digestOf(bytes),
+    size: bytes.length,
+    artifactType: type,
+  };
+  return { layer, config: { descriptor: config, open: () => Readable.from([EMPTY]) }, manifest: { descriptor, bytes } };
+}

@@ -1,0 +1,158 @@
+import { Command, Option as Flag } from 'commander';
+import { basename } from 'node:path';
+import { gather, parseSettings, type Settings } from '../config/index.js';
+import { ConfigError, OtaError } from '../errors.js';
+import { newestFirst, repositoryPrefix, versionOf } from '../firmware/index.js';
+import { isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
+import { createArtifactWriter, createRegistry, type ArtifactWriter, type Registry } from '../registry/index.js';
+import { buildArtifact, describeFile, type Artifact } from './artifact.js';
+import { addFlags, givenFlags, REGISTRY_VARIABLES } from './flags.js';
+import { ProgressBar } from './progress.js';
+
+interface PushOptions {
+  artifactType?: string;
+  annotation: Record<string, string>;
+  mediaType?: string;
+  force?: boolean;
+  json?: boolean;
+}
+
+/** What was pushed, as `--json` prints it. */
+interface Pushed {
+  readonly repository: string;
+  readonly tag: string;
+  readonly version: string;
+  readonly digest: string;
+  readonly size: number;
+  /** False when the same bytes stood under this version already. */
+  readonly changed: boolean;
+}
+
+/** `otaflux push DEVICE VERSION FILE`: the artifact that `oras push` would write. */
+export function pushCommand(): Command {
+  const command = new Command('push')
+    .description('Push a firmware file, as `oras push` would.')
+    .argument('<device>', 'the device id, which is the repository behind --repository-prefix')
+    .argument('<version>', 'a semantic version; + is stored as _')
+    .argument('<file>', 'the firmware')
+    .option('--artifact-type <type>', 'artifact type of the manifest')
+    .option('--media-type <type>', 'media type of the layer (default: by the first byte, 0xE9 is an ESP image)')
+    .addOption(
+      new Flag('--annotation <key=value>', 'annotation of the manifest, may be repeated')
+        .argParser(collect)
+        .default({}, 'none'),
+    )
+    .option('--force', 'replace a version that has other bytes')
+    .option('--json', 'print the result as JSON');
+  return addFlags(command, REGISTRY_VARIABLES).action(async (device: string, version: string, file: string) => {
+    const settings = parseSettings(gather({ flags: givenFlags(command), environment: process.env }));
+    const options = command.opts<PushOptions>();
+    const pushed = await push(settings, device, version, file, options);
+    process.stdout.write(
+      options.json
+        ? `${JSON.stringify(pushed)}\n`
+        : `${pushed.changed ? 'Pushed' : 'Already there:'} ${pushed.repository}:${pushed.tag}\nDigest: ${pushed.digest}\n`,
+    );
+  });
+}
+
+async function push(
+  settings: Settings,
+  device: string,
+  version: string,
+  file: string,
+  options: PushOptions,
+): Promise<Pushed> {
+  const tag = tagFor(version);
+  const repository = repositoryPrefix(settings.repositoryPrefix) + device;
+  if (!isRepositoryName(repository))
+    throw new ConfigError(
+      `device: got ${JSON.stringify(device)}, takes a repository name such as esp32 or line-1/sensor`,
+    );
+  const layer = await describeFile(file, basename(file), options.mediaType);
+  const artifact = buildArtifact(layer, options);
+  const canonical = versionOf(tag) ?? tag;
+  const result = { repository, tag, version: canonical, size: layer.descriptor.size };
+  const signal = new AbortController().signal;
+  const registry = createRegistry(settings);
+  const existing = await existingLayer(registry, repository, canonical, signal);
+  if (existing?.tag === tag && existing.layer?.digest === layer.descriptor.digest)
+    return { ...result, digest: existing.digest, changed: false };
+  if (existing && existing.layer?.digest !== layer.descriptor.digest && !options.force) {
+    throw new OtaError(
+      'protocol',
+      `${repository}:${existing.tag} exists with other bytes (${existing.layer?.digest ?? existing.digest}); choose another version, or --force to replace it`,
+    );
+  }
+  await write(createArtifactWriter(settings), repository, tag, artifact, signal);
+  return { ...result, digest: artifact.manifest.descriptor.digest, changed: true };
+}
+
+async function write(
+  writer: ArtifactWriter,
+  repository: string,
+  tag: string,
+  artifact: Artifact,
+  signal: AbortSignal,
+): Promise<void> {
+  const bar = ProgressBar.start(artifact.layer.descriptor.size);
+  try {
+    await writer.writeBlob(repository, artifact.layer, signal, (bytes) => {
+      bar?.update(bytes);
+    });
+  } finally {
+    bar?.stop();
+  }
+  await writer.writeBlob(repository, artifact.config, signal);
+  await writer.writeManifest(repository, tag, artifact.manifest.descriptor, artifact.manifest.bytes, signal);
+}
+
+/** The tag of `version` as it was written, `+` as `_`. */
+function tagFor(version: string): string {
+  const tag = version.replace('+', '_');
+  if (versionOf(tag) === undefined || !isTag(tag)) {
+    throw new ConfigError(
+      `version: got ${JSON.stringify(version)}, takes a semantic version such as 1.2.3, v1.2.3-rc.1 or 1.2.3+build.5`,
+    );
+  }
+  return tag;
+}
+
+interface Existing {
+  readonly tag: string;
+  readonly digest: string;
+  readonly layer: Descriptor | undefined;
+}
+
+/** What stands under `version` already, by whichever tag; undefined when nothing does. */
+async function existingLayer(
+  registry: Registry,
+  repository: string,
+  version: string,
+  signal: AbortSignal,
+): Promise<Existing | undefined> {
+  try {
+    const tags = newestFirst(await registry.listTags(repository, signal), { prereleases: true });
+    const same = tags.find((candidate) => candidate.version === version);
+    if (!same) return undefined;
+    const descriptor = await registry.resolve(repository, same.tag, signal);
+    const { content } = await registry.fetchManifest(repository, descriptor, signal);
+    return {
+      tag: same.tag,
+      digest: descriptor.digest,
+      layer: content.kind === 'manifest' ? content.layers[0] : undefined,
+    };
+  } catch (error) {
+    // A repository that is not there yet, or a folder: the push makes it.
+    if (error instanceof OtaError && error.code === 'absent') return undefined;
+    if (error instanceof OtaError && error.code === 'unavailable' && error.message.startsWith('folder '))
+      return undefined;
+    throw error;
+  }
+}
+
+function collect(value: string, previous: Record<string, string>): Record<string, string> {
+  const split = value.indexOf('=');
+  if (split < 1) throw new ConfigError(`--annotation: got ${JSON.stringify(value)}, takes KEY=VALUE`);
+  return { ...previous, [value.slice(0, split)]: value.slice(split + 1) };
+}

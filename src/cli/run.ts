@@ -1,0 +1,45 @@
+import { Command, CommanderError } from 'commander';
+import { ConfigError, OtaError, reasonOf } from '../errors.js';
+import { pushCommand } from './push.js';
+import { serveCommand } from './serve.js';
+import { packageVersion } from './version.js';
+
+/** Wrong use: a flag, a value, a file (as grep, curl and the Rust server's clap have it). */
+const EXIT_USAGE = 2;
+
+/** Runs `argv` (without node and script) and resolves to the exit code. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const program = new Command('otaflux')
+    .description('Serves firmware to IoT devices over HTTP, straight from a container registry.')
+    .version(packageVersion(), '-V, --version')
+    .helpCommand(false)
+    .addCommand(serveCommand(), { isDefault: true })
+    .addCommand(pushCommand());
+  for (const command of [program, ...program.commands]) {
+    command
+      .exitOverride()
+      .configureOutput({ writeErr: () => undefined })
+      .allowExcessArguments(false);
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+/** One line on standard error, and the exit code that goes with it. */
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    process.stderr.write(
+      `otaflux: ${error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')}; see otaflux --help\n`,
+    );
+    return EXIT_USAGE;
+  }
+  process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
+  if (error instanceof ConfigError) return EXIT_USAGE;
+  if (!(error instanceof OtaError) && process.env.LOG_LEVEL === 'trace') console.error(error);
+  return 1;
+}

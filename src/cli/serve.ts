@@ -1,0 +1,92 @@
+import { Command } from 'commander';
+import { gather, optionOf, parseSettings, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
+import { ConfigError, reasonOf } from '../errors.js';
+import { PinoLogger } from '../logging/index.js';
+import { Service } from '../service.js';
+import { addFlags, givenFlags } from './flags.js';
+import { packageVersion } from './version.js';
+
+const CONTEXT = 'OtaFlux';
+/** What a shell reports of a process that a signal ended. */
+const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** `otaflux serve`, which is also what no command at all means. */
+export function serveCommand(): Command {
+  const command = new Command('serve').description('Serve devices (the default).');
+  return addFlags(command, VARIABLES).action(async () => {
+    await serve(gather({ flags: givenFlags(command), environment: process.env }));
+  });
+}
+
+async function serve(given: GivenValues): Promise<void> {
+  const startedMs = performance.now();
+  const settings = parseSettings(given);
+  const logger = new PinoLogger({
+    level: settings.logLevel,
+    format: settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json'),
+    secrets: secretsIn(given, settings),
+  });
+  warnAboutOpenDoors(settings, logger);
+  const service = await started(given, settings, logger);
+  logger.log(
+    {
+      event: 'server.ready',
+      version: packageVersion(),
+      address: `${service.address.address}:${service.address.port}`,
+      management: `${service.managementAddress.address}:${service.managementAddress.port}`,
+      ms: Math.round(performance.now() - startedMs),
+    },
+    CONTEXT,
+  );
+  await untilSignal(logger);
+  await service.stop();
+  logger.log({ event: 'server.stopped' }, CONTEXT);
+}
+
+async function started(given: GivenValues, settings: Settings, logger: PinoLogger): Promise<Service> {
+  try {
+    return await Service.start({ given, settings, logger });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) logger.fatal({ event: 'server.failed', reason: reasonOf(error) }, CONTEXT);
+    throw error;
+  }
+}
+
+/** Resolves at the first SIGTERM or SIGINT; from then on a second one ends the process at once. */
+function untilSignal(logger: PinoLogger): Promise<void> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    const onSignal = (signal: keyof typeof EXIT_BY_SIGNAL): void => {
+      if (stopping) process.exit(EXIT_BY_SIGNAL[signal]);
+      stopping = true;
+      logger.log({ event: 'server.stopping', signal }, CONTEXT);
+      resolve();
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+}
+
+function secretsIn(given: GivenValues, settings: Settings): string[] {
+  const given_ = VARIABLES.filter((variable) => optionOf(variable).secret).flatMap(
+    (variable) => given[variable]?.value ?? [],
+  );
+  return [...given_.map(String), ...(settings.webhookSecret ?? [])];
+}
+
+function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): void {
+  if (settings.cosignPubKeyPath === undefined) {
+    logger.warn(
+      {
+        event: 'signature.off',
+        reason: 'no key is configured: whoever can push to the registry decides what devices run',
+      },
+      CONTEXT,
+    );
+  }
+  if (settings.mqttUrl !== undefined) {
+    logger.warn(
+      { event: 'notification.off', reason: 'this version does not tell a broker yet; MQTT_URL is ignored' },
+      CONTEXT,
+    );
+  }
+}

@@ -1,0 +1,68 @@
+import type { ServerResponse } from 'node:http';
+import { OtaError } from '../errors.js';
+
+/** An answer that is no success, with the body that devices and dashboards know it by. */
+export class DeviceRefusal extends Error {
+  constructor(
+    readonly status: number,
+    /** One line for the device, without internals. */
+    readonly body: string,
+    readonly headers: readonly string[] = [],
+  ) {
+    super(body);
+    this.name = 'DeviceRefusal';
+  }
+}
+
+/** A device that was told to come back does so after 5 to 15 s, not all at once. */
+const MIN_RETRY_AFTER_S = 5;
+const RETRY_AFTER_SPREAD_S = 11;
+
+export const missingDevice = (): DeviceRefusal => new DeviceRefusal(400, "Missing required query parameter: 'device'");
+export const invalidDevice = (): DeviceRefusal => new DeviceRefusal(400, 'Invalid device id');
+export const methodNotAllowed = (): DeviceRefusal =>
+  new DeviceRefusal(405, 'Method not allowed', ['Allow', 'GET, HEAD']);
+export const noFirmware = (device: string): DeviceRefusal =>
+  new DeviceRefusal(404, `No firmware for device '${device}'`);
+export const wrongRegistry = (): DeviceRefusal => new DeviceRefusal(502, 'The registry answered wrongly');
+export const internalError = (): DeviceRefusal => new DeviceRefusal(500, 'Internal error');
+export const preconditionFailed = (): DeviceRefusal => new DeviceRefusal(412, 'The firmware is another one');
+export const rangeNotSatisfiable = (sizeBytes: number): DeviceRefusal =>
+  new DeviceRefusal(416, 'Range not satisfiable', ['Content-Range', `bytes */${sizeBytes}`]);
+export const tryLater = (): DeviceRefusal => {
+  const seconds = MIN_RETRY_AFTER_S + Math.floor(Math.random() * RETRY_AFTER_SPREAD_S);
+  return new DeviceRefusal(503, 'Registry unavailable, try again later', ['Retry-After', String(seconds)]);
+};
+
+/** The one table from what went wrong to what a device is answered (CONTRACT, "Device endpoints"). */
+export function refusalOf(error: unknown, device: string): DeviceRefusal {
+  if (error instanceof DeviceRefusal) return error;
+  if (!(error instanceof OtaError)) return internalError();
+  switch (error.code) {
+    case 'absent':
+    case 'untrusted':
+      return noFirmware(device);
+    case 'protocol':
+      return wrongRegistry();
+    case 'unavailable':
+      return tryLater();
+  }
+}
+
+/** Sends a refusal. The connection closes behind it: the seed's ESP32 client has no other way to find its end. */
+export function refuse(response: ServerResponse, { status, body, headers }: DeviceRefusal): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  response.writeHead(status, [
+    'Content-Type',
+    'text/plain; charset=utf-8',
+    'Content-Length',
+    String(Buffer.byteLength(body)),
+    'Connection',
+    'close',
+    ...headers,
+  ]);
+  response.end(body);
+}

@@ -1,0 +1,97 @@
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Connections } from './connections.js';
+
+/** Answers a device request, or leaves it to the control plane by returning false. */
+export type DeviceHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
+type ControlPlane = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** More than any device, proxy or webhook sender sends; Node's default of 16 KiB is per connection that never ends its headers. */
+const MAX_HEADER_BYTES = 8 * 1024;
+/** A modem that loses its link in the middle of a request gets this long. */
+const HEADERS_TIMEOUT_MS = 60_000;
+const REQUEST_TIMEOUT_MS = 120_000;
+/** Longer than the idle timeout of common load balancers (60 s), so that they close first. */
+const KEEP_ALIVE_MS = 75_000;
+/** A reader may stop to erase flash for a minute; one that stops for five has gone. There is no limit on the whole. */
+const SILENCE_MS = 300_000;
+
+const BAD_REQUEST = 'Bad request';
+const HEADERS_TOO_LARGE = 'Request header fields too large';
+const REQUEST_TIMEOUT = 'Request timeout';
+
+/** Express for the control plane, with the device plane in front of it on the same socket (decision 1). */
+export class DeviceHttpAdapter extends ExpressAdapter {
+  private handleDevice: DeviceHandler = () => false;
+  private connections: Connections | undefined;
+
+  /** @param graceMs how long answers may go on once the server is told to close */
+  constructor(private readonly graceMs: number) {
+    super();
+    this.disable('x-powered-by');
+    this.disable('etag');
+  }
+
+  /** Opens the device plane: called once, when the application is ready to answer. */
+  serveDevices(handler: DeviceHandler): void {
+    this.handleDevice = handler;
+  }
+
+  /** The control plane without the devices, for the management port. */
+  get controlPlane(): ControlPlane {
+    return this.getInstance<ControlPlane>();
+  }
+
+  override initHttpServer(): void {
+    const controlPlane = this.controlPlane;
+    const server = createServer(
+      {
+        maxHeaderSize: MAX_HEADER_BYTES,
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        // Small clients leave Host out, and nothing here depends on it.
+        requireHostHeader: false,
+        keepAlive: true,
+        keepAliveInitialDelay: 60_000,
+      },
+      (request, response) => {
+        connections.begin(request, response);
+        if (!this.handleDevice(request, response)) controlPlane(request, response);
+      },
+    );
+    const connections = new Connections(server);
+    server.setTimeout(SILENCE_MS);
+    server.on('clientError', refuseBrokenRequest);
+    // An expectation that is not 100-continue is no reason to refuse a device.
+    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+      server.emit('request', request, response),
+    );
+    this.connections = connections;
+    this.httpServer = server;
+  }
+
+  /** Ends like `Connections.drain`, within the grace time. */
+  override async close(): Promise<void> {
+    const server = this.httpServer as Server | undefined;
+    if (server?.listening) await this.connections?.drain(this.graceMs);
+  }
+}
+
+/** What Node's parser refuses, answered by the same rules as all else: one exact length, and the end of the connection. */
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [status, body] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', HEADERS_TOO_LARGE]
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', REQUEST_TIMEOUT]
+        : ['400 Bad Request', BAD_REQUEST];
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

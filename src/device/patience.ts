@@ -1,0 +1,22 @@
+import { OtaError } from '../errors.js';
+
+/**
+ * How long a device waits for a release that has to be fetched first. The seed's ESP32 gives up on its socket after
+ * 30 s; what is fetched meanwhile is there when it comes back.
+ */
+export const DEVICE_WAIT_MS = 20_000;
+
+/** `work`, or OtaError `unavailable` once a device has waited for `waitMs`; the work itself goes on. */
+export async function withPatience<T>(work: Promise<T>, waitMs = DEVICE_WAIT_MS): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new OtaError('unavailable', `not there after ${waitMs} ms`));
+    }, waitMs);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

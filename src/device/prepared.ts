@@ -1,0 +1,74 @@
+import type { Release } from '../firmware/index.js';
+import type { Validators } from './conditions.js';
+
+/** What is the same in every answer about a release, made once. Headers are flat lists, as `writeHead` takes them. */
+export interface Prepared {
+  readonly version: { readonly body: string; readonly headers: readonly string[] };
+  readonly json: { readonly body: string; readonly headers: readonly string[] };
+  readonly validators: Validators;
+  /** Headers of every answer of `/firmware`, without those about length and range. */
+  readonly common: readonly string[];
+  /** Headers of the whole firmware. */
+  readonly whole: readonly string[];
+}
+
+/** The ETag has this many hex digits: Zephyr's fota_http resumes with validators under 64 characters only. */
+const ETAG_DIGITS = 32;
+
+const prepared = new WeakMap<Release, Prepared>();
+
+/** The prepared answers of `release`. */
+export function prepare(release: Release): Prepared {
+  let answers = prepared.get(release);
+  if (!answers) prepared.set(release, (answers = build(release)));
+  return answers;
+}
+
+function build(release: Release): Prepared {
+  const { firmware, version } = release;
+  const body = `${version}\n${firmware.checksum}\n${firmware.sizeBytes}`;
+  const json = JSON.stringify({
+    device: release.device,
+    version,
+    size: firmware.sizeBytes,
+    crc32: firmware.crc32,
+    checksum: firmware.checksum,
+    md5: firmware.md5,
+    sha1: firmware.sha1,
+    sha256: firmware.sha256,
+    manifest: release.manifestDigest,
+    signedBy: release.signedBy,
+  });
+  const etag = `"${firmware.sha256.slice(0, ETAG_DIGITS)}"`;
+  // A proxy on the way may keep an answer, but must ask before it gives it to another device.
+  const cache = ['Cache-Control', 'no-cache'];
+  const common = ['ETag', etag, 'Last-Modified', release.createdAt.toUTCString(), 'Accept-Ranges', 'bytes', ...cache];
+  const type = ['Content-Type', 'application/octet-stream'];
+  return {
+    version: {
+      body,
+      headers: [
+        'Content-Type',
+        'text/plain; charset=utf-8',
+        'Content-Length',
+        String(Buffer.byteLength(body)),
+        ...cache,
+      ],
+    },
+    json: {
+      body: json,
+      headers: [
+        'Content-Type',
+        'application/json',
+        'Content-Length',
+        String(Buffer.byteLength(json)),
+        'Vary',
+        'Accept',
+        ...cache,
+      ],
+    },
+    validators: { etag, lastModifiedMs: release.createdAt.getTime() },
+    common,
+    whole: [...type, 'Content-Length', String(firmware.sizeBytes), ...common],
+  };
+}

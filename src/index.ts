@@ -1,0 +1,13 @@
+/** The public door of the package: what a platform team builds on. */
+export { AppModule, type AppModuleOptions } from './app.module.js';
+export { CacheModule, FirmwareStore, type Firmware, type FirmwareSource, type Lease } from './cache/index.js';
+export { gather, parseSettings, Settings, SettingsModule, type GivenValues } from './config/index.js';
+export { DeviceHttpAdapter, DeviceModule, DeviceProtocol, DeviceRouter, type DeviceRequest } from './device/index.js';
+export { OtaError, type OtaErrorCode } from './errors.js';
+export { FirmwareModule, Release, ReleaseService, type ReleaseChanged } from './firmware/index.js';
+export { HealthModule } from './health/index.js';
+export { MetricsModule } from './metrics/index.js';
+export * from './oci/index.js';
+export { Registry, RegistryModule, type FetchedManifest, type RegistryModuleOptions } from './registry/index.js';
+export { Service, type ServiceOptions } from './service.js';
+export { SignatureModule, SignatureVerifier, type Verification } from './signature/index.js';

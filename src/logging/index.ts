@@ -1,0 +1,2 @@
+export { PinoLogger, type LoggingOptions } from './pino-logger.js';
+export { redactor } from './redact.js';

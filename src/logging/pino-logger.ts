@@ -1,0 +1,82 @@
+import type { LoggerService } from '@nestjs/common';
+import { pino, stdTimeFunctions, type DestinationStream, type Level, type Logger } from 'pino';
+import pretty from 'pino-pretty';
+import { redactor } from './redact.js';
+
+export interface LoggingOptions {
+  level: Level;
+  format: 'json' | 'pretty';
+  /** Values that must never be written, wherever they stand. */
+  secrets: readonly string[];
+  /** Where lines go; standard output by default. */
+  destination?: DestinationStream;
+}
+
+/** What Nest says of its own start is detail. */
+const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
+
+/** Nest's logger over pino: events with fields, one JSON object a line, or coloured lines for people. */
+export class PinoLogger implements LoggerService {
+  private readonly pino: Logger;
+
+  constructor({ level, format, secrets, destination }: LoggingOptions) {
+    const redact = redactor(secrets);
+    const out =
+      destination ??
+      (format === 'pretty'
+        ? pretty({ sync: true, ignore: 'pid,hostname', messageFormat: '{context} {event} {msg}', hideObject: false })
+        : undefined);
+    const options = {
+      level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label: string) => ({ level: label }) },
+      hooks: {
+        // Every line passes here once it is text: a secret inside of a URL or an error's message goes, too.
+        streamWrite: redact,
+      },
+    };
+    this.pino = out ? pino(options, out) : pino(options);
+  }
+
+  log(message: unknown, ...rest: unknown[]): void {
+    const context = contextOf(rest);
+    this.write(context !== undefined && FRAMEWORK.has(context) ? 'debug' : 'info', message, rest);
+  }
+
+  error(message: unknown, ...rest: unknown[]): void {
+    this.write('error', message, rest);
+  }
+
+  warn(message: unknown, ...rest: unknown[]): void {
+    this.write('warn', message, rest);
+  }
+
+  debug(message: unknown, ...rest: unknown[]): void {
+    this.write('debug', message, rest);
+  }
+
+  verbose(message: unknown, ...rest: unknown[]): void {
+    this.write('trace', message, rest);
+  }
+
+  fatal(message: unknown, ...rest: unknown[]): void {
+    this.write('fatal', message, rest);
+  }
+
+  private write(level: Level, message: unknown, rest: unknown[]): void {
+    if (!this.pino.isLevelEnabled(level)) return;
+    const context = contextOf(rest);
+    const stack = rest.length > 1 && typeof rest[0] === 'string' ? rest[0] : undefined;
+    if (typeof message === 'object' && message !== null) {
+      const fields = message instanceof Error ? { reason: message.message, stack: message.stack } : message;
+      this.pino[level]({ context, ...fields, ...(stack !== undefined && { stack }) });
+    } else this.pino[level]({ context, ...(stack !== undefined && { stack }) }, String(message));
+  }
+}
+
+/** Nest hands the context over as the last parameter. */
+function contextOf(rest: unknown[]): string | undefined {
+  const last = rest.at(-1);
+  return typeof last === 'string' ? last : undefined;
+}

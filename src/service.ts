@@ -1,0 +1,63 @@
+import type { INestApplication, LoggerService, NestApplicationOptions } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { AddressInfo, Server } from 'node:net';
+import { AppModule, type AppModuleOptions } from './app.module.js';
+import { type Settings } from './config/index.js';
+import { DeviceHttpAdapter, DeviceRouter } from './device/index.js';
+import { ConfigError, reasonOf } from './errors.js';
+import { Lifecycle } from './health/index.js';
+import { ManagementServer } from './metrics/index.js';
+
+export interface ServiceOptions extends AppModuleOptions {
+  settings: Pick<Settings, 'shutdownGrace' | 'listenAddr' | 'metricsListenAddr'>;
+  logger: LoggerService | false;
+}
+
+/** A running OtaFlux: both ports open, devices answered. */
+export class Service {
+  private constructor(
+    readonly app: INestApplication,
+    private readonly adapter: DeviceHttpAdapter,
+    private readonly management: ManagementServer,
+    readonly address: AddressInfo,
+    readonly managementAddress: AddressInfo,
+  ) {}
+
+  /** Starts without asking the registry; rejects with ConfigError when an address cannot be listened on. */
+  static async start({ settings, logger, ...options }: ServiceOptions): Promise<Service> {
+    const adapter = new DeviceHttpAdapter(settings.shutdownGrace);
+    const nestOptions: NestApplicationOptions = { logger, abortOnError: false };
+    const app = await NestFactory.create(AppModule.forRoot(options), adapter, nestOptions);
+    await app.init();
+    adapter.serveDevices(app.get(DeviceRouter, { strict: false }).handle);
+    const management = app.get(ManagementServer, { strict: false });
+    try {
+      const managementAddress = await listening('--metrics-listen-addr', () =>
+        management.listen(settings.metricsListenAddr, adapter.controlPlane),
+      );
+      const { host, port } = settings.listenAddr;
+      const server = (await listening('--listen-addr', () => app.listen(port, host))) as Server;
+      return new Service(app, adapter, management, server.address() as AddressInfo, managementAddress);
+    } catch (error) {
+      await management.close();
+      await app.close();
+      throw error;
+    }
+  }
+
+  /** Not ready from now on, no new connections; resolves when downloads in flight have ended, or the grace time has. */
+  async stop(): Promise<void> {
+    this.app.get(Lifecycle, { strict: false }).end();
+    await this.adapter.close();
+    await this.management.close();
+    await this.app.close();
+  }
+}
+
+async function listening<T>(flag: string, listen: () => Promise<T>): Promise<T> {
+  try {
+    return await listen();
+  } catch (error) {
+    throw new ConfigError(`${flag}: cannot listen: ${reasonOf(error)}`);
+  }
+}
