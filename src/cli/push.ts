@@ -1,15 +1,14 @@
-import { Command, Option as Flag } from 'commander';
 import { basename } from 'node:path';
-import { gather, parseSettings, type Settings } from '../config/index.js';
+import { type Settings } from '../config/index.js';
 import { ConfigError, OtaError } from '../errors.js';
 import { newestFirst, repositoryPrefix, versionOf } from '../firmware/index.js';
 import { isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
 import { createArtifactWriter, createRegistry, type ArtifactWriter, type Registry } from '../registry/index.js';
 import { buildArtifact, describeFile, type Artifact } from './artifact.js';
-import { addFlags, givenFlags, REGISTRY_VARIABLES } from './flags.js';
 import { ProgressBar } from './progress.js';
 
-interface PushOptions {
+/** The flags of `otaflux push`. */
+export interface PushOptions {
   artifactType?: string;
   annotation: Record<string, string>;
   mediaType?: string;
@@ -18,7 +17,7 @@ interface PushOptions {
 }
 
 /** What was pushed, as `--json` prints it. */
-interface Pushed {
+export interface Pushed {
   readonly repository: string;
   readonly tag: string;
   readonly version: string;
@@ -28,35 +27,8 @@ interface Pushed {
   readonly changed: boolean;
 }
 
-/** `otaflux push DEVICE VERSION FILE`: the artifact that `oras push` would write. */
-export function pushCommand(): Command {
-  const command = new Command('push')
-    .description('Push a firmware file, as `oras push` would.')
-    .argument('<device>', 'the device id, which is the repository behind --repository-prefix')
-    .argument('<version>', 'a semantic version; + is stored as _')
-    .argument('<file>', 'the firmware')
-    .option('--artifact-type <type>', 'artifact type of the manifest')
-    .option('--media-type <type>', 'media type of the layer (default: by the first byte, 0xE9 is an ESP image)')
-    .addOption(
-      new Flag('--annotation <key=value>', 'annotation of the manifest, may be repeated')
-        .argParser(collect)
-        .default({}, 'none'),
-    )
-    .option('--force', 'replace a version that has other bytes')
-    .option('--json', 'print the result as JSON');
-  return addFlags(command, REGISTRY_VARIABLES).action(async (device: string, version: string, file: string) => {
-    const settings = parseSettings(gather({ flags: givenFlags(command), environment: process.env }));
-    const options = command.opts<PushOptions>();
-    const pushed = await push(settings, device, version, file, options);
-    process.stdout.write(
-      options.json
-        ? `${JSON.stringify(pushed)}\n`
-        : `${pushed.changed ? 'Pushed' : 'Already there:'} ${pushed.repository}:${pushed.tag}\nDigest: ${pushed.digest}\n`,
-    );
-  });
-}
-
-async function push(
+/** Pushes `file`, or finds that it stands there already. Rejects with ConfigError or OtaError. */
+export async function push(
   settings: Settings,
   device: string,
   version: string,
@@ -74,7 +46,7 @@ async function push(
   const canonical = versionOf(tag) ?? tag;
   const result = { repository, tag, version: canonical, size: layer.descriptor.size };
   const signal = new AbortController().signal;
-  const registry = createRegistry(settings);
+  const registry = await createRegistry(settings);
   const existing = await existingLayer(registry, repository, canonical, signal);
   if (existing?.tag === tag && existing.layer?.digest === layer.descriptor.digest)
     return { ...result, digest: existing.digest, changed: false };
@@ -84,7 +56,7 @@ async function push(
       `${repository}:${existing.tag} exists with other bytes (${existing.layer?.digest ?? existing.digest}); choose another version, or --force to replace it`,
     );
   }
-  await write(createArtifactWriter(settings), repository, tag, artifact, signal);
+  await write(await createArtifactWriter(settings), repository, tag, artifact, signal);
   return { ...result, digest: artifact.manifest.descriptor.digest, changed: true };
 }
 
@@ -149,10 +121,4 @@ async function existingLayer(
       return undefined;
     throw error;
   }
-}
-
-function collect(value: string, previous: Record<string, string>): Record<string, string> {
-  const split = value.indexOf('=');
-  if (split < 1) throw new ConfigError(`--annotation: got ${JSON.stringify(value)}, takes KEY=VALUE`);
-  return { ...previous, [value.slice(0, split)]: value.slice(split + 1) };
 }

@@ -1,20 +1,26 @@
 import { Command, CommanderError } from 'commander';
-import { ConfigError, OtaError, reasonOf } from '../errors.js';
-import { pushCommand } from './push.js';
+import { ConfigError, reasonOf } from '../errors.js';
+import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve.js';
 import { packageVersion } from './version.js';
 
 /** Wrong use: a flag, a value, a file (as grep, curl and the Rust server's clap have it). */
 const EXIT_USAGE = 2;
+const EXIT_FAILURE = 1;
 
 /** Runs `argv` (without node and script) and resolves to the exit code. */
 export async function run(argv: readonly string[]): Promise<number> {
+  const serve = serveCommand();
   const program = new Command('otaflux')
     .description('Serves firmware to IoT devices over HTTP, straight from a container registry.')
     .version(packageVersion(), '-V, --version')
     .helpCommand(false)
-    .addCommand(serveCommand(), { isDefault: true })
-    .addCommand(pushCommand());
+    .addCommand(serve, { isDefault: true })
+    .addCommand(pushCommand())
+    .addHelpText(
+      'after',
+      () => `\nServing is what no command means. ${serve.helpInformation().replace(/^Usage: /, 'Its usage: ')}`,
+    );
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()
@@ -39,7 +45,5 @@ function explain(error: unknown): number {
     return EXIT_USAGE;
   }
   process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
-  if (error instanceof ConfigError) return EXIT_USAGE;
-  if (!(error instanceof OtaError) && process.env.LOG_LEVEL === 'trace') console.error(error);
-  return 1;
+  return error instanceof ConfigError ? EXIT_USAGE : EXIT_FAILURE;
 }

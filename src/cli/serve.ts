@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { gather, optionOf, parseSettings, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
-import { PinoLogger } from '../logging/index.js';
-import { Service } from '../service.js';
+import type { PinoLogger } from '../logging/index.js';
+import type { Service } from '../service.js';
 import { addFlags, givenFlags } from './flags.js';
 import { packageVersion } from './version.js';
 
@@ -14,14 +14,16 @@ const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
 export function serveCommand(): Command {
   const command = new Command('serve').description('Serve devices (the default).');
   return addFlags(command, VARIABLES).action(async () => {
-    await serve(gather({ flags: givenFlags(command), environment: process.env }));
+    await serve(await gather({ flags: givenFlags(command), environment: process.env }));
   });
 }
 
 async function serve(given: GivenValues): Promise<void> {
   const startedMs = performance.now();
   const settings = parseSettings(given);
-  const logger = new PinoLogger({
+  // The service is loaded once it is clear that it will run: --help and a wrong flag answer at once.
+  const { createLogger } = await import('../logging/index.js');
+  const logger = await createLogger({
     level: settings.logLevel,
     format: settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json'),
     secrets: secretsIn(given, settings),
@@ -45,6 +47,7 @@ async function serve(given: GivenValues): Promise<void> {
 
 async function started(given: GivenValues, settings: Settings, logger: PinoLogger): Promise<Service> {
   try {
+    const { Service } = await import('../service.js');
     return await Service.start({ given, settings, logger });
   } catch (error) {
     if (!(error instanceof ConfigError)) logger.fatal({ event: 'server.failed', reason: reasonOf(error) }, CONTEXT);

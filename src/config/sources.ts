@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { parseDocument } from 'yaml';
 import { ConfigError, reasonOf } from '../errors.js';
 import { flagOf, optionOf, VARIABLES, type Variable } from './options.js';
 
@@ -22,14 +21,14 @@ export interface Sources {
 /** A configuration larger than this is a mistake. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** The value that wins for every option; throws ConfigError for a file that cannot be read or an unknown key. */
-export function gather({ flags, environment }: Sources): GivenValues {
+/** The value that wins for every option; rejects with ConfigError for a file that cannot be read or an unknown key. */
+export async function gather({ flags, environment }: Sources): Promise<GivenValues> {
   const file = (flags.config ?? environment.CONFIG) as string | undefined;
   const layers = [
     layer((variable) => ({ value: flags[flagOf(variable)], where: `--${flagOf(variable)}` })),
     // An empty variable is an unset one: manifests and compose files set variables that they have no value for.
     layer((variable) => ({ value: environment[variable] || undefined, where: variable })),
-    ...(file ? [readFile(file)] : []),
+    ...(file ? [await readFile(file)] : []),
   ];
   return Object.assign({}, ...layers.reverse()) as GivenValues;
 }
@@ -64,7 +63,8 @@ function readText(path: string, where: string): string {
   }
 }
 
-function readFile(path: string): GivenValues {
+async function readFile(path: string): Promise<GivenValues> {
+  const { parseDocument } = await import('yaml');
   const document = parseDocument(readText(path, '--config'), { prettyErrors: true });
   const [problem] = document.errors;
   if (problem) throw new ConfigError(`--config: ${path} is not YAML: ${problem.message.split('\n')[0] ?? ''}`);

@@ -8,7 +8,7 @@ import type { SignatureVerifier } from '../signature/index.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
 import { Release } from './release.js';
 import { newestFirst, type Candidate } from './select-version.js';
-import { unpack } from './unpack.js';
+import { limited } from './limited.js';
 
 export interface ReleaseFinderOptions {
   /** What stands before the device id in a repository name, with its slash. */
@@ -141,18 +141,29 @@ export class ReleaseFinder {
     const plain = packing === 'none' && algorithmOf(blob.digest) === 'sha256';
     const stored = plain ? await this.store.find(hexOf(blob.digest)) : undefined;
     if (stored) return stored;
-    const { firmwareFile, maxFirmwareBytes: maxBytes } = this.options;
     const firmware = await this.pulls(() =>
       this.store.put({
         // Only then is what comes in as large as the blob.
         sizeBytes: packing === 'none' ? blob.size : undefined,
-        open: () => unpack(this.bytesOf(repository, blob, signal), { packing, firmwareFile, maxBytes }),
+        open: () => this.contentOf(repository, { blob, packing }, signal),
       }),
     );
     // A registry of somebody else's making may not have checked what it handed out.
     if (plain && firmware.sha256 !== hexOf(blob.digest))
       throw new OtaError('protocol', `content is not ${blob.digest}`);
     return firmware;
+  }
+
+  /** The firmware in a blob. What unpacks tars is loaded with the first of them. */
+  private async *contentOf(
+    repository: string,
+    { blob, packing }: Pick<Location, 'blob' | 'packing'>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Buffer> {
+    const { firmwareFile, maxFirmwareBytes: maxBytes } = this.options;
+    const bytes = this.bytesOf(repository, blob, signal);
+    if (packing === 'none') yield* limited(bytes, maxBytes);
+    else yield* (await import('./unpack.js')).unpack(bytes, { packing, firmwareFile, maxBytes });
   }
 
   private async *bytesOf(repository: string, blob: Descriptor, signal: AbortSignal): AsyncGenerator<Buffer> {

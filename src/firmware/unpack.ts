@@ -4,9 +4,10 @@ import { createGunzip } from 'node:zlib';
 import { Parser, type ReadEntry } from 'tar';
 import { OtaError } from '../errors.js';
 import type { Packing } from './firmware-locator.js';
+import { limited, tooLarge } from './limited.js';
 
 export interface UnpackOptions {
-  readonly packing: Packing;
+  readonly packing: Exclude<Packing, 'none'>;
   /** Which file to take where there are several: its path, or its last part. */
   readonly firmwareFile: string | undefined;
   /** Most bytes that firmware may have. */
@@ -29,7 +30,7 @@ const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
  */
 export async function* unpack(source: AsyncIterable<Buffer>, options: UnpackOptions): AsyncGenerator<Buffer> {
   const { head, all } = await peek(source);
-  if (options.packing === 'none' || (options.packing === 'tar' && !isTar(head))) {
+  if (options.packing === 'tar' && !isTar(head)) {
     yield* limited(all, options.maxBytes);
     return;
   }
@@ -68,15 +69,6 @@ function isTar(block: Buffer): boolean {
   let sum = 8 * 0x20;
   for (let i = 0; i < BLOCK_BYTES; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
   return sum === stated;
-}
-
-async function* limited(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
-  let length = 0;
-  for await (const piece of source) {
-    length += piece.length;
-    if (length > maxBytes) throw tooLarge(maxBytes);
-    yield piece;
-  }
 }
 
 /** The bytes of the one regular file in a tar, or of the one that is named. */
@@ -228,8 +220,4 @@ class Extraction {
 function isNamed(path: string, wanted: string): boolean {
   const name = wanted.replace(/^(?:\.?\/)+/, '');
   return path === name || path.endsWith(`/${name}`);
-}
-
-function tooLarge(maxBytes: number): OtaError {
-  return new OtaError('protocol', `firmware has more than ${maxBytes} bytes (--max-firmware-size)`);
 }

@@ -1,15 +1,13 @@
 import type { LoggerService } from '@nestjs/common';
 import { pino, stdTimeFunctions, type DestinationStream, type Level, type Logger } from 'pino';
-import pretty from 'pino-pretty';
 import { redactor } from './redact.js';
 
 export interface LoggingOptions {
   level: Level;
-  format: 'json' | 'pretty';
   /** Values that must never be written, wherever they stand. */
   secrets: readonly string[];
   /** Where lines go; standard output by default. */
-  destination?: DestinationStream;
+  destination?: DestinationStream | undefined;
 }
 
 /** What Nest says of its own start is detail. */
@@ -19,13 +17,8 @@ const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'R
 export class PinoLogger implements LoggerService {
   private readonly pino: Logger;
 
-  constructor({ level, format, secrets, destination }: LoggingOptions) {
+  constructor({ level, secrets, destination }: LoggingOptions) {
     const redact = redactor(secrets);
-    const out =
-      destination ??
-      (format === 'pretty'
-        ? pretty({ sync: true, ignore: 'pid,hostname', messageFormat: '{context} {event} {msg}', hideObject: false })
-        : undefined);
     const options = {
       level,
       base: null,
@@ -36,7 +29,7 @@ export class PinoLogger implements LoggerService {
         streamWrite: redact,
       },
     };
-    this.pino = out ? pino(options, out) : pino(options);
+    this.pino = destination ? pino(options, destination) : pino(options);
   }
 
   log(message: unknown, ...rest: unknown[]): void {

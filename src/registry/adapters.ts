@@ -1,72 +1,21 @@
-import type { RegistryLocation, Settings } from '../config/index.js';
 import type { ArtifactWriter } from './artifact-writer.js';
-import { AuthTransport } from './distribution/auth.js';
-import { readAuthFile, type CredentialSource } from './distribution/credentials.js';
-import { DistributionRegistry } from './distribution/distribution-registry.js';
-import { DistributionWriter } from './distribution/distribution-writer.js';
-import { Endpoint } from './distribution/endpoint.js';
-import { HttpTransport } from './distribution/http-transport.js';
-import { RetryTransport } from './distribution/retry.js';
-import type { Transport } from './distribution/transport.js';
-import { LayoutRegistry } from './layout/layout-registry.js';
-import { LayoutWriter } from './layout/layout-writer.js';
 import type { Registry } from './registry.js';
+import type { RegistrySettings } from './registry-settings.js';
 
-/** What the adapters are made from. */
-export type RegistrySettings = Pick<
-  Settings,
-  | 'registryUrl'
-  | 'registryUsername'
-  | 'registryPassword'
-  | 'registryAuthFile'
-  | 'registryInsecure'
-  | 'registryCaCertPath'
-  | 'registryTimeout'
->;
-
-/** The registry that `settings` name; throws ConfigError when a file that they name cannot be used. Asks nothing yet. */
-export function createRegistry(settings: RegistrySettings): Registry {
+/**
+ * The registry that `settings` name; rejects with ConfigError when a file that they name cannot be used. Asks nothing
+ * yet. Only the adapter in use is loaded: an HTTP client is a quarter of the memory of a server that idles.
+ */
+export async function createRegistry(settings: RegistrySettings): Promise<Registry> {
   const location = settings.registryUrl;
-  if (location.kind === 'layout') return new LayoutRegistry(location.directory);
-  const endpoint = endpointOf(location, settings);
-  return new DistributionRegistry(createTransport(endpoint, settings), {
-    endpoint,
-    timeoutMs: settings.registryTimeout,
-  });
+  if (location.kind === 'http')
+    return (await import('./distribution/index.js')).distributionRegistry(location, settings);
+  return new (await import('./layout/layout-registry.js')).LayoutRegistry(location.directory);
 }
 
 /** The write side of the same registry. */
-export function createArtifactWriter(settings: RegistrySettings): ArtifactWriter {
+export async function createArtifactWriter(settings: RegistrySettings): Promise<ArtifactWriter> {
   const location = settings.registryUrl;
-  if (location.kind === 'layout') return new LayoutWriter(location.directory);
-  const endpoint = endpointOf(location, settings);
-  return new DistributionWriter(createTransport(endpoint, settings), endpoint);
-}
-
-function endpointOf(location: RegistryLocation & { kind: 'http' }, settings: RegistrySettings): Endpoint {
-  return new Endpoint(
-    location.origin ?? `${settings.registryInsecure ? 'http' : 'https'}://${location.host}`,
-    location.path,
-  );
-}
-
-/** Retry over auth over HTTP: a token service that is down is tried again like the registry itself. */
-function createTransport(endpoint: Endpoint, settings: RegistrySettings): Transport {
-  const timeoutMs = settings.registryTimeout;
-  const http = new HttpTransport({ timeoutMs, caCertPath: settings.registryCaCertPath });
-  const auth = new AuthTransport(http, {
-    origin: endpoint.origin,
-    credentials: credentialsFor(endpoint, settings),
-    timeoutMs,
-  });
-  return new RetryTransport(auth);
-}
-
-function credentialsFor(endpoint: Endpoint, settings: RegistrySettings): CredentialSource {
-  const { registryUsername: username, registryPassword: password = '', registryAuthFile } = settings;
-  if (username !== undefined) {
-    const credentials = { username, password };
-    return () => credentials;
-  }
-  return registryAuthFile === undefined ? () => undefined : readAuthFile(registryAuthFile, endpoint.host);
+  if (location.kind === 'http') return (await import('./distribution/index.js')).distributionWriter(location, settings);
+  return new (await import('./layout/layout-writer.js')).LayoutWriter(location.directory);
 }

@@ -1,4 +1,5 @@
-export { createArtifactWriter, createRegistry, type RegistrySettings } from './adapters.js';
+export { createArtifactWriter, createRegistry } from './adapters.js';
 export { ArtifactWriter, type BlobSource } from './artifact-writer.js';
 export { Registry, type FetchedManifest } from './registry.js';
+export type { RegistrySettings } from './registry-settings.js';
 export { RegistryModule, type RegistryModuleOptions } from './registry.module.js';

@@ -1,0 +1,16 @@
+import { OtaError } from '../errors.js';
+
+/** The pieces of `source`; fails with OtaError `protocol` as soon as they are more than `maxBytes`. */
+export async function* limited(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
+  let length = 0;
+  for await (const piece of source) {
+    length += piece.length;
+    if (length > maxBytes) throw tooLarge(maxBytes);
+    yield piece;
+  }
+}
+
+/** Firmware, or what it is packed in, exceeds the limit. */
+export function tooLarge(maxBytes: number): OtaError {
+  return new OtaError('protocol', `firmware has more than ${maxBytes} bytes (--max-firmware-size)`);
+}

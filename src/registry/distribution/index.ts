@@ -1,0 +1,57 @@
+import type { RegistryLocation } from '../../config/index.js';
+import type { ArtifactWriter } from '../artifact-writer.js';
+import type { Registry } from '../registry.js';
+import type { RegistrySettings } from '../registry-settings.js';
+import { AuthTransport } from './auth.js';
+import { readAuthFile, type CredentialSource } from './credentials.js';
+import { DistributionRegistry } from './distribution-registry.js';
+import { DistributionWriter } from './distribution-writer.js';
+import { Endpoint } from './endpoint.js';
+import { HttpTransport } from './http-transport.js';
+import { RetryTransport } from './retry.js';
+import type { Transport } from './transport.js';
+
+type HttpLocation = RegistryLocation & { kind: 'http' };
+
+/** The read side of a registry over HTTP; throws ConfigError when a file that `settings` name cannot be used. */
+export function distributionRegistry(location: HttpLocation, settings: RegistrySettings): Registry {
+  const endpoint = endpointOf(location, settings);
+  return new DistributionRegistry(createTransport(endpoint, settings), {
+    endpoint,
+    timeoutMs: settings.registryTimeout,
+  });
+}
+
+/** The write side of the same. */
+export function distributionWriter(location: HttpLocation, settings: RegistrySettings): ArtifactWriter {
+  const endpoint = endpointOf(location, settings);
+  return new DistributionWriter(createTransport(endpoint, settings), endpoint);
+}
+
+function endpointOf(location: HttpLocation, settings: RegistrySettings): Endpoint {
+  return new Endpoint(
+    location.origin ?? `${settings.registryInsecure ? 'http' : 'https'}://${location.host}`,
+    location.path,
+  );
+}
+
+/** Retry over auth over HTTP: a token service that is down is tried again like the registry itself. */
+function createTransport(endpoint: Endpoint, settings: RegistrySettings): Transport {
+  const timeoutMs = settings.registryTimeout;
+  const http = new HttpTransport({ timeoutMs, caCertPath: settings.registryCaCertPath });
+  const auth = new AuthTransport(http, {
+    origin: endpoint.origin,
+    credentials: credentialsFor(endpoint, settings),
+    timeoutMs,
+  });
+  return new RetryTransport(auth);
+}
+
+function credentialsFor(endpoint: Endpoint, settings: RegistrySettings): CredentialSource {
+  const { registryUsername: username, registryPassword: password = '', registryAuthFile } = settings;
+  if (username !== undefined) {
+    const credentials = { username, password };
+    return () => credentials;
+  }
+  return registryAuthFile === undefined ? () => undefined : readAuthFile(registryAuthFile, endpoint.host);
+}

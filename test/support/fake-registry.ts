@@ -1,0 +1,251 @@
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+export const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+export const INDEX = 'application/vnd.oci.image.index.v1+json';
+
+export interface StoredManifest {
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+}
+
+interface Repository {
+  readonly tags: Map<string, string>;
+  readonly manifests: Map<string, StoredManifest>;
+  readonly blobs: Map<string, Buffer>;
+}
+
+/** One request as the registry saw it. */
+export interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly kind: Kind;
+  readonly headers: IncomingMessage['headers'];
+}
+
+export type Kind = 'tags' | 'manifest' | 'blob' | 'referrers' | 'token' | 'other';
+
+/** Takes a request over; returns false to let the registry answer it as usual. */
+export type Fault = (request: IncomingMessage, response: ServerResponse, kind: Kind) => boolean;
+
+export const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const EMPTY = Buffer.from('{}');
+
+/** A whole small registry on 127.0.0.1, whose faults are real: sockets that are cut, bytes that are wrong. */
+export class FakeRegistry {
+  readonly seen: Seen[] = [];
+  /** Tags a page, like `?n=`; the client's wish is ignored when this is set. */
+  pageSize: number | undefined;
+  fault: Fault = () => false;
+  /** Demands tokens for this user when it is set. */
+  auth: { user: string; password: string; expiresIn?: number } | undefined;
+  /** Tokens that are good; cleared to make them all expire. */
+  readonly tokens = new Set<string>();
+  private readonly repositories = new Map<string, Repository>();
+  private readonly sockets = new Set<Socket>();
+  private server: Server | undefined;
+  private port = 0;
+
+  /** Starts, on the port of last time when there was one. */
+  async start(): Promise<this> {
+    const server = createServer((request, response) => {
+      this.answer(request, response);
+    });
+    server.on('connection', (socket) => {
+      this.sockets.add(socket);
+      socket.on('close', () => this.sockets.delete(socket)).on('error', () => undefined);
+    });
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.port, '127.0.0.1', resolve));
+    this.port = (server.address() as AddressInfo).port;
+    this.server = server;
+    return this;
+  }
+
+  /** Is killed: every connection is cut. */
+  async stop(): Promise<void> {
+    const { server } = this;
+    this.server = undefined;
+    for (const socket of this.sockets) socket.resetAndDestroy();
+    if (server) await new Promise((resolve) => server.close(resolve));
+  }
+
+  get host(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get url(): string {
+    return `http://${this.host}`;
+  }
+
+  /** How many requests of a kind came since `seen` was last emptied. */
+  count(kind: Kind, method?: string): number {
+    return this.seen.filter((one) => one.kind === kind && (method === undefined || one.method === method)).length;
+  }
+
+  repository(name: string): Repository {
+    let repository = this.repositories.get(name);
+    if (!repository)
+      this.repositories.set(name, (repository = { tags: new Map(), manifests: new Map(), blobs: new Map() }));
+    return repository;
+  }
+
+  remove(name: string): void {
+    this.repositories.delete(name);
+  }
+
+  putBlob(name: string, bytes: Buffer): string {
+    const digest = sha256(bytes);
+    this.repository(name).blobs.set(digest, bytes);
+    return digest;
+  }
+
+  /** Stores a manifest, under `tag` when one is given, and returns its digest. */
+  putManifest(name: string, tag: string | undefined, body: object, mediaType = MANIFEST): string {
+    const bytes = Buffer.from(JSON.stringify(body));
+    const digest = sha256(bytes);
+    const repository = this.repository(name);
+    repository.manifests.set(digest, { mediaType, bytes });
+    if (tag !== undefined) repository.tags.set(tag, digest);
+    return digest;
+  }
+
+  /** Pushes firmware as oras does, and returns the manifest's digest. */
+  push(
+    name: string,
+    tag: string,
+    firmware: Buffer,
+    mediaType = 'application/octet-stream',
+    title: string | null = 'firmware.bin',
+  ): string {
+    this.putBlob(name, EMPTY);
+    const layer = {
+      mediaType,
+      digest: this.putBlob(name, firmware),
+      size: firmware.length,
+      ...(title === null ? {} : { annotations: { 'org.opencontainers.image.title': title } }),
+    };
+    const config = { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256(EMPTY), size: EMPTY.length };
+    return this.putManifest(name, tag, { schemaVersion: 2, mediaType: MANIFEST, config, layers: [layer] });
+  }
+
+  private answer(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? '/', this.url);
+    const kind = kindOf(url.pathname);
+    this.seen.push({ method: request.method ?? '', url: request.url ?? '', kind, headers: request.headers });
+    response.on('error', () => undefined);
+    if (this.fault(request, response, kind)) return;
+    if (kind === 'token') this.token(request, response, url);
+    else if (!this.allows(request)) this.challenge(response, url);
+    else this.serve(request, response, url);
+  }
+
+  private serve(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    const [, name = '', what, reference = ''] =
+      /^\/v2\/(.+)\/(tags|manifests|blobs|referrers)\/(.+)$/.exec(url.pathname) ?? [];
+    const repository = this.repositories.get(name);
+    if (url.pathname === '/v2/') json(response, 200, {});
+    else if (!repository) error(response, 404, 'NAME_UNKNOWN');
+    else if (what === 'tags') this.tags(response, url, name, [...repository.tags.keys()].sort());
+    else if (what === 'manifests') manifest(request, response, repository, reference);
+    else if (what === 'blobs') blob(request, response, repository.blobs.get(reference));
+    else error(response, 404, 'NOT_FOUND');
+  }
+
+  private tags(response: ServerResponse, url: URL, name: string, tags: string[]): void {
+    const size = this.pageSize ?? Number(url.searchParams.get('n') ?? 100);
+    const last = url.searchParams.get('last');
+    const from = last === null ? 0 : tags.findIndex((tag) => tag > last);
+    const page = from === -1 ? [] : tags.slice(from, from + size);
+    const end = page.at(-1);
+    if (end !== undefined && end !== tags.at(-1))
+      response.setHeader('Link', `</v2/${name}/tags/list?n=${size}&last=${end}>; rel="next"`);
+    json(response, 200, { name, tags: page });
+  }
+
+  private token(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    const { user, password, expiresIn } = this.auth ?? { user: '', password: '', expiresIn: undefined };
+    const expected = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+    if (request.headers.authorization !== expected) {
+      error(response, 401, 'UNAUTHORIZED');
+      return;
+    }
+    const token = `token-${this.tokens.size}-${url.searchParams.get('scope') ?? ''}`;
+    this.tokens.add(token);
+    json(response, 200, { token, ...(expiresIn !== undefined && { expires_in: expiresIn }) });
+  }
+
+  private allows(request: IncomingMessage): boolean {
+    return !this.auth || this.tokens.has(request.headers.authorization?.replace(/^Bearer /, '') ?? '');
+  }
+
+  private challenge(response: ServerResponse, url: URL): void {
+    const name = /^\/v2\/(.+)\/(?:tags|manifests|blobs|referrers)\//.exec(url.pathname)?.[1] ?? '';
+    response.setHeader(
+      'WWW-Authenticate',
+      `Bearer realm="${this.url}/token",service="fake",scope="repository:${name}:pull"`,
+    );
+    error(response, 401, 'UNAUTHORIZED');
+  }
+}
+
+function kindOf(path: string): Kind {
+  if (path === '/token') return 'token';
+  const what = /\/(tags|manifests|blobs|referrers)\//.exec(path)?.[1];
+  return what === 'tags' || what === 'referrers'
+    ? what
+    : what === 'manifests'
+      ? 'manifest'
+      : what === 'blobs'
+        ? 'blob'
+        : 'other';
+}
+
+function manifest(request: IncomingMessage, response: ServerResponse, repository: Repository, reference: string): void {
+  const digest = reference.startsWith('sha256:') ? reference : (repository.tags.get(reference) ?? '');
+  const stored = repository.manifests.get(digest);
+  if (!stored) {
+    error(response, 404, 'MANIFEST_UNKNOWN');
+    return;
+  }
+  response.writeHead(200, {
+    'Content-Type': stored.mediaType,
+    'Content-Length': stored.bytes.length,
+    'Docker-Content-Digest': digest,
+  });
+  response.end(request.method === 'HEAD' ? undefined : stored.bytes);
+}
+
+function blob(request: IncomingMessage, response: ServerResponse, bytes: Buffer | undefined): void {
+  if (!bytes) {
+    error(response, 404, 'BLOB_UNKNOWN');
+    return;
+  }
+  const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+  const headers = { 'Content-Type': 'application/octet-stream', 'Content-Length': bytes.length - start };
+  if (start > 0)
+    response.writeHead(206, { ...headers, 'Content-Range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` });
+  else response.writeHead(200, headers);
+  response.end(bytes.subarray(start));
+}
+
+/** Answers with an error as registries write them. */
+export function error(
+  response: ServerResponse,
+  status: number,
+  code: string,
+  headers: Record<string, string> = {},
+): void {
+  json(response, status, { errors: [{ code, message: code.toLowerCase().replaceAll('_', ' ') }] }, headers);
+}
+
+export function json(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': bytes.length, ...headers });
+  response.end(bytes);
+}

@@ -1,0 +1,91 @@
+import { connect, type Socket } from 'node:net';
+
+/** One answer as it came off the wire. */
+export interface RawResponse {
+  readonly status: number;
+  /** Status line and headers with the empty line behind them. */
+  readonly head: string;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: Buffer;
+}
+
+/** A TCP connection that speaks HTTP by hand, and keeps the pieces as they arrived. */
+export class RawClient {
+  readonly pieces: Buffer[] = [];
+  private buffer = Buffer.alloc(0);
+  private ended = false;
+  private wake: () => void = () => undefined;
+
+  private constructor(readonly socket: Socket) {
+    socket.on('data', (piece: Buffer) => {
+      this.pieces.push(piece);
+      this.buffer = Buffer.concat([this.buffer, piece]);
+      this.wake();
+    });
+    for (const event of ['end', 'close', 'error']) {
+      socket.on(event, () => {
+        this.ended = true;
+        this.wake();
+      });
+    }
+  }
+
+  static async open(port: number): Promise<RawClient> {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    return new RawClient(socket);
+  }
+
+  send(text: string): void {
+    this.socket.write(text, 'latin1');
+  }
+
+  /** The next answer. `head` requests have none of the body that their headers speak of. */
+  async receive({ head = false } = {}): Promise<RawResponse> {
+    const end = await this.waitFor(
+      () => this.buffer.indexOf('\r\n\r\n'),
+      (at) => at !== -1,
+    );
+    const text = this.buffer.subarray(0, end + 4).toString('latin1');
+    const lines = text.split('\r\n');
+    const headers = new Map(
+      lines
+        .slice(1)
+        .filter(Boolean)
+        .map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+    );
+    const status = Number(lines[0]?.split(' ')[1]);
+    const length = head || status === 304 ? 0 : Number(headers.get('content-length') ?? NaN);
+    if (Number.isNaN(length)) throw new Error(`no Content-Length in ${text}`);
+    await this.waitFor(
+      () => this.buffer.length,
+      (size) => size >= end + 4 + length,
+    );
+    const body = this.buffer.subarray(end + 4, end + 4 + length);
+    this.buffer = this.buffer.subarray(end + 4 + length);
+    return { status, head: text, headers, body };
+  }
+
+  async request(text: string, options?: { head?: boolean }): Promise<RawResponse> {
+    this.send(text);
+    return this.receive(options);
+  }
+
+  /** Resolves when the server has closed the connection. */
+  async closed(): Promise<void> {
+    while (!this.ended) await new Promise<void>((resolve) => (this.wake = resolve));
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  private async waitFor(read: () => number, enough: (value: number) => boolean): Promise<number> {
+    for (let value = read(); ; value = read()) {
+      if (enough(value)) return value;
+      if (this.ended)
+        throw new Error(`connection ended, got ${JSON.stringify(this.buffer.toString('latin1').slice(0, 500))}`);
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+}

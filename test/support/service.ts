@@ -1,0 +1,85 @@
+import { PinoLogger } from '../../src/logging/index.js';
+import { parseSettings, type GivenValues, type Variable } from '../../src/config/index.js';
+import { Service, type ServiceOptions } from '../../src/service.js';
+
+export type TestOptions = Partial<Record<Variable, string>>;
+
+/** A line of the log, parsed. */
+export type LogLine = Record<string, unknown> & { event?: string; level: string };
+
+/** The service in this process, on free ports of 127.0.0.1, with its log lines. */
+export class TestService {
+  private constructor(
+    readonly service: Service,
+    readonly logs: LogLine[],
+  ) {}
+
+  static async start(options: TestOptions, parts: Partial<ServiceOptions> = {}): Promise<TestService> {
+    const values: TestOptions = {
+      LISTEN_ADDR: '127.0.0.1:0',
+      METRICS_LISTEN_ADDR: '127.0.0.1:0',
+      SHUTDOWN_GRACE: '5s',
+      ...options,
+    };
+    const given: GivenValues = Object.fromEntries(
+      Object.entries(values).map(([variable, value]) => [variable, { value, where: variable }]),
+    );
+    const logs: LogLine[] = [];
+    const destination = { write: (line: string) => void logs.push(JSON.parse(line) as LogLine) };
+    const logger = new PinoLogger({ level: 'trace', secrets: [], destination });
+    const service = await Service.start({ given, settings: parseSettings(given), logger, ...parts });
+    return new TestService(service, logs);
+  }
+
+  get port(): number {
+    return this.service.address.port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get managementUrl(): string {
+    return `http://127.0.0.1:${this.service.managementAddress.port}`;
+  }
+
+  stop(): Promise<void> {
+    return this.service.stop();
+  }
+
+  version(device: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`${this.url}/version?device=${device}`, init);
+  }
+
+  firmware(device: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`${this.url}/firmware?device=${device}`, init);
+  }
+
+  /** The first line of `/version`, or the status when it is no success. */
+  async versionOf(device: string): Promise<string | number> {
+    const response = await this.version(device);
+    const body = await response.text();
+    return response.ok ? (body.split('\n')[0] ?? '') : response.status;
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(`${this.managementUrl}/metrics`)).text();
+  }
+
+  events(name: string): LogLine[] {
+    return this.logs.filter((line) => line.event === name);
+  }
+}
+
+/** Resolves when `condition` holds; looks again at every turn of the event loop that something happened in. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
