@@ -1,12 +1,13 @@
 import type { INestApplication, LoggerService, NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import { AppModule, type AppModuleOptions } from './app.module.js';
 import { type Settings } from './config/index.js';
 import { DeviceHttpAdapter, DeviceRouter } from './device/index.js';
 import { ConfigError, reasonOf } from './errors.js';
 import { Lifecycle } from './health/index.js';
-import { ManagementServer } from './metrics/index.js';
+import { HttpMeter, ManagementServer } from './metrics/index.js';
 
 export interface ServiceOptions extends AppModuleOptions {
   settings: Pick<Settings, 'shutdownGrace' | 'listenAddr' | 'metricsListenAddr'>;
@@ -30,6 +31,10 @@ export class Service {
     const app = await NestFactory.create(AppModule.forRoot(options), adapter, nestOptions);
     await app.init();
     adapter.serveDevices(app.get(DeviceRouter, { strict: false }).handle);
+    const meter = app.get(HttpMeter, { strict: false });
+    adapter.observeControlPlane((request, response, durationMs) => {
+      meter.route(routeOf(request)).record(request.method ?? '', response.statusCode, durationMs);
+    });
     const management = app.get(ManagementServer, { strict: false });
     try {
       const managementAddress = await listening('--metrics-listen-addr', () =>
@@ -52,6 +57,11 @@ export class Service {
     await this.management.close();
     await this.app.close();
   }
+}
+
+/** The route that Express matched, which the code names; what a client made up is all one. */
+function routeOf(request: IncomingMessage & { route?: { path?: unknown } }): string {
+  return typeof request.route?.path === 'string' ? request.route.path : 'other';
 }
 
 async function listening<T>(flag: string, listen: () => Promise<T>): Promise<T> {

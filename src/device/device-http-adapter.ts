@@ -5,6 +5,8 @@ import { Connections } from './connections.js';
 
 /** Answers a device request, or leaves it to the control plane by returning false. */
 export type DeviceHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** Told of a finished answer, and how long it took. */
+export type ControlPlaneObserver = (request: IncomingMessage, response: ServerResponse, durationMs: number) => void;
 type ControlPlane = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** More than any device, proxy or webhook sender sends; Node's default of 16 KiB is per connection that never ends its headers. */
@@ -25,6 +27,7 @@ const REQUEST_TIMEOUT = 'Request timeout';
 export class DeviceHttpAdapter extends ExpressAdapter {
   private handleDevice: DeviceHandler = () => false;
   private connections: Connections | undefined;
+  private observer: ControlPlaneObserver = () => undefined;
 
   /** @param graceMs how long answers may go on once the server is told to close */
   constructor(private readonly graceMs: number) {
@@ -36,6 +39,11 @@ export class DeviceHttpAdapter extends ExpressAdapter {
   /** Opens the device plane: called once, when the application is ready to answer. */
   serveDevices(handler: DeviceHandler): void {
     this.handleDevice = handler;
+  }
+
+  /** Names who is told of every answer of the control plane on this port. */
+  observeControlPlane(observer: ControlPlaneObserver): void {
+    this.observer = observer;
   }
 
   /** The control plane without the devices, for the management port. */
@@ -58,7 +66,13 @@ export class DeviceHttpAdapter extends ExpressAdapter {
       },
       (request, response) => {
         connections.begin(request, response);
-        if (!this.handleDevice(request, response)) controlPlane(request, response);
+        if (this.handleDevice(request, response)) return;
+        closeBehindErrors(response);
+        const startedMs = performance.now();
+        response.once('close', () => {
+          this.observer(request, response, performance.now() - startedMs);
+        });
+        controlPlane(request, response);
       },
     );
     const connections = new Connections(server);
@@ -77,6 +91,15 @@ export class DeviceHttpAdapter extends ExpressAdapter {
     const server = this.httpServer as Server | undefined;
     if (server?.listening) await this.connections?.drain(this.graceMs);
   }
+}
+
+/** A device that asks for a path that is not there needs the end of the connection as much as one that asks for a version. */
+function closeBehindErrors(response: ServerResponse): void {
+  const writeHead = response.writeHead.bind(response) as (...parameters: unknown[]) => ServerResponse;
+  response.writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
+    if (status >= 400) response.shouldKeepAlive = false;
+    return writeHead(status, ...rest);
+  };
 }
 
 /** What Node's parser refuses, answered by the same rules as all else: one exact length, and the end of the connection. */

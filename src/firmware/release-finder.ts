@@ -166,18 +166,19 @@ export class ReleaseFinder {
     else yield* (await import('./unpack.js')).unpack(bytes, { packing, firmwareFile, maxBytes });
   }
 
+  /** A manifest whose blob is missing is broken, not absent: an older version must not take its place. */
   private async *bytesOf(repository: string, blob: Descriptor, signal: AbortSignal): AsyncGenerator<Buffer> {
     const inline = inlineContent(blob);
-    if (inline) yield inline;
-    else yield* await this.blob(repository, blob, signal);
-  }
-
-  /** A manifest whose blob is missing is broken, not absent: an older version must not take its place. */
-  private async blob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
+    if (inline) {
+      yield inline;
+      return;
+    }
     try {
-      return await this.registry.fetchBlob(repository, blob, signal);
+      yield* (await this.registry.fetchBlob(repository, blob, signal)) as AsyncIterable<Buffer>;
     } catch (error) {
-      throw missingBlob(error);
+      if (error instanceof OtaError && error.code === 'absent')
+        throw new OtaError('protocol', error.message, { cause: error });
+      throw error;
     }
   }
 
@@ -191,10 +192,4 @@ export class ReleaseFinder {
       reason: error.message,
     });
   }
-}
-
-function missingBlob(error: unknown): unknown {
-  return error instanceof OtaError && error.code === 'absent'
-    ? new OtaError('protocol', error.message, { cause: error })
-    : error;
 }

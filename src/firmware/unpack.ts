@@ -145,7 +145,10 @@ class Extraction {
   /** Where the tar's bytes go, with back pressure from `out`. */
   sink(): (source: AsyncIterable<Buffer>) => Promise<void> {
     return async (source) => {
-      for await (const piece of source) {
+      const { head, all } = await peek(source);
+      // node-tar would unpack what is compressed once more, past our counter.
+      if (!isTar(head) && !head.every((byte) => byte === 0)) throw new OtaError('protocol', 'the layer is no tar');
+      for await (const piece of all) {
         const writable = this.parser.write(piece);
         if (this.failure) throw this.failure;
         if (!writable) await this.drained();

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { OtaError, reasonOf } from '../errors.js';
-import { isDigest, type Digest } from './digest.js';
+import { algorithmOf, digestOf, isDigest, type Digest } from './digest.js';
 import { isIndexType, isManifestType, MediaType } from './media-types.js';
 
 /** A content descriptor (image-spec 1.1, descriptor.md). `size` is in bytes. */
@@ -122,7 +122,7 @@ function check<T>(schema: z.ZodType<T>, body: unknown, type: string): T {
   throw new OtaError('protocol', `bad ${type}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`.trim());
 }
 
-/** The content that `descriptor` carries in itself, or undefined; throws OtaError `protocol` when it is not base64 of its size. */
+/** The content that `descriptor` carries in itself, or undefined; throws OtaError `protocol` when its size or digest is another. */
 export function inlineContent(descriptor: Descriptor): Buffer | undefined {
   if (descriptor.data === undefined) return undefined;
   const bytes = Buffer.from(descriptor.data, 'base64');
@@ -131,6 +131,9 @@ export function inlineContent(descriptor: Descriptor): Buffer | undefined {
       'protocol',
       `inline content of ${descriptor.digest} has ${bytes.length} bytes, expected ${descriptor.size}`,
     );
+  }
+  if (digestOf(bytes, algorithmOf(descriptor.digest)) !== descriptor.digest) {
+    throw new OtaError('protocol', `inline content is not ${descriptor.digest}: its bytes have another digest`);
   }
   return bytes;
 }

@@ -140,5 +140,6 @@ describe('parseManifest', () => {
     expect(inlineContent({ ...descriptor, data: 'eA==' })).toEqual(Buffer.from('x'));
     expect(inlineContent(descriptor)).toBeUndefined();
     expect(() => inlineContent({ ...descriptor, data: 'e30=' })).toThrow(/has 2 bytes, expected 1/);
+    expect(() => inlineContent({ ...descriptor, data: 'eQ==' })).toThrow(/another digest/);
   });
 });

@@ -11,4 +11,3 @@ export type RegistrySettings = Pick<
   | 'registryCaCertPath'
   | 'registryTimeout'
 >;
-

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { expectStop, stopped } from './leftovers.js';
 import type { AddressInfo, Socket } from 'node:net';
 
 export const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -59,11 +60,13 @@ export class FakeRegistry {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.port, '127.0.0.1', resolve));
     this.port = (server.address() as AddressInfo).port;
     this.server = server;
+    expectStop(this, () => this.stop());
     return this;
   }
 
   /** Is killed: every connection is cut. */
   async stop(): Promise<void> {
+    stopped(this);
     const { server } = this;
     this.server = undefined;
     for (const socket of this.sockets) socket.resetAndDestroy();

@@ -1,5 +1,6 @@
 import { PinoLogger } from '../../src/logging/index.js';
 import { parseSettings, type GivenValues, type Variable } from '../../src/config/index.js';
+import { expectStop, stopped } from './leftovers.js';
 import { Service, type ServiceOptions } from '../../src/service.js';
 
 export type TestOptions = Partial<Record<Variable, string>>;
@@ -28,7 +29,9 @@ export class TestService {
     const destination = { write: (line: string) => void logs.push(JSON.parse(line) as LogLine) };
     const logger = new PinoLogger({ level: 'trace', secrets: [], destination });
     const service = await Service.start({ given, settings: parseSettings(given), logger, ...parts });
-    return new TestService(service, logs);
+    const started = new TestService(service, logs);
+    expectStop(started, () => started.stop());
+    return started;
   }
 
   get port(): number {
@@ -44,6 +47,7 @@ export class TestService {
   }
 
   stop(): Promise<void> {
+    stopped(this);
     return this.service.stop();
   }
 

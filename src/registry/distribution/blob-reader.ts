@@ -3,7 +3,7 @@ import { OtaError, reasonOf } from '../../errors.js';
 import { hasherFor, type Descriptor } from '../../oci/index.js';
 import { failureOf } from './failure.js';
 import { backoffMs } from './retry.js';
-import { header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
+import { abandon, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 /** Broken reads in a row, without a byte of progress between them, before a download is given up. */
 const MAX_BREAKS = 5;
@@ -84,7 +84,7 @@ async function* piecesFrom(
 function checkContentRange(response: RegistryResponse, offset: number): void {
   const range = header(response, 'content-range') ?? '';
   if (range.startsWith(`bytes ${offset}-`)) return;
-  response.body.destroy();
+  abandon(response);
   throw new OtaError(
     'protocol',
     `asked for bytes from ${offset}, got Content-Range ${JSON.stringify(range.slice(0, 100))}`,
@@ -94,6 +94,6 @@ function checkContentRange(response: RegistryResponse, offset: number): void {
 function checkLength(response: RegistryResponse, blob: Descriptor): void {
   const length = header(response, 'content-length');
   if (length === undefined || Number(length) === blob.size) return;
-  response.body.destroy();
+  abandon(response);
   throw new OtaError('protocol', `${blob.digest} is offered with ${length} bytes, expected ${blob.size}`);
 }

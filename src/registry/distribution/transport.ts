@@ -45,12 +45,17 @@ export async function readBody(response: RegistryResponse, limit: number, tooLon
   for await (const chunk of response.body as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > limit) {
-      response.body.destroy();
+      abandon(response);
       throw tooLong();
     }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, length);
+}
+
+/** Ends an answer whose rest nobody wants; its connection is lost. */
+export function abandon(response: RegistryResponse): void {
+  response.body.on('error', () => undefined).destroy();
 }
 
 /** Throws a body away, so that its connection can be used again. */

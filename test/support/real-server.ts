@@ -1,0 +1,99 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from '@jest/globals';
+import { expectStop, stopped } from './leftovers.js';
+import { GenericContainer, type StartedTestContainer } from 'testcontainers';
+
+/** Set by CI: a real server that is missing is then a failure. */
+const REQUIRED = process.env.REQUIRE_REAL_SERVERS === '1';
+
+export function hasProgram(name: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
+}
+
+const hasDocker = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore' }).status === 0;
+
+/** `describe` for tests that need `programs`: skipped, and said so, where they are missing, but failed where CI asks for them. */
+export function describeWith(programs: readonly string[], name: string, tests: () => void, orDocker = false): void {
+  const missing = programs.filter((program) => !hasProgram(program));
+  if (missing.length === 0 || (orDocker && hasDocker())) describe(name, tests);
+  else if (REQUIRED) {
+    describe(name, () => {
+      it('has the programs that it needs', () => {
+        throw new Error(`missing: ${missing.join(', ')} (REQUIRE_REAL_SERVERS=1)`);
+      });
+    });
+  } else describe.skip(`${name} (skipped: no ${missing.join(', ')} here)`, tests);
+}
+
+/** A CNCF Distribution registry: in a container where Docker is, else the program from the system's packages. */
+export class DistributionServer {
+  private folder = '';
+  private process: ChildProcess | undefined;
+  private container: StartedTestContainer | undefined;
+  url = '';
+
+  async start(): Promise<this> {
+    expectStop(this, () => this.stop());
+    if (hasDocker()) {
+      this.container = await new GenericContainer('registry:2').withExposedPorts(5000).start();
+      this.url = `http://127.0.0.1:${this.container.getMappedPort(5000)}`;
+      return this;
+    }
+    this.folder = mkdtempSync(join(tmpdir(), 'otaflux-registry-'));
+    const port = await freePort();
+    writeFileSync(
+      join(this.folder, 'config.yml'),
+      `version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: ${this.folder}/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:${port}\n`,
+    );
+    this.url = `http://127.0.0.1:${port}`;
+    await this.launch();
+    return this;
+  }
+
+  /** Kills the registry without warning. */
+  async kill(): Promise<void> {
+    const { process: child } = this;
+    if (!child) return;
+    this.process = undefined;
+    await new Promise((resolve) => {
+      child.once('exit', resolve);
+      child.kill('SIGKILL');
+    });
+  }
+
+  /** Starts it on its old port and data, and waits until it answers. */
+  async launch(): Promise<void> {
+    this.process = spawn('docker-registry', ['serve', join(this.folder, 'config.yml')], { stdio: 'ignore' });
+    for (let tries = 0; tries < 200; tries++) {
+      const up = await fetch(`${this.url}/v2/`).then(
+        (response) => response.ok,
+        () => false,
+      );
+      if (up) return;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    throw new Error('docker-registry did not start');
+  }
+
+  async stop(): Promise<void> {
+    stopped(this);
+    await this.container?.stop();
+    await this.kill();
+    if (this.folder) rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => {
+        resolve(port);
+      });
+    });
+  });
+}

@@ -1,0 +1,4 @@
+import { afterAll } from '@jest/globals';
+import { stopLeftovers } from './leftovers.js';
+
+afterAll(stopLeftovers);
