@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /**
  * Why a release cannot be had. `absent` and `untrusted` are answers; `unavailable` and `protocol` are failures:
  * - `absent`: it is not there, says the registry
@@ -44,12 +46,17 @@ export class ConfigError extends Error {
   }
 }
 
+/** The code of a system or library error, such as ENOENT; undefined when it has none. Knows errors of other realms, too. */
+export function codeOf(error: unknown): string | undefined {
+  return types.isNativeError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
 /** One line that says what went wrong, with the innermost cause that adds something. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const code = 'code' in error && typeof error.code === 'string' && !(error instanceof OtaError) ? error.code : '';
+  if (!types.isNativeError(error)) return String(error);
+  const code = error instanceof OtaError ? '' : (codeOf(error) ?? '');
   const own = error.message || code || error.name;
   const text = code && !own.includes(code) ? `${own} (${code})` : own;
-  const cause = error.cause instanceof Error ? reasonOf(error.cause) : '';
+  const cause = types.isNativeError(error.cause) ? reasonOf(error.cause) : '';
   return (cause && !text.includes(cause) ? `${text}: ${cause}` : text).replaceAll(/\s*\n\s*/g, ' ');
 }

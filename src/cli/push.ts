@@ -46,6 +46,7 @@ export async function push(
   const canonical = versionOf(tag) ?? tag;
   const result = { repository, tag, version: canonical, size: layer.descriptor.size };
   const signal = new AbortController().signal;
+  const writer = await createArtifactWriter(settings);
   const registry = await createRegistry(settings);
   const existing = await existingLayer(registry, repository, canonical, signal);
   if (existing?.tag === tag && existing.layer?.digest === layer.descriptor.digest)
@@ -56,7 +57,7 @@ export async function push(
       `${repository}:${existing.tag} exists with other bytes (${existing.layer?.digest ?? existing.digest}); choose another version, or --force to replace it`,
     );
   }
-  await write(await createArtifactWriter(settings), repository, tag, artifact, signal);
+  await write(writer, repository, tag, artifact, signal);
   return { ...result, digest: artifact.manifest.descriptor.digest, changed: true };
 }
 
@@ -115,10 +116,8 @@ async function existingLayer(
       layer: content.kind === 'manifest' ? content.layers[0] : undefined,
     };
   } catch (error) {
-    // A repository that is not there yet, or a folder: the push makes it.
+    // A repository that is not there yet: the push makes it.
     if (error instanceof OtaError && error.code === 'absent') return undefined;
-    if (error instanceof OtaError && error.code === 'unavailable' && error.message.startsWith('folder '))
-      return undefined;
     throw error;
   }
 }

@@ -28,8 +28,8 @@ async function serve(given: GivenValues): Promise<void> {
     format: settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json'),
     secrets: secretsIn(given, settings),
   });
-  warnAboutOpenDoors(settings, logger);
   const service = await started(given, settings, logger);
+  warnAboutOpenDoors(settings, logger);
   logger.log(
     {
       event: 'server.ready',

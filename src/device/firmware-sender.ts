@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Lease } from '../cache/index.js';
-import { OtaError, reasonOf } from '../errors.js';
+import { codeOf, OtaError, reasonOf } from '../errors.js';
 import type { Release, ReleaseService } from '../firmware/index.js';
 import type { RouteMeter } from '../metrics/index.js';
 import { preconditionFailed, rangeNotSatisfiable } from './answers.js';
@@ -69,8 +69,7 @@ export class FirmwareSender {
     try {
       await pipeline(lease.read(start, end), response);
     } catch (error) {
-      const gone = error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
-      if (!gone)
+      if (codeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE')
         this.logger.error({
           event: 'firmware.read_failed',
           device: release.device,

@@ -13,6 +13,9 @@ export interface LoggingOptions {
 /** What Nest says of its own start is detail. */
 const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 
+/** Nest tells of a start that fails, and throws it as well: whoever catches it says it once. */
+const START_FAILED = 'ExceptionHandler';
+
 /** Nest's logger over pino: events with fields, one JSON object a line, or coloured lines for people. */
 export class PinoLogger implements LoggerService {
   private readonly pino: Logger;
@@ -38,7 +41,7 @@ export class PinoLogger implements LoggerService {
   }
 
   error(message: unknown, ...rest: unknown[]): void {
-    this.write('error', message, rest);
+    this.write(contextOf(rest) === START_FAILED ? 'debug' : 'error', message, rest);
   }
 
   warn(message: unknown, ...rest: unknown[]): void {

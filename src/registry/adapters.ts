@@ -13,9 +13,9 @@ export async function createRegistry(settings: RegistrySettings): Promise<Regist
   return new (await import('./layout/layout-registry.js')).LayoutRegistry(location.directory);
 }
 
-/** The write side of the same registry. */
+/** The write side of the same registry; a folder that is not there yet is made. */
 export async function createArtifactWriter(settings: RegistrySettings): Promise<ArtifactWriter> {
   const location = settings.registryUrl;
   if (location.kind === 'http') return (await import('./distribution/index.js')).distributionWriter(location, settings);
-  return new (await import('./layout/layout-writer.js')).LayoutWriter(location.directory);
+  return (await import('./layout/layout-writer.js')).LayoutWriter.open(location.directory);
 }

@@ -2,7 +2,7 @@ import { open, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { OtaError, reasonOf } from '../../errors.js';
+import { codeOf, OtaError, reasonOf } from '../../errors.js';
 import {
   algorithmOf,
   hexOf,
@@ -106,7 +106,7 @@ async function isDirectory(path: string): Promise<boolean> {
 /** ENOENT and its like mean absent, all else that the disk cannot be read now. */
 export function fileError(error: unknown, path: string): OtaError {
   if (error instanceof OtaError) return error;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = codeOf(error);
   const absent = code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG';
   return new OtaError(
     absent ? 'absent' : 'unavailable',

@@ -3,7 +3,7 @@ import { mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { OtaError } from '../../errors.js';
+import { codeOf, OtaError } from '../../errors.js';
 import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
@@ -17,9 +17,19 @@ const LOCK_POLL_MS = 10;
 export class LayoutWriter extends ArtifactWriter {
   private readonly files: LayoutFiles;
 
-  constructor(root: string) {
+  private constructor(root: string) {
     super();
     this.files = new LayoutFiles(root);
+  }
+
+  /** A writer to the folder `root`, which is made when it is not there. */
+  static async open(root: string): Promise<LayoutWriter> {
+    try {
+      await mkdir(root, { recursive: true });
+    } catch (error) {
+      throw fileError(error, root);
+    }
+    return new LayoutWriter(root);
   }
 
   async writeBlob(
@@ -59,7 +69,7 @@ export class LayoutWriter extends ArtifactWriter {
 
   private async currentEntries(repository: string): Promise<readonly Descriptor[]> {
     return this.files.entries(repository).catch((error: unknown) => {
-      if (error instanceof OtaError && (error.code === 'absent' || error.code === 'unavailable')) return [];
+      if (error instanceof OtaError && error.code === 'absent') return [];
       throw error;
     });
   }
@@ -103,7 +113,7 @@ export class LayoutWriter extends ArtifactWriter {
         await (await open(path, 'wx')).close();
         break;
       } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw fileError(error, path);
+        if (codeOf(error) !== 'EEXIST') throw fileError(error, path);
         const lock = await stat(path).catch(() => undefined);
         if (lock && Date.now() - lock.mtimeMs > STALE_LOCK_MS) await unlink(path).catch(() => undefined);
         await delay(LOCK_POLL_MS, undefined, { signal });

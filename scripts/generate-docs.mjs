@@ -1,0 +1,117 @@
+/**
+ * Writes docs/configuration.md and config/otaflux.yaml from the option table (`npm run docs`).
+ * With `--check` it writes nothing and fails when they are not current.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { flagOf, optionOf, VARIABLES } from '../dist/config/index.js';
+
+const target = (path) => new URL(`../${path}`, import.meta.url);
+
+/** Options under their headings; a heading holds for the options that follow, too. */
+function sections() {
+  const found = [];
+  for (const variable of VARIABLES) {
+    const option = optionOf(variable);
+    if (option.section) found.push({ title: option.section, variables: [] });
+    found.at(-1).variables.push({ variable, option });
+  }
+  return found;
+}
+
+const cell = (text) => text.replaceAll('|', '\\|');
+
+function defaultOf({ default: value, required }) {
+  if (required) return 'required';
+  return value ? `\`${value}\`` : 'none';
+}
+
+function row({ variable, option }) {
+  const notes = option.secret
+    ? `${option.help} A secret: \`${variable}_FILE\` names a file that holds it.`
+    : option.help;
+  return `| \`--${flagOf(variable)}\`<br>\`${variable}\` | ${cell(notes)} | ${cell(option.kind.takes)} | ${defaultOf(option)} |`;
+}
+
+function markdown() {
+  const tables = sections().map(
+    ({ title, variables }) =>
+      `## ${title}\n\n| flag, variable | what it does | takes | default |\n| --- | --- | --- | --- |\n${variables.map(row).join('\n')}\n`,
+  );
+  return `# Configuration
+
+<!-- Generated from src/config/options.ts by \`npm run docs\`. -->
+
+An option is given as a flag, as an environment variable or as a key in a YAML file, whichever you like best:
+
+\`\`\`sh
+otaflux --refresh-interval 1m
+REFRESH_INTERVAL=1m otaflux
+otaflux --config otaflux.yaml      # refresh-interval: 1m
+\`\`\`
+
+A flag wins over a variable, a variable over the file, the file over the default. An empty variable counts as not set.
+The file's keys are the flags without dashes in front; [config/otaflux.yaml](../config/otaflux.yaml) has all of them.
+\`--config\`, or the variable \`CONFIG\`, names the file.
+
+- A **duration** is written as \`500ms\`, \`30s\`, \`5m\`, \`1h30m\` or \`7d\`.
+- A **size** is written as \`512MiB\`, \`4GiB\`, \`100MB\` or a number of bytes.
+- A **boolean** is \`--x\`, \`--x=false\` or \`--no-x\` as a flag, else \`true\`, \`false\`, \`1\`, \`0\`, \`yes\` or \`no\`.
+- A **list** is separated by commas, or a list in the file.
+- A **secret** may stand in a file of its own: \`REGISTRY_PASSWORD_FILE=/run/secrets/password\`, \`--registry-password-file\`,
+  or \`registry-password-file\` in the YAML file. Secrets are never logged or printed.
+
+A wrong value, an unknown flag or an unknown key ends the start with exit code 2 and one line that names the option, what
+it got and what it takes. \`otaflux --help\` prints this page in short.
+
+${tables.join('\n')}`;
+}
+
+/** \`text\` as comment lines of at most 110 characters. */
+function comment(text) {
+  const lines = ['#'];
+  for (const word of text.split(' ')) {
+    if (lines.at(-1).length + word.length > 110) lines.push('#');
+    lines[lines.length - 1] += ` ${word}`;
+  }
+  return lines.join('\n');
+}
+
+function entry({ variable, option }) {
+  const takes = `Takes ${option.kind.takes}.`;
+  const value = option.default === undefined ? '' : option.default === '' ? '""' : option.default;
+  const lines = [comment(`${option.help} ${takes}`), `#${flagOf(variable)}:${value && ` ${value}`}`];
+  if (option.secret) lines.push(`#${flagOf(variable)}-file:`);
+  return lines.join('\n');
+}
+
+function yaml() {
+  const blocks = sections().map(
+    ({ title, variables }) => `# --- ${title} ---\n\n${variables.map(entry).join('\n\n')}\n`,
+  );
+  return `# Every option of OtaFlux, with its default. Generated from src/config/options.ts by \`npm run docs\`.
+# Use it by \`otaflux --config otaflux.yaml\`; flags and environment variables win over it.
+
+${blocks.join('\n')}`;
+}
+
+let stale = 0;
+for (const [path, content] of [
+  ['docs/configuration.md', markdown()],
+  ['config/otaflux.yaml', yaml()],
+]) {
+  if (!process.argv.includes('--check')) {
+    writeFileSync(target(path), content);
+    continue;
+  }
+  const current = (() => {
+    try {
+      return readFileSync(target(path), 'utf8');
+    } catch {
+      return undefined;
+    }
+  })();
+  if (current === content) continue;
+  stale++;
+  console.error(`${path} is not current: run \`npm run docs\``);
+}
+process.exitCode = stale === 0 ? 0 : 1;

@@ -1,0 +1,203 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gather, optionOf, parseSettings, settingOf, VARIABLES, type Settings } from './index.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'otaflux-config-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const file = (name: string, content: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+
+async function settings(
+  environment: Record<string, string> = {},
+  flags: Record<string, unknown> = {},
+): Promise<Settings> {
+  return parseSettings(await gather({ flags, environment: { REGISTRY_URL: 'registry.example', ...environment } }));
+}
+
+describe('settings', () => {
+  it('have the defaults of the table', async () => {
+    expect(await settings()).toMatchObject({
+      repositoryPrefix: '',
+      registryInsecure: false,
+      registryTimeout: 30_000,
+      refreshInterval: 30_000,
+      maxStale: undefined,
+      prereleases: true,
+      checksum: 'crc32',
+      cacheSize: 100,
+      cacheMemory: 512 * 1024 ** 2,
+      cacheDisk: 10 * 1024 ** 3,
+      maxFirmwareSize: 4 * 1024 ** 3,
+      listenAddr: { host: '0.0.0.0', port: 8080 },
+      metricsListenAddr: { host: '0.0.0.0', port: 9090 },
+      logLevel: 'info',
+      logFormat: undefined,
+      shutdownGrace: 30_000,
+    });
+  });
+
+  it('come from a flag before a variable before the file', async () => {
+    const config = file('order.yaml', 'refresh-interval: 1m\ncache-size: 1\nmax-stale: 1h\n');
+    expect(
+      await settings({ REFRESH_INTERVAL: '2m', CACHE_SIZE: '2' }, { config, 'refresh-interval': '3m' }),
+    ).toMatchObject({ refreshInterval: 180_000, cacheSize: 2, maxStale: 3_600_000 });
+  });
+
+  it('take the file by the variable CONFIG, and keys in any spelling, and lists and numbers as YAML has them', async () => {
+    const config = file(
+      'spelling.yaml',
+      'refresh_interval: 5s\ncacheSize: 7\nPRERELEASES: no\nwebhook-secret: [one, two]\n',
+    );
+    expect(await settings({ CONFIG: config })).toMatchObject({
+      refreshInterval: 5000,
+      cacheSize: 7,
+      prereleases: false,
+      webhookSecret: ['one', 'two'],
+    });
+  });
+
+  it('count an empty variable as not set', async () => {
+    expect(await settings({ CACHE_SIZE: '', MQTT_URL: '' })).toMatchObject({ cacheSize: 100, mqttUrl: undefined });
+  });
+
+  it.each(VARIABLES.filter((variable) => optionOf(variable).secret))('take the secret %s from a file', async (name) => {
+    const secret = name === 'MQTT_URL' ? 'mqtt://broker.example' : 's3cret';
+    const path = file(name, `${secret}\n`);
+    const value = (found: Settings): unknown => (found as unknown as Record<string, unknown>)[settingOf(name)];
+    const user = { REGISTRY_USERNAME: 'robot' };
+    expect([value(await settings({ ...user, [`${name}_FILE`]: path }))].flat()).toEqual([secret]);
+    const config = file(`${name}.yaml`, `${name.toLowerCase()}_file: ${path}\n`);
+    expect([value(await settings(user, { config }))].flat()).toEqual([secret]);
+  });
+
+  it('refuse a secret that is given twice in one place', async () => {
+    const path = file('password', 'x');
+    await expect(settings({ REGISTRY_PASSWORD: 'y', REGISTRY_PASSWORD_FILE: path })).rejects.toThrow(
+      'REGISTRY_PASSWORD and REGISTRY_PASSWORD_FILE are both given, expected one of them',
+    );
+  });
+});
+
+describe('registry-url', () => {
+  const location = async (url: string): Promise<unknown> => (await settings({ REGISTRY_URL: url })).registryUrl;
+
+  it.each([
+    ['https://harbor.example', { kind: 'http', origin: 'https://harbor.example', host: 'harbor.example', path: '' }],
+    ['http://127.0.0.1:5000/', { kind: 'http', origin: 'http://127.0.0.1:5000', host: '127.0.0.1:5000', path: '' }],
+    [
+      'https://art.example/docker-local/',
+      { kind: 'http', origin: 'https://art.example', host: 'art.example', path: 'docker-local' },
+    ],
+    ['localhost:5000', { kind: 'http', origin: undefined, host: 'localhost:5000', path: '' }],
+    ['ghcr.io/myorg', { kind: 'http', origin: undefined, host: 'ghcr.io', path: 'myorg' }],
+    ['oci:firmware', { kind: 'layout', directory: 'firmware' }],
+    ['oci:/srv/firmware', { kind: 'layout', directory: '/srv/firmware' }],
+    ['oci:///srv/firmware', { kind: 'layout', directory: '/srv/firmware' }],
+  ])('reads %s', async (url, expected) => {
+    expect(await location(url)).toEqual(expected);
+  });
+
+  it.each(['', 'oci:', 'ftp://x', '/srv/firmware', './firmware', 'https://', 'https://x/?a=b', 'https://u:p@x'])(
+    'refuses %j',
+    async (url) => {
+      const given = { REGISTRY_URL: { value: url, where: 'REGISTRY_URL' } };
+      expect(() => parseSettings(given)).toThrow(/^REGISTRY_URL: .*takes https:\/\/host/);
+      await Promise.resolve();
+    },
+  );
+});
+
+describe('values', () => {
+  it.each([
+    ['500ms', 500],
+    ['30s', 30_000],
+    ['1h30m', 5_400_000],
+    ['1.5s', 1500],
+    ['0', 0],
+    ['7d', 604_800_000],
+  ])('a duration of %s', async (text, ms) => {
+    expect((await settings({ MAX_STALE: text })).maxStale).toBe(ms);
+  });
+
+  it.each([
+    ['512MiB', 536_870_912],
+    ['1GB', 1_000_000_000],
+    ['4Gi', 4_294_967_296],
+    ['100k', 100_000],
+    ['1.5MiB', 1_572_864],
+    ['12345', 12_345],
+  ])('a size of %s', async (text, bytes) => {
+    expect((await settings({ CACHE_MEMORY: text })).cacheMemory).toBe(bytes);
+  });
+
+  it.each([
+    ['[::1]:80', { host: '::1', port: 80 }],
+    [':9000', { host: '0.0.0.0', port: 9000 }],
+    ['localhost:0', { host: 'localhost', port: 0 }],
+  ])('an address of %s', async (text, address) => {
+    expect((await settings({ LISTEN_ADDR: text })).listenAddr).toEqual(address);
+  });
+
+  it.each(['true', '1', 'yes', 'TRUE', 'on'])('%s is true', async (text) => {
+    expect((await settings({ REGISTRY_INSECURE: text })).registryInsecure).toBe(true);
+  });
+
+  it.each(['false', '0', 'no', 'off'])('%s is false', async (text) => {
+    expect((await settings({ PRERELEASES: text })).prereleases).toBe(false);
+  });
+
+  it.each([
+    ['REFRESH_INTERVAL', '30', 'REFRESH_INTERVAL: got "30", takes a duration such as 500ms, 30s, 5m or 1h30m'],
+    ['REFRESH_INTERVAL', '-1s', /takes a duration/],
+    ['MAX_STALE', '9999999h', /takes a duration/],
+    ['CACHE_MEMORY', 'lots', 'CACHE_MEMORY: got "lots", takes a size such as 512MiB, 4GiB or 100000'],
+    ['CACHE_MEMORY', '1XB', /takes a size/],
+    ['CACHE_SIZE', '1.5', 'CACHE_SIZE: got "1.5", takes a whole number from 0 to 1000000'],
+    ['LISTEN_ADDR', '8080', /takes HOST:PORT/],
+    ['LISTEN_ADDR', 'x:99999', /takes HOST:PORT/],
+    ['PRERELEASES', 'maybe', 'PRERELEASES: got "maybe", takes true, false, 1, 0, yes or no'],
+    ['LOG_LEVEL', 'loud', /takes one of trace, debug, info, warn, error, fatal/],
+    ['CHECKSUM', 'crc64', /takes one of crc32, crc32c, crc32mpeg2/],
+    ['MQTT_CA_CERT_PATH', 'ca.pem', /MQTT_CLIENT_CERT_PATH.*is missing, takes a path, because the others/],
+    ['REGISTRY_PASSWORD', 'x', /REGISTRY_USERNAME.*is missing, takes a user, because a password is given/],
+  ])('%s=%s is refused', async (variable, text, message) => {
+    await expect(settings({ [variable]: text })).rejects.toThrow(message);
+  });
+
+  it('a secret is not shown when it is wrong', async () => {
+    await expect(settings({ MQTT_URL: 'http://u:hunter2@x' })).rejects.toThrow(
+      'MQTT_URL: got a secret that is not shown, takes a URL that begins with mqtt:// or mqtts://',
+    );
+  });
+});
+
+describe('a configuration file', () => {
+  it.each([
+    ['unknown.yaml', 'refresh-intervall: 1m', /unknown key "refresh-intervall"; did you mean refresh-interval\?/],
+    ['twice.yaml', 'cache-size: 1\ncacheSize: 2', /"cacheSize" is given twice/],
+    ['list.yaml', '- a\n- b', /must hold keys and values/],
+    ['broken.yaml', 'a: [', /is not YAML: .*line 1/],
+    ['wrong.yaml', 'cache-size: many', /wrong\.yaml: cache-size: got "many", takes a whole number/],
+    ['nested.yaml', 'cache-size: {a: 1}', /nested\.yaml: cache-size: got .*takes a whole number/],
+  ])('%s is refused with its place', async (name, content, message) => {
+    await expect(settings({}, { config: file(name, content) })).rejects.toThrow(message);
+  });
+
+  it('that cannot be read is named', async () => {
+    await expect(settings({}, { config: join(folder, 'nope.yaml') })).rejects.toThrow(
+      /^--config: cannot read ".*nope\.yaml": ENOENT/,
+    );
+  });
+
+  it('may be empty', async () => {
+    expect(await settings({}, { config: file('empty.yaml', '# nothing\n') })).toMatchObject({ cacheSize: 100 });
+  });
+});
