@@ -16,6 +16,13 @@ export function hasProgram(name: string): boolean {
 
 const hasDocker = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore' }).status === 0;
 
+/** Runs a program to its end; throws with what it printed when it fails. */
+export function runProgram(name: string, args: readonly string[], cwd?: string): string {
+  const { status, stdout, stderr } = spawnSync(name, args, { cwd, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${name} ${args.join(' ')} ended with ${status ?? 'a signal'}: ${stdout}${stderr}`);
+  return stdout;
+}
+
 /** `describe` for tests that need `programs`: skipped, and said so, where they are missing, but failed where CI asks for them. */
 export function describeWith(programs: readonly string[], name: string, tests: () => void, orDocker = false): void {
   const missing = programs.filter((program) => !hasProgram(program));

@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { firmwareBytes, versionBody } from '../support/bytes.js';
+import { run, type Finished } from '../support/cli.js';
+import { FakeRegistry, sha256 } from '../support/fake-registry.js';
+import { describeWith, DistributionServer, hasProgram, runProgram } from '../support/real-server.js';
+import { TestService } from '../support/service.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'otaflux-push-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const esp = firmwareBytes(40_000);
+const plain = Buffer.concat([Buffer.from('STM32'), firmwareBytes(10_000)]);
+const file = (name: string, bytes: Buffer): string => {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return path;
+};
+const espFile = file('firmware.bin', esp);
+const plainFile = file('plain.bin', plain);
+
+interface Manifest {
+  readonly artifactType: string;
+  readonly config: { readonly mediaType: string; readonly digest: string };
+  readonly layers: { readonly mediaType: string; readonly digest: string; readonly annotations: object }[];
+  readonly annotations: Record<string, string>;
+}
+
+describe('otaflux push to a folder', () => {
+  const root = join(folder, 'not', 'there', 'yet');
+  const push = (...args: string[]): Promise<Finished> => run(['push', ...args, '--registry-url', `oci:${root}`]);
+  const manifestOf = (device: string, digest: string): Manifest =>
+    JSON.parse(readFileSync(join(root, device, 'blobs', ...digest.split(':')), 'utf8')) as Manifest;
+
+  it('writes what oras would, and it is served', async () => {
+    const { code, stdout } = await push('esp32', '1.2.3+build.7', espFile, '--json', '--annotation', 'team=a=b');
+    expect(code).toBe(0);
+    const pushed = JSON.parse(stdout) as { digest: string };
+    expect(pushed).toMatchObject({
+      repository: 'esp32',
+      tag: '1.2.3_build.7',
+      version: '1.2.3+build.7',
+      size: esp.length,
+      changed: true,
+    });
+    expect(manifestOf('esp32', pushed.digest)).toMatchObject({
+      artifactType: 'application/vnd.espressif.esp32.firmware.v1',
+      config: { mediaType: 'application/vnd.oci.empty.v1+json' },
+      layers: [
+        {
+          mediaType: 'application/vnd.espressif.esp32.firmware.v1+binary',
+          digest: sha256(esp),
+          annotations: { 'org.opencontainers.image.title': 'firmware.bin' },
+        },
+      ],
+      annotations: { team: 'a=b', 'org.opencontainers.image.created': expect.stringMatching(/^\d{4}-.*Z$/) },
+    });
+    const service = await TestService.start({ REGISTRY_URL: `oci:${root}` });
+    expect(await (await service.version('esp32')).text()).toBe(versionBody('1.2.3+build.7', esp));
+    await service.stop();
+  });
+
+  it('prints repository, tag and digest', async () => {
+    const { stdout } = await push('line-1/sensor', 'v1.0.0', plainFile, '--artifact-type', 'application/vnd.acme.fw');
+    const digest = /^Pushed line-1\/sensor:v1\.0\.0\nDigest: (sha256:[0-9a-f]{64})\n$/.exec(stdout)?.[1] ?? '';
+    expect(manifestOf('line-1/sensor', digest)).toMatchObject({
+      artifactType: 'application/vnd.acme.fw',
+      layers: [{ mediaType: 'application/octet-stream' }],
+    });
+  });
+
+  it('does not replace a version by other bytes, however it is written, unless it is forced', async () => {
+    await push('once', '1.0.0', espFile);
+    expect(await push('once', '1.0.0', espFile)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Already there: once:1\.0\.0\n/),
+    });
+    for (const version of ['1.0.0', 'v1.0.0']) {
+      const refused = await push('once', version, plainFile);
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toMatch(/^otaflux: once:1\.0\.0 exists with other bytes \(sha256:.*or --force/);
+    }
+    expect(await push('once', '1.0.0', plainFile, '--force')).toMatchObject({ code: 0 });
+  });
+
+  it('loses nothing when eight are pushed at once, and leaves no temporary file', async () => {
+    const versions = Array.from({ length: 8 }, (_value, i) => `1.0.${i}`);
+    const results = await Promise.all(
+      versions.map((version) => push('busy', version, version === '1.0.3' ? plainFile : espFile)),
+    );
+    expect(results.map(({ code }) => code)).toEqual(versions.map(() => 0));
+    const index = JSON.parse(readFileSync(join(root, 'busy', 'index.json'), 'utf8')) as {
+      manifests: { annotations: Record<string, string> }[];
+    };
+    expect(index.manifests.map(({ annotations }) => annotations['org.opencontainers.image.ref.name']).sort()).toEqual(
+      versions,
+    );
+    const files = readdirSync(join(root, 'busy'), { recursive: true, encoding: 'utf8' });
+    expect(files.filter((name) => /\.(?:tmp|lock)$/.test(name))).toEqual([]);
+  }, 60_000);
+
+  it.each([
+    [['../x', '1.0.0', espFile], /device: got "\.\.\/x", takes a repository name/],
+    [['x', '1.0', espFile], /version: got "1\.0", takes a semantic version/],
+    [['x', '1.0.0', join(folder, 'nope.bin')], /file: cannot read ".*nope\.bin": ENOENT/],
+    [['x', '1.0.0', file('empty.bin', Buffer.alloc(0))], /file: ".*empty\.bin" is empty/],
+    [['x', '1.0.0'], /missing required argument 'file'/],
+    [['x', '1.0.0', espFile, '--annotation', 'novalue'], /--annotation: got "novalue", takes KEY=VALUE/],
+  ])('%j is wrong use', async (args, message) => {
+    const { code, stderr } = await push(...args);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+  });
+});
+
+it('otaflux push says when the registry cannot be reached, or refuses', async () => {
+  const down = await run(['push', 'x', '1.0.0', espFile, '--registry-url', 'http://127.0.0.1:1']);
+  expect(down).toMatchObject({ code: 1, stderr: expect.stringMatching(/^otaflux: .*cannot reach 127\.0\.0\.1:1/) });
+  const registry = await new FakeRegistry().start();
+  registry.auth = { user: 'robot', password: 'secret' };
+  const refused = await run(['push', 'x', '1.0.0', espFile, '--registry-url', registry.url]);
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/credentials are needed/) });
+  await registry.stop();
+}, 60_000);
+
+describeWith(
+  ['docker-registry'],
+  'otaflux push to a CNCF Distribution registry',
+  () => {
+    const registry = new DistributionServer();
+    const large = firmwareBytes(70 * 1024 * 1024);
+    let service: TestService;
+
+    beforeAll(async () => {
+      await registry.start();
+      service = await TestService.start({
+        REGISTRY_URL: registry.url,
+        REPOSITORY_PREFIX: 'fw/',
+        REFRESH_INTERVAL: '0',
+      });
+    }, 120_000);
+    afterAll(async () => {
+      await service.stop();
+      await registry.stop();
+    });
+
+    const push = (...args: string[]): Promise<Finished> =>
+      run(['push', ...args, '--registry-url', registry.url, '--repository-prefix', 'fw']);
+
+    it('uploads in one piece, and it is served', async () => {
+      expect(await push('esp32', '1.0.0', espFile)).toMatchObject({ code: 0 });
+      expect(await (await service.version('esp32')).text()).toBe(versionBody('1.0.0', esp));
+      expect(await push('esp32', '1.0.0', espFile)).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/^Already there/),
+      });
+      expect((await push('esp32', '1.0.0', plainFile)).code).toBe(1);
+      expect(await push('esp32', '1.1.0', plainFile)).toMatchObject({ code: 0 });
+      expect(await (await service.version('esp32')).text()).toBe(versionBody('1.1.0', plain));
+    });
+
+    it('uploads what is large in chunks, and it is served to the byte', async () => {
+      expect(await push('linux', '1.0.0', file('large.bin', large))).toMatchObject({ code: 0 });
+      const bytes = Buffer.from(await (await service.firmware('linux')).arrayBuffer());
+      expect(bytes.equals(large)).toBe(true);
+    }, 60_000);
+
+    (hasProgram('oras') ? it : it.skip)('writes what oras reads, and reads what oras writes', async () => {
+      const host = registry.url.replace('http://', '');
+      await push('tools', '1.0.0', espFile);
+      const out = mkdtempSync(join(folder, 'pull-'));
+      runProgram('oras', ['pull', '--plain-http', '-o', out, `${host}/fw/tools:1.0.0`]);
+      expect(readFileSync(join(out, 'firmware.bin')).equals(esp)).toBe(true);
+      runProgram('oras', ['push', '--plain-http', `${host}/fw/tools:2.0.0`, 'plain.bin'], folder);
+      expect(await (await service.version('tools')).text()).toBe(versionBody('2.0.0', plain));
+    });
+  },
+  true,
+);
