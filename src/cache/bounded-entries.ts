@@ -69,12 +69,14 @@ export class BoundedEntries<E extends Entry> {
     return undefined;
   }
 
-  /** Adds an entry as the most recently used and drops what is over the bounds. */
+  /** Adds an entry as the most recently used and drops what is over the bounds, but not the entry itself. */
   add(key: string, entry: E): void {
     this.remove(key);
     this.entries.set(key, entry);
     this.bytes += entry.sizeBytes;
+    entry.leases++;
     this.shrink();
+    entry.leases--;
   }
 
   remove(key: string): E | undefined {

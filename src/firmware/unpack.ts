@@ -89,7 +89,8 @@ async function* regularFile(
       extraction.finish();
     },
     (error: unknown) => {
-      out.destroy(OtaError.from(error, 'protocol', 'the layer cannot be unpacked'));
+      // A pipeline may tell of the abort that a failure brings about in place of the failure.
+      out.destroy(extraction.failure ?? OtaError.from(error, 'protocol', 'the layer cannot be unpacked'));
     },
   );
   try {
@@ -120,7 +121,8 @@ class Extraction {
   private readonly names: string[] = [];
   private entries = 0;
   private taken = false;
-  private failure: OtaError | undefined;
+  /** Why nothing more can come. */
+  failure: OtaError | undefined;
   private readonly parser = new Parser({
     strict: true,
     maxMetaEntrySize: MAX_META_BYTES,
@@ -147,7 +149,8 @@ class Extraction {
     return async (source) => {
       const { head, all } = await peek(source);
       // node-tar would unpack what is compressed once more, past our counter.
-      if (!isTar(head) && !head.every((byte) => byte === 0)) throw new OtaError('protocol', 'the layer is no tar');
+      if (head.every((byte) => byte === 0)) throw new OtaError('absent', 'the layer holds no regular file');
+      if (!isTar(head)) throw new OtaError('protocol', 'the layer is no tar');
       for await (const piece of all) {
         const writable = this.parser.write(piece);
         if (this.failure) throw this.failure;

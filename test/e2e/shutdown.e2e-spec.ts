@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { firmwareBytes } from '../support/bytes.js';
 import { Cli } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';
@@ -38,6 +41,21 @@ describe('SIGTERM', () => {
     const sizes = await Promise.all(downloads.map((download) => download.finish()));
     expect(sizes).toEqual(sizes.map(() => firmware.length));
     expect(await server.finished).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('removes the temporary folder of firmware that is larger than the memory for it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'otaflux-shutdown-'));
+    const server = new Cli(
+      ['--registry-url', registry.url, '--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
+      { TMPDIR: folder, CACHE_MEMORY: '1MiB' },
+    );
+    const response = await fetch(`http://127.0.0.1:${await server.port()}/firmware?device=fw`);
+    expect(Buffer.from(await response.arrayBuffer()).equals(firmware)).toBe(true);
+    expect(readdirSync(folder)).toHaveLength(1);
+    server.kill('SIGTERM');
+    expect(await server.finished).toMatchObject({ code: 0 });
+    expect(readdirSync(folder)).toEqual([]);
+    rmSync(folder, { recursive: true });
   });
 
   it('ends idle connections at once', async () => {

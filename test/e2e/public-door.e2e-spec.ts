@@ -1,0 +1,95 @@
+import { describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import {
+  DeviceProtocol,
+  OtaError,
+  Registry,
+  RegistryModule,
+  Service,
+  gather,
+  parseManifest,
+  parseSettings,
+  type Descriptor,
+  type DeviceRequest,
+  type Digest,
+  type FetchedManifest,
+} from '../../src/index.js';
+
+const FIRMWARE = Buffer.from('firmware from a bucket');
+const digestOf = (bytes: Buffer): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const MANIFEST = Buffer.from(
+  JSON.stringify({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: digestOf(Buffer.from('{}')), size: 2 },
+    layers: [{ mediaType: 'application/octet-stream', digest: digestOf(FIRMWARE), size: FIRMWARE.length }],
+  }),
+);
+const MANIFEST_DESCRIPTOR: Descriptor = {
+  mediaType: 'application/vnd.oci.image.manifest.v1+json',
+  digest: digestOf(MANIFEST),
+  size: MANIFEST.length,
+};
+
+/** What a platform team writes to serve firmware from somewhere else. */
+class BucketRegistry extends Registry {
+  override listTags(repository: string): Promise<string[]> {
+    if (repository !== 'sensor') return Promise.reject(new OtaError('absent', `no bucket ${repository}`));
+    return Promise.resolve(['4.5.6']);
+  }
+  override resolve(): Promise<Descriptor> {
+    return Promise.resolve(MANIFEST_DESCRIPTOR);
+  }
+  override fetchManifest(_repository: string, descriptor: Descriptor): Promise<FetchedManifest> {
+    return Promise.resolve({ descriptor, bytes: MANIFEST, content: parseManifest(MANIFEST, descriptor.mediaType) });
+  }
+  override fetchBlob(): Promise<Readable> {
+    return Promise.resolve(Readable.from([FIRMWARE]));
+  }
+  override listReferrers(): Promise<Descriptor[]> {
+    return Promise.resolve([]);
+  }
+  override ping(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** And to speak to a client of its own. */
+class GreetingProtocol extends DeviceProtocol {
+  override match(_method: string, path: string): boolean {
+    return path === '/greeting';
+  }
+  override handle(request: DeviceRequest, response: ServerResponse): void {
+    response.end(`hello ${request.query}`);
+  }
+}
+
+describe('a platform team, through the public door alone,', () => {
+  it('serves devices from a registry and in a protocol of its own', async () => {
+    const environment = { REGISTRY_URL: 'oci:unused', LISTEN_ADDR: '127.0.0.1:0', METRICS_LISTEN_ADDR: '127.0.0.1:0' };
+    const given = await gather({ flags: {}, environment });
+    const service = await Service.start({
+      given,
+      settings: parseSettings(given),
+      logger: false,
+      registry: BucketRegistry,
+      protocols: [GreetingProtocol],
+    });
+    try {
+      const url = `http://127.0.0.1:${service.address.port}`;
+      expect(await (await fetch(`${url}/version?device=sensor`)).text()).toMatch(/^4\.5\.6\n\d+\n22$/);
+      expect(await (await fetch(`${url}/firmware?device=sensor`)).text()).toBe(FIRMWARE.toString());
+      expect((await fetch(`${url}/version?device=other`)).status).toBe(404);
+      expect(await (await fetch(`${url}/greeting?you`)).text()).toBe('hello you');
+    } finally {
+      await service.stop();
+    }
+  });
+
+  it('hands its registry to RegistryModule.forRoot, as a class or as an object', () => {
+    for (const registry of [BucketRegistry, new BucketRegistry()])
+      expect(RegistryModule.forRoot({ registry }).exports).toContain(Registry);
+  });
+});
