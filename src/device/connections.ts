@@ -9,14 +9,14 @@ import { Server as NetServer, type Socket } from 'node:net';
  * behind what it still has to send.
  */
 export class Connections {
-  /** Requests without a finished answer, by socket. */
-  private readonly active = new Map<Socket, number>();
+  /** The answer that each connection was given last: on one connection they end in order, so it is the last to end. */
+  private readonly last = new Map<Socket, ServerResponse | undefined>();
   private draining = false;
 
   constructor(private readonly server: Server) {
     server.on('connection', (socket: Socket) => {
-      this.active.set(socket, 0);
-      socket.once('close', () => this.active.delete(socket));
+      this.last.set(socket, undefined);
+      socket.once('close', () => this.last.delete(socket));
     });
   }
 
@@ -25,18 +25,15 @@ export class Connections {
   }
 
   get count(): number {
-    return this.active.size;
+    return this.last.size;
   }
 
-  /** Notes a request; called before it is answered. */
+  /** Notes a request; called before it is answered. On the hot path: no listener as long as nothing ends. */
   begin({ socket }: IncomingMessage, response: ServerResponse): void {
-    this.active.set(socket, (this.active.get(socket) ?? 0) + 1);
-    if (this.draining) response.shouldKeepAlive = false;
-    response.once('close', () => {
-      const left = (this.active.get(socket) ?? 1) - 1;
-      if (this.active.has(socket)) this.active.set(socket, left);
-      if (this.draining && left === 0) socket.destroySoon();
-    });
+    this.last.set(socket, response);
+    if (!this.draining) return;
+    response.shouldKeepAlive = false;
+    this.endBehind(socket, response);
   }
 
   /** Accepts no more connections, lets answers run to their end, and resolves when all is gone or `graceMs` are over. */
@@ -47,11 +44,20 @@ export class Connections {
         resolve();
       });
     });
-    for (const [socket, requests] of this.active) if (requests === 0) socket.destroySoon();
+    for (const [socket, response] of this.last) this.endBehind(socket, response);
     const timer = setTimeout(() => {
-      for (const socket of this.active.keys()) socket.destroy();
+      for (const socket of this.last.keys()) socket.destroy();
     }, graceMs);
     await closed;
     clearTimeout(timer);
+  }
+
+  /** Ends `socket` once `response` has gone out whole, if no other one was begun behind it. */
+  private endBehind(socket: Socket, response: ServerResponse | undefined): void {
+    if (!response || response.writableFinished) socket.destroySoon();
+    else
+      response.once('close', () => {
+        if (this.last.get(socket) === response) socket.destroySoon();
+      });
   }
 }

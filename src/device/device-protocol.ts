@@ -8,6 +8,8 @@ export interface DeviceRequest {
   /** What stands behind it, empty when nothing does. */
   readonly query: string;
   readonly raw: IncomingMessage;
+  /** When it came, on the clock of `performance.now()`: read once, because reading a clock costs as much as finding a release. */
+  readonly receivedAtMs: number;
 }
 
 /**

@@ -20,14 +20,20 @@ export class DeviceRouter {
 
   /** Answers a device request, or returns false to leave it to the control plane. */
   readonly handle = (raw: IncomingMessage, response: ServerResponse): boolean => {
-    const startedMs = performance.now();
+    const receivedAtMs = performance.now();
     const target = originForm(raw.url ?? '/');
     const mark = target.indexOf('?');
     const path = mark === -1 ? target : target.slice(0, mark);
     const method = raw.method ?? 'GET';
-    const protocol = this.protocols.find((candidate) => candidate.match(method, path));
+    const protocol = this.protocolFor(method, path);
     if (!protocol) return false;
-    const request: DeviceRequest = { method, path, query: mark === -1 ? '' : target.slice(mark + 1), raw };
+    const request: DeviceRequest = {
+      method,
+      path,
+      query: mark === -1 ? '' : target.slice(mark + 1),
+      raw,
+      receivedAtMs,
+    };
     const route = this.meter.route(path);
     try {
       const pending = protocol.handle(request, response);
@@ -38,17 +44,22 @@ export class DeviceRouter {
     } catch (error) {
       this.fail(response, error);
     }
-    this.count(route, method, response, startedMs);
+    this.count(route, method, response, receivedAtMs);
     return true;
   };
 
+  private protocolFor(method: string, path: string): DeviceProtocol | undefined {
+    for (const protocol of this.protocols) if (protocol.match(method, path)) return protocol;
+    return undefined;
+  }
+
   /** An answer that is with the kernel already is counted at once, without a listener. */
-  private count(route: RouteMeter, method: string, response: ServerResponse, startedMs: number): void {
+  private count(route: RouteMeter, method: string, response: ServerResponse, receivedAtMs: number): void {
     if (response.writableFinished || (response.writableEnded && response.writableLength === 0)) {
-      route.record(method, response.statusCode, performance.now() - startedMs);
+      route.record(method, response.statusCode, performance.now() - receivedAtMs);
     } else
       response.once('close', () => {
-        route.record(method, response.statusCode, performance.now() - startedMs);
+        route.record(method, response.statusCode, performance.now() - receivedAtMs);
       });
   }
 

@@ -46,7 +46,7 @@ export class NativeProtocol extends DeviceProtocol {
 
   /** Without a promise when the release is known and its bytes are here: the way that is gone millions of times. */
   private version(device: string, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
-    const release = this.releases.current(device);
+    const release = this.releases.current(device, request.receivedAtMs);
     if (release instanceof Promise) return this.versionLater(release, request, response);
     const bytes = this.releases.deliverable(release);
     if (bytes)
@@ -66,11 +66,11 @@ export class NativeProtocol extends DeviceProtocol {
     this.tell(await withPatience(release), request, response);
   }
 
-  private tell(release: Release, { raw }: DeviceRequest, response: ServerResponse): void {
-    this.releases.told(release);
-    this.told.tell(raw.socket, release, performance.now());
+  private tell(release: Release, { raw, receivedAtMs }: DeviceRequest, response: ServerResponse): void {
+    this.releases.told(release, receivedAtMs);
+    this.told.tell(raw.socket, release, receivedAtMs);
     const answers = prepare(release);
-    const { body, headers } = raw.headers.accept?.includes('application/json') ? answers.json : answers.version;
+    const { body, headers } = wantsJson(raw.rawHeaders) ? answers.json : answers.version;
     // Headers and a body of text leave in one write: the seed's client misreads a size that is cut in two.
     response.writeHead(200, headers as string[]).end(body, 'latin1');
   }
@@ -89,11 +89,11 @@ export class NativeProtocol extends DeviceProtocol {
   }
 
   /** The version asked for, else what this connection was told, else what is current. */
-  private wanted(device: string, { query, raw }: DeviceRequest): Release | Promise<Release> {
+  private wanted(device: string, { query, raw, receivedAtMs }: DeviceRequest): Release | Promise<Release> {
     const version = parameter(query, 'version');
     if (version === '') throw noFirmware(device);
     if (version !== undefined) return this.releases.exact(device, version);
-    return this.told.toldTo(raw.socket, device, performance.now()) ?? this.releases.current(device);
+    return this.told.toldTo(raw.socket, device, receivedAtMs) ?? this.releases.current(device, receivedAtMs);
   }
 
   private async firmwareLater(
@@ -105,4 +105,13 @@ export class NativeProtocol extends DeviceProtocol {
     await this.releases.deliverable(release);
     this.sender.send(release, request, response);
   }
+}
+
+/** Whether `Accept` names JSON. Read from the raw headers: devices send none, and no object of all headers is made for them. */
+function wantsJson(rawHeaders: readonly string[]): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.length === 6 && rawHeaders[i]?.toLowerCase() === 'accept')
+      return rawHeaders[i + 1]?.includes('application/json') ?? false;
+  }
+  return false;
 }

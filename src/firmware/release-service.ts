@@ -76,12 +76,13 @@ export class ReleaseService implements OnApplicationShutdown {
   /**
    * The current release of `device`, at once when it is known well enough, else when the registry has been asked.
    * Throws or rejects with OtaError.
+   *
+   * @param nowMs the time on the clock of `performance.now()`, for those who have just read it
    */
-  current(device: string): Release | Promise<Release> {
+  current(device: string, nowMs = performance.now()): Release | Promise<Release> {
     const state = this.devices.get(device);
     if (!state?.release) return this.first(device, state);
     const { release } = state;
-    const nowMs = performance.now();
     const ageMs = nowMs - state.confirmedAtMs;
     if (ageMs < this.settings.refreshInterval) {
       state.hits++;
@@ -119,8 +120,8 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /** Notes that `release` was told to a device: for the next ten minutes it can be downloaded. */
-  told(release: Release): void {
-    release.toldAtMs = performance.now();
+  told(release: Release, nowMs = performance.now()): void {
+    release.toldAtMs = nowMs;
   }
 
   /**

@@ -1,0 +1,103 @@
+/**
+ * `npm run bench`: `/version` and `/firmware` beside bare node:http with the same bytes, in turns in one run, and what
+ * the service needs to start and to idle. Machines differ and are noisy: the ratios are what counts.
+ * `--seconds N` sets the length of one turn (1), `--turns N` their number (15).
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { hasWrk, median, requestsPerSecond } from './load.mjs';
+
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '1' }, turns: { type: 'string', default: '15' } },
+});
+const seconds = Number(values.seconds);
+const turns = Number(values.turns);
+
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const BARE = fileURLToPath(new URL('bare-server.mjs', import.meta.url));
+const FIRMWARE_BYTES = 1024 * 1024;
+/** Requests answered before anything is measured, so that both are compiled. */
+const WARM_UP_SECONDS = 1;
+
+const folder = mkdtempSync(join(tmpdir(), 'otaflux-bench-'));
+const firmware = join(folder, 'firmware.bin');
+writeFileSync(firmware, randomBytes(FIRMWARE_BYTES));
+const children = [];
+
+function start(args) {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
+  const ready = new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`${args[0]} ended with ${code}`)));
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const parsed = JSON.parse(line);
+      if (parsed.address) resolve({ ...parsed, pid: child.pid });
+    });
+  });
+  return ready;
+}
+
+async function push() {
+  const child = spawn(process.execPath, [
+    MAIN,
+    'push',
+    'bench',
+    '1.0.0',
+    firmware,
+    '--registry-url',
+    `oci:${folder}/r`,
+  ]);
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error('push failed');
+}
+
+function rssMb(pid) {
+  try {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+  } catch {
+    return NaN;
+  }
+}
+
+async function compare(name, path, ours, bare) {
+  const urls = [`http://${ours}${path}`, `http://${bare}${path}`];
+  for (const url of urls) await requestsPerSecond(url, WARM_UP_SECONDS);
+  const rates = [[], []];
+  for (let turn = 0; turn < turns; turn++)
+    for (const [i, url] of urls.entries()) rates[i].push(await requestsPerSecond(url, seconds));
+  const ratios = rates[0].map((rate, i) => rate / rates[1][i]);
+  const round = (list) => Math.round(median(list)).toLocaleString('en').padStart(8);
+  console.log(
+    `${name.padEnd(18)} ${round(rates[0])} req/s, bare ${round(rates[1])} req/s, ratio ${median(ratios).toFixed(2)}` +
+      ` (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`,
+  );
+}
+
+try {
+  await push();
+  const ours = await start([
+    MAIN,
+    ...['--registry-url', `oci:${folder}/r`, '--log-format', 'json'],
+    ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
+  ]);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  console.log(`start to ready     ${ours.ms} ms`);
+  console.log(`idle RSS           ${rssMb(ours.pid).toFixed(0)} MB`);
+  const version = await (await fetch(`http://${ours.address}/version?device=bench`)).text();
+  const bare = await start([BARE, JSON.stringify({ version, firmware })]);
+  console.log(`load by            ${hasWrk ? 'wrk' : 'autocannon'}, ${turns} turns of ${seconds} s each, medians`);
+  await compare('/version', '/version?device=bench', ours.address, bare.address);
+  await compare('/firmware, 1 MiB', '/firmware?device=bench', ours.address, bare.address);
+  console.log(`RSS after it       ${rssMb(ours.pid).toFixed(0)} MB`);
+} finally {
+  for (const child of children) child.removeAllListeners('exit').kill('SIGTERM');
+  rmSync(folder, { recursive: true, force: true });
+}
+process.exit(process.exitCode ?? 0);

@@ -1,0 +1,22 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import autocannon from 'autocannon';
+
+const CONNECTIONS = 32;
+export const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
+
+/** Requests a second that `url` answers, asked for `seconds` over 32 connections. */
+export async function requestsPerSecond(url, seconds) {
+  if (hasWrk) {
+    const out = execFileSync('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, url], { encoding: 'utf8' });
+    const bad = /Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1];
+    if (bad) throw new Error(`${bad} answers of ${url} were errors`);
+    return Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]);
+  }
+  const result = await autocannon({ url, connections: CONNECTIONS, duration: seconds });
+  if (result.non2xx > 0) throw new Error(`${result.non2xx} answers of ${url} were errors`);
+  return result.requests.total / result.duration;
+}
+
+export function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
