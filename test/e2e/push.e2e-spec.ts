@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
 import { run, type Finished } from '../support/cli.js';
 import { FakeRegistry, sha256 } from '../support/fake-registry.js';
-import { describeWith, DistributionServer, hasProgram, runProgram } from '../support/real-server.js';
+import { describeWith, DistributionServer, itWith, runProgram } from '../support/real-server.js';
 import { TestService } from '../support/service.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-push-'));
@@ -169,7 +169,7 @@ describeWith(
       expect(bytes.equals(large)).toBe(true);
     }, 60_000);
 
-    (hasProgram('oras') ? it : it.skip)('writes what oras reads, and reads what oras writes', async () => {
+    itWith(['oras'], 'writes what oras reads, and reads what oras writes', async () => {
       const host = registry.url.replace('http://', '');
       await push('tools', '1.0.0', espFile);
       const out = mkdtempSync(join(folder, 'pull-'));

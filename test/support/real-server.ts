@@ -36,6 +36,17 @@ export function describeWith(programs: readonly string[], name: string, tests: (
   } else describe.skip(`${name} (skipped: no ${missing.join(', ')} here)`, tests);
 }
 
+/** `it` for a test that needs `programs`, by the same rule. */
+export function itWith(programs: readonly string[], name: string, test: () => Promise<void>): void {
+  const missing = programs.filter((program) => !hasProgram(program));
+  if (missing.length === 0) it(name, test);
+  else if (REQUIRED) {
+    it(name, () => {
+      throw new Error(`missing: ${missing.join(', ')} (REQUIRE_REAL_SERVERS=1)`);
+    });
+  } else it.skip(`${name} (skipped: no ${missing.join(', ')} here)`, test);
+}
+
 /** A CNCF Distribution registry: in a container where Docker is, else the program from the system's packages. */
 export class DistributionServer {
   private folder = '';
