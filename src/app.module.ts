@@ -22,10 +22,11 @@ export interface AppModuleOptions {
 @Module({})
 export class AppModule {
   static forRoot({ given, registry, verifier, store, protocols = [] }: AppModuleOptions): DynamicModule {
+    const registryModule = RegistryModule.forRoot(registry ? { registry } : {});
     const firmware = FirmwareModule.forRoot({
       imports: [
-        RegistryModule.forRoot(registry ? { registry } : {}),
-        SignatureModule.forRoot(verifier ? { verifier } : {}),
+        registryModule,
+        SignatureModule.forRoot({ imports: [registryModule], ...(verifier && { verifier }) }),
         CacheModule.forRoot(store ? { store } : {}),
       ],
     });

@@ -10,4 +10,11 @@ export { MetricsModule } from './metrics/index.js';
 export * from './oci/index.js';
 export { Registry, RegistryModule, type FetchedManifest, type RegistryModuleOptions } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
-export { SignatureModule, SignatureVerifier, type Verification } from './signature/index.js';
+export {
+  SignatureModule,
+  SignatureVerifier,
+  type Distrust,
+  type SignatureForm,
+  type Signer,
+  type Verification,
+} from './signature/index.js';

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError, reasonOf } from '../errors.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve.js';
+import { verifyCommand } from './verify-command.js';
 import { packageVersion } from './version.js';
 
 /** Wrong use: a flag, a value, a file (as grep, curl and the Rust server's clap have it). */
@@ -17,6 +18,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .helpCommand(false)
     .addCommand(serve, { isDefault: true })
     .addCommand(pushCommand())
+    .addCommand(verifyCommand())
     .addHelpText(
       'after',
       () => `\nServing is what no command means. ${serve.helpInformation().replace(/^Usage: /, 'Its usage: ')}`,

@@ -29,7 +29,7 @@ async function serve(given: GivenValues): Promise<void> {
     secrets: secretsIn(given, settings),
   });
   const service = await started(given, settings, logger);
-  warnAboutOpenDoors(settings, logger);
+  await warnAboutOpenDoors(settings, logger);
   logger.log(
     {
       event: 'server.ready',
@@ -76,13 +76,20 @@ function secretsIn(given: GivenValues, settings: Settings): string[] {
   return [...given_.map(String), ...(settings.webhookSecret ?? [])];
 }
 
-function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): void {
-  if (settings.cosignPubKeyPath === undefined) {
+async function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): Promise<void> {
+  const { wantsSignatures } = await import('../signature/index.js');
+  if (!wantsSignatures(settings)) {
     logger.warn(
       {
         event: 'signature.off',
-        reason: 'no key is configured: whoever can push to the registry decides what devices run',
+        reason: 'no key and no identity is configured: whoever can push to the registry decides what devices run',
       },
+      CONTEXT,
+    );
+  }
+  if (settings.cosignInsecureIgnoreTlog || settings.cosignInsecureIgnoreSct) {
+    logger.warn(
+      { event: 'signature.log_ignored', reason: 'a stolen or mis-issued certificate leaves no trace in a public log' },
       CONTEXT,
     );
   }

@@ -10,5 +10,6 @@ export {
   type Option,
   type Variable,
 } from './options.js';
+export type { PolicyRule } from './signature-policy.js';
 export { parseSettings, Settings } from './settings.js';
 export { gather, type Given, type GivenValues, type Sources } from './sources.js';

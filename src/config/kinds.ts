@@ -1,4 +1,5 @@
 import { isAbsolute } from 'node:path';
+import { valid } from 'semver';
 import { z } from 'zod';
 
 /**
@@ -25,6 +26,18 @@ function kind<T>(placeholder: string, takes: string, parse: (text: string) => T 
 }
 
 export const text = kind('text', 'a text', (value) => value);
+/** A regular expression, as JavaScript has them. */
+export const pattern = kind('regexp', 'a regular expression', (value) => {
+  try {
+    return value ? new RegExp(value, 'u') : undefined;
+  } catch {
+    return undefined;
+  }
+});
+
+/** A semantic version without `v`. */
+export const version = kind('version', 'a semantic version such as 1.2.3', (value) => valid(value) ?? undefined);
+
 export const path = kind('path', 'a path', (value) => value || undefined);
 
 const TRUE = ['true', '1', 'yes', 'on'];

@@ -1,5 +1,6 @@
 import * as kinds from './kinds.js';
 import type { Kind } from './kinds.js';
+import { signaturePolicy } from './signature-policy.js';
 
 /** What is known of one option. The rest (flag, file key, setting name) follows from its variable. */
 export interface Option<T = unknown> {
@@ -78,6 +79,9 @@ export const OPTIONS = {
   MAX_STALE: option(kinds.duration, {
     help: 'How long the last good release is served while the registry is down. No limit without it.',
   }),
+  MIN_VERSION: option(kinds.version, {
+    help: 'Older versions are never served, signed or not: what an attacker could roll back to.',
+  }),
   PRERELEASES: option(kinds.boolean, { default: 'true', help: 'Whether versions such as 2.0.0-rc.1 are served.' }),
   FIRMWARE_FILE: option(kinds.text, {
     help: 'Which file is the firmware, where an artifact holds several: the title of a layer, or a path in a tar layer.',
@@ -90,7 +94,45 @@ export const OPTIONS = {
 
   COSIGN_PUB_KEY_PATH: option(kinds.list, {
     section: 'Signatures',
-    help: 'Public keys, one of which must have signed a release: PEM files or a folder of them. No verification without it.',
+    help: 'Public keys, one of which must have signed a release: PEM files, or folders of them, read again when they change. Without a key, an identity or a policy nothing is verified.',
+  }),
+  COSIGN_PUB_KEY: option(kinds.text, { help: 'Public keys as PEM text, beside those in files.' }),
+  COSIGN_MATCH_REFERENCE: option(kinds.boolean, {
+    default: 'false',
+    help: 'Demand that a legacy signature names this registry and repository (`docker-reference`).',
+  }),
+  COSIGN_CERTIFICATE_IDENTITY: option(kinds.text, {
+    help: 'Keyless: the identity in the certificate, such as a workflow URL or a mail address.',
+  }),
+  COSIGN_CERTIFICATE_IDENTITY_REGEXP: option(kinds.pattern, {
+    help: 'Keyless: the same as a regular expression; it may match a part, so anchor it by ^ and $.',
+  }),
+  COSIGN_CERTIFICATE_OIDC_ISSUER: option(kinds.text, {
+    help: 'Keyless: who vouched for the identity, such as https://token.actions.githubusercontent.com.',
+  }),
+  COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP: option(kinds.pattern, {
+    help: 'Keyless: the same as a regular expression.',
+  }),
+  COSIGN_INSECURE_IGNORE_TLOG: option(kinds.boolean, {
+    default: 'false',
+    help: 'Keyless: do without the transparency log, in a private deployment that has none.',
+  }),
+  COSIGN_INSECURE_IGNORE_SCT: option(kinds.boolean, {
+    default: 'false',
+    help: 'Keyless: do without the certificate transparency log, in a private deployment that has none.',
+  }),
+  SIGSTORE_TRUSTED_ROOT_PATH: option(kinds.path, {
+    help: 'Keyless: a `trusted_root.json`, read again when it changes. Without it that of the public Sigstore instance is fetched by TUF.',
+  }),
+  SIGSTORE_CACHE_DIR: option(kinds.path, {
+    help: 'Keyless: a folder that keeps what TUF fetched, so that a start without the internet works. A temporary one without it.',
+  }),
+  SIGNATURE_POLICY: option(signaturePolicy, {
+    help: 'Who must have signed for which device: a list of `match` (a glob of device ids) with `keys`, or `identity` and `issuer` (or their `-regexp`), or `required: false`. The first match decides; a device that none matches is judged by the options above, and refused when there are none.',
+  }),
+  MAX_UNVERIFIED: option(kinds.integer(1, 10_000), {
+    default: '20',
+    help: 'How many versions without a good signature one refresh passes over before it stops looking.',
   }),
 
   CACHE_SIZE: option(kinds.integer(0, 1_000_000), {

@@ -14,6 +14,7 @@ export const settingsSchema = z
   .superRefine((values, context) => {
     const settings = values as unknown as SettingValues;
     demandTogether(settings, ['mqttCaCertPath', 'mqttClientCertPath', 'mqttClientKeyPath'], context);
+    demandIssuer(settings, context);
     if (settings.registryPassword !== undefined && settings.registryUsername === undefined) {
       context.addIssue({ code: 'custom', path: ['registryUsername'], message: 'a user, because a password is given' });
     }
@@ -53,6 +54,20 @@ function demandTogether(
     code: 'custom',
     path: [missing[0] ?? ''],
     message: 'a path, because the others of the three TLS files are given',
+  });
+}
+
+/** An identity without its issuer could be vouched for by anybody (cosign demands both, too). */
+function demandIssuer(settings: SettingValues, context: z.RefinementCtx): void {
+  const identity = settings.cosignCertificateIdentity ?? settings.cosignCertificateIdentityRegexp;
+  const issuer = settings.cosignCertificateOidcIssuer ?? settings.cosignCertificateOidcIssuerRegexp;
+  if ((identity === undefined) === (issuer === undefined)) return;
+  const [missing, given] =
+    issuer === undefined ? ['cosignCertificateOidcIssuer', 'an issuer'] : ['cosignCertificateIdentity', 'an identity'];
+  context.addIssue({
+    code: 'custom',
+    path: [missing],
+    message: `${given}, because identity and issuer belong together`,
   });
 }
 

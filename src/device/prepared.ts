@@ -37,7 +37,7 @@ function build(release: Release): Prepared {
     sha1: firmware.sha1,
     sha256: firmware.sha256,
     manifest: release.manifestDigest,
-    signedBy: release.signedBy,
+    signedBy: release.signer?.name,
   });
   const etag = `"${firmware.sha256.slice(0, ETAG_DIGITS)}"`;
   // A proxy on the way may keep an answer, but must ask before it gives it to another device.

@@ -43,6 +43,11 @@ export class ExactReleases {
     return this.finding.run(key, () => this.look(key, device, candidate, known?.value));
   }
 
+  /** Keys changed: what was found before is judged anew. */
+  forget(): void {
+    this.releases.clear();
+  }
+
   private async look(key: string, device: string, candidate: Candidate, known: Release | undefined): Promise<Release> {
     try {
       const release = await this.finder.release(device, candidate, known, this.signal);

@@ -7,6 +7,8 @@ export type Packing = 'none' | 'tar' | 'tar+gzip';
 
 /** Where the firmware of a manifest is. */
 export interface Location {
+  /** The manifest that holds it: the one asked about, or a child of that index. */
+  readonly manifest: Descriptor;
   readonly blob: Descriptor;
   readonly packing: Packing;
   /** When the manifest says that it was made. */
@@ -26,12 +28,12 @@ export class FirmwareLocator {
 
   /** Where the firmware is, or OtaError `absent` when the artifact holds none. */
   async locate(repository: string, fetched: FetchedManifest, signal: AbortSignal): Promise<Location> {
-    if (fetched.content.kind === 'manifest') return this.inManifest(fetched.content);
+    if (fetched.content.kind === 'manifest') return this.inManifest(fetched.content, fetched.descriptor);
     const reasons: string[] = [];
     for (const child of childrenOf(fetched.content)) {
       const { content } = await this.registry.fetchManifest(repository, child, signal);
       try {
-        if (content.kind === 'manifest') return this.inManifest(content);
+        if (content.kind === 'manifest') return this.inManifest(content, child);
         reasons.push('an index in an index is not looked into');
       } catch (error) {
         if (!(error instanceof OtaError) || error.code !== 'absent') throw error;
@@ -44,11 +46,11 @@ export class FirmwareLocator {
     );
   }
 
-  private inManifest(manifest: Manifest): Location {
+  private inManifest(manifest: Manifest, descriptor: Descriptor): Location {
     const layers = manifest.layers.filter((layer) => layer.mediaType !== MediaType.ociEmpty && layer.size > 0);
     const blob = this.choose(layers);
     if (!blob) throw new OtaError('absent', 'the artifact has no layer with bytes in it');
-    return { blob, packing: packingOfLayer(blob), createdAt: createdAt(manifest) };
+    return { manifest: descriptor, blob, packing: packingOfLayer(blob), createdAt: createdAt(manifest) };
   }
 
   /** The first layer; where several files stand beside each other and one is asked for, that one. */

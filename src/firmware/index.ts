@@ -1,3 +1,5 @@
+export { Assessor } from './assessor.js';
+export { FirmwareLocator } from './firmware-locator.js';
 export { FirmwareModule } from './firmware.module.js';
 export { Release, type ReleaseChanged } from './release.js';
 export { repositoryPrefix } from './release-finder.js';

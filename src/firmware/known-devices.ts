@@ -17,6 +17,10 @@ export interface DeviceState {
   absentSinceMs: number | undefined;
   /** Earlier releases that were told within the last minutes. */
   superseded: Release[];
+  /** Whether newer versions were passed over because they are not trusted. */
+  passedOver: boolean;
+  /** Whether its release has to be verified anew at the next refresh. */
+  judgeAgain: boolean;
   hits: number;
   misses: number;
 }
@@ -48,6 +52,8 @@ export class KnownDevices {
       failures: 0,
       absentSinceMs: undefined,
       superseded: [],
+      passedOver: false,
+      judgeAgain: false,
       hits: 0,
       misses: 0,
     };

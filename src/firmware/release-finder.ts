@@ -4,16 +4,23 @@ import type { Firmware, FirmwareStore } from '../cache/index.js';
 import { OtaError } from '../errors.js';
 import { algorithmOf, hexOf, inlineContent, type Descriptor } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
-import type { SignatureVerifier } from '../signature/index.js';
+import type { Signer, SignatureVerifier } from '../signature/index.js';
+import { Assessor } from './assessor.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
 import { Release } from './release.js';
 import { newestFirst, type Candidate } from './select-version.js';
 import { limited } from './limited.js';
+import { UntrustedVersions } from './untrusted-versions.js';
 
 export interface ReleaseFinderOptions {
   /** What stands before the device id in a repository name, with its slash. */
   prefix: string;
   prereleases: boolean;
+  minVersion: string | undefined;
+  /** Untrusted versions that one search passes over before it gives up. */
+  maxUnverified: number;
+  /** How long a version that was found untrusted is not judged again, in milliseconds. */
+  untrustedMs: number;
   firmwareFile: string | undefined;
   maxFirmwareBytes: number;
 }
@@ -25,6 +32,13 @@ const MAX_REMEMBERED = 10_000;
 /** Downloads at once: each may take its size in memory. */
 const MAX_PULLS = 4;
 
+/** What a search for the current release came to. */
+export interface Found {
+  readonly release: Release;
+  /** Newer versions that are not trusted. */
+  readonly passedOver: number;
+}
+
 /** REPOSITORY_PREFIX as it stands before a device id: with one slash at its end, or empty. */
 export function repositoryPrefix(prefix: string): string {
   const trimmed = prefix.replaceAll(/^\/+|\/+$/g, '');
@@ -34,7 +48,8 @@ export function repositoryPrefix(prefix: string): string {
 /** Asks the registry for releases: select a version, verify, locate, pull. Remembers nothing but what cannot change. */
 export class ReleaseFinder {
   private readonly logger = new Logger('ReleaseFinder');
-  private readonly locator: FirmwareLocator;
+  private readonly assessor: Assessor;
+  private readonly untrusted: UntrustedVersions;
   private readonly withoutFirmware = new Set<string>();
   private readonly pulls = pLimit(MAX_PULLS);
 
@@ -44,7 +59,8 @@ export class ReleaseFinder {
     private readonly store: FirmwareStore,
     private readonly options: ReleaseFinderOptions,
   ) {
-    this.locator = new FirmwareLocator(registry, options.firmwareFile);
+    this.assessor = new Assessor(registry, verifier, new FirmwareLocator(registry, options.firmwareFile));
+    this.untrusted = new UntrustedVersions(options.untrustedMs);
   }
 
   repositoryOf(device: string): string {
@@ -59,21 +75,35 @@ export class ReleaseFinder {
     return candidates;
   }
 
-  /** The current release of `device`; `known` itself when it still is that. Costs one tags list and one HEAD then. */
-  async current(device: string, known: Release | undefined, signal: AbortSignal): Promise<Release> {
-    const reasons: string[] = [];
-    let code: 'absent' | 'untrusted' = 'absent';
-    for (const candidate of await this.candidates(device, signal)) {
+  /**
+   * The current release of `device`; `known` itself when it still is that. Costs one tags list and one HEAD then.
+   *
+   * @param again judge `known` anew, too
+   */
+  async current(device: string, known: Release | undefined, signal: AbortSignal, again = false): Promise<Found> {
+    const repository = this.repositoryOf(device);
+    const candidates = await this.candidates(device, signal);
+    let passedOver = 0;
+    let reason = '';
+    let withoutFirmware = 0;
+    for (const candidate of candidates) {
       try {
-        return await this.release(device, candidate, known, signal);
+        return { release: await this.release(device, candidate, known, signal, again), passedOver };
       } catch (error) {
         if (!(error instanceof OtaError) || (error.code !== 'absent' && error.code !== 'untrusted')) throw error;
-        if (error.code === 'untrusted') code = 'untrusted';
-        reasons.push(`${candidate.version}: ${error.message}`);
-        if (reasons.length === MAX_PASSED_OVER) break;
+        reason ||= `${candidate.version}: ${error.message}`;
+        if (error.code === 'untrusted') passedOver++;
+        else withoutFirmware++;
+        // Its tag was moved to what is not trusted, or not yet: the last good one is better than an older one.
+        if (error.code === 'untrusted' && this.mayKeep(known, candidate)) return { release: known, passedOver };
+        if (withoutFirmware === MAX_PASSED_OVER) break;
+        if (passedOver === this.options.maxUnverified) {
+          this.untrusted.searchStopped(repository, passedOver, candidates[0]?.version ?? '');
+          return { release: await this.lastGood(device, candidates, known, signal, again), passedOver };
+        }
       }
     }
-    throw new OtaError(code, `no version of ${this.repositoryOf(device)} can be served: ${reasons[0] ?? ''}`);
+    throw new OtaError(passedOver > 0 ? 'untrusted' : 'absent', `no version of ${repository} can be served: ${reason}`);
   }
 
   /** The release that `candidate` names now; `known` itself when it is that. */
@@ -82,32 +112,31 @@ export class ReleaseFinder {
     candidate: Candidate,
     known: Release | undefined,
     signal: AbortSignal,
+    again = false,
   ): Promise<Release> {
     const repository = this.repositoryOf(device);
     const manifest = await this.registry.resolve(repository, candidate.tag, signal);
-    if (known?.tag === candidate.tag && known.manifestDigest === manifest.digest) return known;
+    if (!again && known?.tag === candidate.tag && known.manifestDigest === manifest.digest) return known;
     const key = `${repository}@${manifest.digest}`;
     if (this.withoutFirmware.has(key)) throw new OtaError('absent', 'the artifact holds no firmware');
-    const verdict = await this.verifier.verify(repository, manifest, signal);
-    if (!verdict.trusted) throw new OtaError('untrusted', verdict.reason);
     try {
+      const signer = await this.signerOf(repository, candidate, manifest, signal);
       const location = await this.locate(repository, manifest, signal);
       const firmware = await this.pull(repository, location, signal);
       const createdAt = location.createdAt ?? new Date(Math.floor(Date.now() / 1000) * 1000);
-      return new Release(
-        device,
-        candidate.version,
-        candidate.tag,
-        manifest.digest,
-        firmware,
-        location,
-        createdAt,
-        verdict.signedBy,
-      );
+      const { version, tag } = candidate;
+      const release = new Release(device, version, tag, manifest.digest, firmware, location, createdAt, signer);
+      this.demandTrust(repository, release);
+      return known ? sameAs(known, release) : release;
     } catch (error) {
       if (error instanceof OtaError && error.code === 'absent') this.passOver(key, candidate, error);
       throw error;
     }
+  }
+
+  /** Keys changed: nothing that was judged before counts any more. */
+  judgeAnew(): void {
+    this.untrusted.forget();
   }
 
   /** Has the bytes of `release` in the store again. */
@@ -118,12 +147,49 @@ export class ReleaseFinder {
       throw new OtaError('protocol', `${release.device} ${release.version} was unpacked to other bytes than before`);
   }
 
-  private async locate(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Location> {
-    const location = await this.locator.locate(
-      repository,
-      await this.registry.fetchManifest(repository, manifest, signal),
-      signal,
+  /** Who signed `manifest`; rejects with OtaError `untrusted` when nobody did who may. */
+  private async signerOf(
+    repository: string,
+    { version }: Candidate,
+    manifest: Descriptor,
+    signal: AbortSignal,
+  ): Promise<Signer | undefined> {
+    const before = this.untrusted.recall(repository, manifest);
+    if (before) throw before;
+    const verdict = await this.assessor.verify(repository, manifest, signal);
+    if (!verdict.trusted) throw this.untrusted.note(repository, version, manifest, verdict);
+    return verdict.signer;
+  }
+
+  /** A key may have been taken away while a release was pulled. */
+  private demandTrust(repository: string, { signer, version }: Release): void {
+    if (this.verifier.stillTrusts(repository, signer)) return;
+    throw new OtaError(
+      'untrusted',
+      `${version} was signed by ${signer?.name ?? 'nobody'}, who is not trusted any more`,
     );
+  }
+
+  private mayKeep(known: Release | undefined, candidate: Candidate): known is Release {
+    if (known?.tag !== candidate.tag) return false;
+    return this.verifier.stillTrusts(this.repositoryOf(known.device), known.signer);
+  }
+
+  /** What is known, if its tag is still there: the search was given up before it came there. */
+  private async lastGood(
+    device: string,
+    candidates: readonly Candidate[],
+    known: Release | undefined,
+    signal: AbortSignal,
+    again: boolean,
+  ): Promise<Release> {
+    const candidate = candidates.find(({ tag }) => tag === known?.tag);
+    if (candidate) return this.release(device, candidate, known, signal, again);
+    throw new OtaError('untrusted', `the newest ${this.options.maxUnverified} versions of ${device} are not trusted`);
+  }
+
+  private async locate(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Location> {
+    const location = await this.assessor.locate(repository, manifest, signal);
     if (location.blob.size > this.options.maxFirmwareBytes) {
       throw new OtaError(
         'protocol',
@@ -192,4 +258,12 @@ export class ReleaseFinder {
       reason: error.message,
     });
   }
+}
+
+/** `known` where `found` is the same, so that it stays one object for those who were told it. */
+function sameAs(known: Release, found: Release): Release {
+  if (!found.equals(known)) return found;
+  if (found.signer?.name === known.signer?.name) return known;
+  found.toldAtMs = known.toldAtMs;
+  return found;
 }

@@ -1,4 +1,5 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import pLimit from 'p-limit';
 import { Subject, type Observable } from 'rxjs';
 import { FirmwareStore, type Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
@@ -20,6 +21,8 @@ const MIN_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 30_000;
 /** A release that was told is kept this long after another took its place (CONTRACT, device rule 5). */
 export const TOLD_MS = 600_000;
+/** Devices that are judged again at once after keys changed. */
+const MAX_REJUDGED = 8;
 /** Told and then superseded more often than this within TOLD_MS is no product, it is a test. */
 const MAX_SUPERSEDED = 8;
 /**
@@ -50,7 +53,7 @@ export class ReleaseService implements OnApplicationShutdown {
 
   constructor(
     registry: Registry,
-    verifier: SignatureVerifier,
+    private readonly verifier: SignatureVerifier,
     private readonly store: FirmwareStore,
     private readonly settings: Settings,
     private readonly meter: ReleaseMeter,
@@ -58,14 +61,21 @@ export class ReleaseService implements OnApplicationShutdown {
     this.finder = new ReleaseFinder(registry, verifier, store, {
       prefix: repositoryPrefix(settings.repositoryPrefix),
       prereleases: settings.prereleases,
+      minVersion: settings.minVersion,
+      maxUnverified: settings.maxUnverified,
+      untrustedMs: settings.refreshInterval,
       firmwareFile: settings.firmwareFile,
       maxFirmwareBytes: settings.maxFirmwareSize,
     });
     this.exactReleases = new ExactReleases(this.finder, settings.refreshInterval, this.shutdown.signal);
     meter.observe(
       () => this.samples(),
-      () => this.staleCount(),
+      () => this.count(({ failure }) => failure !== undefined),
+      () => this.count(({ passedOver }) => passedOver),
     );
+    verifier.changes.subscribe(() => {
+      void this.judgeAgain();
+    });
   }
 
   /** Every change of a device's current release, after it was made. */
@@ -166,6 +176,35 @@ export class ReleaseService implements OnApplicationShutdown {
     }
   }
 
+  /**
+   * Keys or policies changed. What was signed by one who is not trusted any more is forgotten at once, without asking
+   * anybody; all else is judged again behind the devices' backs, a few at a time.
+   */
+  private async judgeAgain(): Promise<void> {
+    this.finder.judgeAnew();
+    this.exactReleases.forget();
+    const states = [...this.devices.withRelease()];
+    for (const state of states) {
+      const repository = this.finder.repositoryOf(state.device);
+      const trusted = ({ signer }: Release): boolean => this.verifier.stillTrusts(repository, signer);
+      state.superseded = state.superseded.filter(trusted);
+      state.judgeAgain = true;
+      if (state.release && !trusted(state.release)) this.distrust(state, state.release);
+    }
+    const limit = pLimit(MAX_REJUDGED);
+    await Promise.all(states.map(({ device }) => limit(() => this.refresh(device).catch(() => undefined))));
+  }
+
+  private distrust(state: DeviceState, release: Release): void {
+    const reason = `${release.version} was signed by ${release.signer?.name ?? 'nobody'}, who is not trusted any more`;
+    this.logger.warn({ event: 'release.distrusted', device: state.device, version: release.version, reason });
+    state.failure = new OtaError('untrusted', reason);
+    state.retryAtMs = -Infinity;
+    this.change(state, undefined);
+    // It is not one that was told and superseded: it must not be had by its version either.
+    state.superseded = state.superseded.filter((other) => other !== release);
+  }
+
   private refreshBehind(device: string): void {
     if (this.refreshes.has(device)) return;
     // Its failure is noted and logged where it happens; nobody waits for it here.
@@ -174,8 +213,12 @@ export class ReleaseService implements OnApplicationShutdown {
 
   private async ask(state: DeviceState): Promise<Release> {
     try {
-      const release = await this.finder.current(state.device, state.release, this.shutdown.signal);
+      const known = state.release;
+      const again = state.judgeAgain;
+      state.judgeAgain = false;
+      const { release, passedOver } = await this.finder.current(state.device, known, this.shutdown.signal, again);
       this.registryState.answered();
+      state.passedOver = passedOver > 0;
       this.confirm(state, release);
       return release;
     } catch (error) {
@@ -269,9 +312,9 @@ export class ReleaseService implements OnApplicationShutdown {
     }
   }
 
-  private staleCount(): number {
+  private count(which: (state: DeviceState) => boolean): number {
     let count = 0;
-    for (const { failure } of this.devices.withRelease()) if (failure) count++;
+    for (const state of this.devices.withRelease()) if (which(state)) count++;
     return count;
   }
 }

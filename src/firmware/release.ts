@@ -1,5 +1,6 @@
 import type { Firmware } from '../cache/index.js';
 import type { Descriptor, Digest } from '../oci/index.js';
+import type { Signer } from '../signature/index.js';
 import type { Packing } from './firmware-locator.js';
 
 /** What a device gets: one version, the manifest that it came from, and one firmware. */
@@ -20,8 +21,8 @@ export class Release {
     readonly source: { readonly blob: Descriptor; readonly packing: Packing },
     /** When it was built, if its manifest says so, else when it was first seen. */
     readonly createdAt: Date,
-    /** Who signed it, when signatures are verified. */
-    readonly signedBy: string | undefined,
+    /** Who signed it; undefined when nobody had to. */
+    readonly signer: Signer | undefined,
   ) {}
 
   /** Whether `other` is the same to a device: a moved tag, same version with other bytes, is another release. */

@@ -1,4 +1,4 @@
-import { compareBuild, parse } from 'semver';
+import { compareBuild, gte, parse } from 'semver';
 
 /** A tag that names a version. */
 export interface Candidate {
@@ -10,6 +10,8 @@ export interface Candidate {
 export interface SelectionOptions {
   /** Whether 2.0.0-rc.1 counts. */
   readonly prereleases: boolean;
+  /** Older versions do not count. */
+  readonly minVersion?: string | undefined;
 }
 
 /**
@@ -26,11 +28,12 @@ export function versionOf(tag: string): string | undefined {
  * The tags that are versions, newest first: by semver precedence, then by build metadata, whose numeric parts
  * count as numbers; of two tags for one version the one without `v` comes first, so that the order is total.
  */
-export function newestFirst(tags: readonly string[], { prereleases }: SelectionOptions): Candidate[] {
+export function newestFirst(tags: readonly string[], { prereleases, minVersion }: SelectionOptions): Candidate[] {
   const candidates: Candidate[] = [];
   for (const tag of tags) {
     const version = versionOf(tag);
-    if (version !== undefined && (prereleases || !parse(version)?.prerelease.length)) candidates.push({ tag, version });
+    if (version === undefined || (!prereleases && parse(version)?.prerelease.length)) continue;
+    if (minVersion === undefined || gte(version, minVersion)) candidates.push({ tag, version });
   }
   return candidates.sort((a, b) => compareBuild(b.version, a.version) || (a.tag < b.tag ? -1 : 1));
 }

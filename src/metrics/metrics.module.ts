@@ -5,9 +5,10 @@ import { ManagementServer } from './management-server.js';
 import { MetricsController } from './metrics.controller.js';
 import { MetricsRegistry } from './metrics-registry.js';
 import { RegistryMeter } from './registry-meter.js';
+import { SignatureMeter } from './signature-meter.js';
 import { ReleaseMeter } from './release-meter.js';
 
-const METERS = [MetricsRegistry, RegistryMeter, ReleaseMeter, CacheMeter, HttpMeter];
+const METERS = [MetricsRegistry, RegistryMeter, ReleaseMeter, SignatureMeter, CacheMeter, HttpMeter];
 
 /** Provides the meters to every module, `/metrics`, and the port that it is on. */
 @Global()

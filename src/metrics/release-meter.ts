@@ -19,6 +19,7 @@ export class ReleaseMeter {
   private readonly refreshes: Counter<'result'>;
   private sample: () => Iterable<DeviceSample> = () => [];
   private stale: () => number = () => 0;
+  private passedOver: () => number = () => 0;
 
   constructor(metrics: MetricsRegistry) {
     const registers = [metrics];
@@ -75,6 +76,15 @@ export class ReleaseMeter {
         this.set(stale());
       },
     });
+    const passedOver = (): number => this.passedOver();
+    new Gauge({
+      name: 'otaflux_unverified_newest',
+      help: 'Devices that are served an older release because newer versions are not trusted.',
+      registers,
+      collect() {
+        this.set(passedOver());
+      },
+    });
     this.refreshes = new Counter({
       name: 'otaflux_refreshes_total',
       help: 'Refreshes of a device by result.',
@@ -83,10 +93,11 @@ export class ReleaseMeter {
     });
   }
 
-  /** Names where the per-device figures and the number of stale releases are read when they are scraped. */
-  observe(sample: () => Iterable<DeviceSample>, stale: () => number): void {
+  /** Names where the per-device figures and the numbers of devices are read when they are scraped. */
+  observe(sample: () => Iterable<DeviceSample>, stale: () => number, passedOver: () => number): void {
     this.sample = sample;
     this.stale = stale;
+    this.passedOver = passedOver;
   }
 
   refreshed(result: RefreshResult): void {

@@ -1,2 +1,9 @@
+export { createVerifier, wantsSignatures, type SignatureSettings } from './create-verifier.js';
 export { SignatureModule, type SignatureModuleOptions } from './signature.module.js';
-export { SignatureVerifier, type Verification } from './signature-verifier.js';
+export {
+  SignatureVerifier,
+  type Distrust,
+  type SignatureForm,
+  type Signer,
+  type Verification,
+} from './signature-verifier.js';

@@ -1,36 +1,28 @@
-import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type ModuleMetadata, type Type } from '@nestjs/common';
 import { Settings } from '../config/index.js';
-import { ConfigError } from '../errors.js';
-import { NoneVerifier } from './none-verifier.js';
+import { SignatureMeter } from '../metrics/index.js';
+import { Registry } from '../registry/index.js';
+import { createVerifier } from './create-verifier.js';
 import { SignatureVerifier } from './signature-verifier.js';
 
-export interface SignatureModuleOptions {
+export interface SignatureModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** A verifier of your own. */
   verifier?: Type<SignatureVerifier>;
 }
 
-/** Provides SignatureVerifier. */
+/** Provides SignatureVerifier over the Registry of `imports`: the one that the settings ask for, or yours. */
 @Module({})
 export class SignatureModule {
-  static forRoot({ verifier }: SignatureModuleOptions = {}): DynamicModule {
+  static forRoot({ imports = [], verifier }: SignatureModuleOptions = {}): DynamicModule {
     return {
       module: SignatureModule,
+      imports,
       providers: [
         verifier
           ? { provide: SignatureVerifier, useClass: verifier }
-          : { provide: SignatureVerifier, useFactory: createVerifier, inject: [Settings] },
+          : { provide: SignatureVerifier, useFactory: createVerifier, inject: [Settings, Registry, SignatureMeter] },
       ],
       exports: [SignatureVerifier],
     };
   }
-}
-
-/** Serving without the check that was asked for would be worse than not serving. */
-function createVerifier(settings: Settings): SignatureVerifier {
-  if (settings.cosignPubKeyPath !== undefined) {
-    throw new ConfigError(
-      '--cosign-pub-key-path: this version cannot verify signatures yet, and does not serve unverified firmware instead; leave the option out to serve without verification',
-    );
-  }
-  return new NoneVerifier();
 }

@@ -1,0 +1,125 @@
+import { styleText } from 'node:util';
+import type { Settings } from '../config/index.js';
+import { ConfigError, OtaError, reasonOf } from '../errors.js';
+import { Assessor, FirmwareLocator, newestFirst, repositoryPrefix, type Candidate } from '../firmware/index.js';
+import { isRepositoryName } from '../oci/index.js';
+import { createRegistry, type Registry } from '../registry/index.js';
+import { createVerifier, wantsSignatures } from '../signature/index.js';
+
+const EXIT_SERVED = 0;
+const EXIT_NONE = 1;
+const EXIT_NOT_ASKED = 3;
+/** A table that nobody reads to its end. */
+const MAX_ROWS = 1_000;
+
+/** What is known of one version. */
+interface Row {
+  readonly version: string;
+  readonly tag: string;
+  readonly digest: string;
+  /** `trusted`, `unverified` when nothing is asked for, a Distrust, or `no-firmware`. */
+  readonly result: string;
+  readonly form: string | null;
+  readonly signer: string | null;
+  readonly signedAt: string | null;
+  readonly reason: string | null;
+}
+
+/** Prints what the server would say of every version of `device`, and resolves to the exit code. */
+export async function verify(settings: Settings, device: string, json: boolean): Promise<number> {
+  const repository = repositoryPrefix(settings.repositoryPrefix) + device;
+  if (!isRepositoryName(repository))
+    throw new ConfigError(
+      `device: got ${JSON.stringify(device)}, takes a repository name such as esp32 or line-1/sensor`,
+    );
+  const registry = await createRegistry(settings);
+  const verifier = await createVerifier(settings, registry, undefined);
+  const assessor = new Assessor(registry, verifier, new FirmwareLocator(registry, settings.firmwareFile));
+  try {
+    const rows = await judge(registry, assessor, repository, settings);
+    const served = servedOf(rows, settings.maxUnverified);
+    print(rows, served, repository, json);
+    if (!json && !wantsSignatures(settings))
+      process.stderr.write('otaflux: no key and no identity is configured, so nothing was verified\n');
+    return served ? EXIT_SERVED : EXIT_NONE;
+  } catch (error) {
+    process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
+    return error instanceof OtaError && error.code === 'absent' ? EXIT_NONE : EXIT_NOT_ASKED;
+  }
+}
+
+async function judge(registry: Registry, assessor: Assessor, repository: string, settings: Settings): Promise<Row[]> {
+  const { signal } = new AbortController();
+  const candidates = newestFirst(await registry.listTags(repository, signal), settings);
+  if (candidates.length === 0) throw new OtaError('absent', `${repository} has no tag that is a semantic version`);
+  const rows: Row[] = [];
+  for (const candidate of candidates.slice(0, MAX_ROWS)) {
+    const manifest = await registry.resolve(repository, candidate.tag, signal);
+    const row = { ...candidate, digest: manifest.digest };
+    try {
+      const verdict = await assessor.verify(repository, manifest, signal);
+      if (!verdict.trusted) {
+        rows.push(rowOf(row, { result: verdict.code, reason: verdict.reason }));
+        continue;
+      }
+      await assessor.locate(repository, manifest, signal);
+      const { signer } = verdict;
+      rows.push(
+        rowOf(row, {
+          result: signer ? 'trusted' : 'unverified',
+          ...(signer && { form: signer.form, signer: signer.name, signedAt: signer.at?.toISOString() ?? null }),
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof OtaError) || error.code !== 'absent') throw error;
+      rows.push(rowOf(row, { result: 'no-firmware', reason: error.message }));
+    }
+  }
+  return rows;
+}
+
+function rowOf({ version, tag, digest }: Candidate & { digest: string }, rest: Partial<Row> & { result: string }): Row {
+  return { version, tag, digest, form: null, signer: null, signedAt: null, reason: null, ...rest };
+}
+
+/** The row that the server would serve: the first good one, within what one refresh looks at. */
+function servedOf(rows: readonly Row[], maxUnverified: number): Row | undefined {
+  let passedOver = 0;
+  for (const row of rows) {
+    if (isGood(row)) return row;
+    if (row.result !== 'no-firmware' && ++passedOver === maxUnverified) return undefined;
+  }
+  return undefined;
+}
+
+const isGood = ({ result }: Row): boolean => result === 'trusted' || result === 'unverified';
+
+function print(rows: readonly Row[], served: Row | undefined, repository: string, json: boolean): void {
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ repository, served: served?.version ?? null, versions: rows })}\n`);
+    return;
+  }
+  const cells = rows.map((row) => [
+    row === served ? '→' : ' ',
+    row.version,
+    `${row.digest.slice(0, 19)}…`,
+    row.result,
+    row.form ?? '-',
+    row.signer ?? row.reason ?? '-',
+  ]);
+  const table = [[' ', 'VERSION', 'DIGEST', 'RESULT', 'FORM', 'SIGNER OR REASON'], ...cells];
+  const widths = table[0]?.map((_cell, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? [];
+  for (const [index, line] of table.entries()) {
+    const text = line
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+    process.stdout.write(`${paint(text, index === 0 ? undefined : rows[index - 1])}\n`);
+  }
+}
+
+/** Green is served or could be, red is not; only on a terminal. */
+function paint(text: string, row: Row | undefined): string {
+  if (!process.stdout.isTTY || process.env.NO_COLOR) return text;
+  return row ? styleText(isGood(row) ? 'green' : 'red', text) : styleText('bold', text);
+}

@@ -1,0 +1,57 @@
+import { Logger } from '@nestjs/common';
+import { OtaError } from '../errors.js';
+import type { Descriptor } from '../oci/index.js';
+import type { Verification } from '../signature/index.js';
+
+type Refused = Extract<Verification, { trusted: false }>;
+
+/** The longest unseen is forgotten first; then it is judged and said again. */
+const MAX_REMEMBERED = 10_000;
+
+/** Manifests that were found untrusted: said once, and not judged again for a while. */
+export class UntrustedVersions {
+  private readonly logger = new Logger('UntrustedVersions');
+  private readonly known = new Map<string, { readonly error: OtaError; readonly untilMs: number }>();
+  private readonly stopped = new Set<string>();
+
+  /** @param memoryMs how long a judgement holds; a signature that is pushed later is seen after it */
+  constructor(private readonly memoryMs: number) {}
+
+  /** Why a manifest was found untrusted not long ago; undefined when it is to be judged. */
+  recall(repository: string, { digest }: Descriptor): OtaError | undefined {
+    const found = this.known.get(`${repository}@${digest}`);
+    return found && performance.now() < found.untilMs ? found.error : undefined;
+  }
+
+  /** Remembers that a manifest is not trusted, and makes the error that says so. */
+  note(repository: string, version: string, { digest }: Descriptor, { code, reason }: Refused): OtaError {
+    const artifact = `${repository}@${digest}`;
+    const error = new OtaError('untrusted', `${code}: ${reason}`);
+    if (!this.known.has(artifact)) this.logger.warn({ event: 'release.untrusted', artifact, version, code, reason });
+    this.known.delete(artifact);
+    this.known.set(artifact, { error, untilMs: performance.now() + this.memoryMs });
+    const oldest = this.known.size > MAX_REMEMBERED ? this.known.keys().next().value : undefined;
+    if (oldest !== undefined) this.known.delete(oldest);
+    return error;
+  }
+
+  /** Says, once a repository, that the search for a trusted version was given up. */
+  searchStopped(repository: string, passedOver: number, newest: string): void {
+    if (this.stopped.has(repository)) return;
+    if (this.stopped.size >= MAX_REMEMBERED) this.stopped.clear();
+    this.stopped.add(repository);
+    this.logger.warn({
+      event: 'release.search_stopped',
+      repository,
+      newest,
+      passedOver,
+      reason: 'so many versions in a row are not trusted; --max-unverified is how many are looked at',
+    });
+  }
+
+  /** Keys changed: everything is judged anew. */
+  forget(): void {
+    this.known.clear();
+    this.stopped.clear();
+  }
+}

@@ -1,0 +1,96 @@
+import { bundleFromJSON, type Bundle } from '@sigstore/bundle';
+import { dsse } from '@sigstore/core';
+import { toSignedEntity } from '@sigstore/verify';
+import { z } from 'zod';
+import { reasonOf } from '../../errors.js';
+import type { Digest } from '../../oci/index.js';
+import { MalformedSignature, type Refusal, type StoredSignature } from './stored-signature.js';
+
+/** The media type of a bundle, which is also the artifact type of the manifest that holds it (cosign v3, sigstore's protobuf-specs). */
+export const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+const IN_TOTO = 'application/vnd.in-toto+json';
+const STATEMENT = 'https://in-toto.io/Statement/v1';
+/** What cosign says of what it signs; an attestation about the same manifest says something else. */
+const COSIGN_PREDICATE = 'https://sigstore.dev/cosign/sign/v1';
+
+/** in-toto statement v1 (in-toto/attestation, spec/v1/statement.md), as far as it matters here. */
+const statementSchema = z.object({
+  _type: z.string(),
+  predicateType: z.string(),
+  subject: z.array(z.object({ digest: z.record(z.string(), z.string()) })).min(1),
+});
+type Statement = z.infer<typeof statementSchema>;
+
+/**
+ * A Sigstore bundle as a signature.
+ *
+ * @param manifest the bytes of the manifest, for a bundle that signs them directly
+ * @throws MalformedSignature when it is no bundle or holds no signature of a kind that cosign makes
+ */
+export function parseBundle(bytes: Buffer, manifest: Buffer): StoredSignature {
+  const bundle = readBundle(bytes);
+  const { content } = bundle;
+  if (content.$case === 'messageSignature') {
+    return {
+      ...common(bundle, manifest),
+      data: manifest,
+      signature: content.messageSignature.signature,
+      // The bytes are those of the manifest, whose digest was checked when it was read.
+      refute: () => undefined,
+    };
+  }
+  const { payload, payloadType, signatures } = content.dsseEnvelope;
+  if (payloadType !== IN_TOTO)
+    throw new MalformedSignature(`envelope holds ${JSON.stringify(payloadType)}, expected ${IN_TOTO}`);
+  const statement = readStatement(payload);
+  return {
+    ...common(bundle, manifest),
+    data: dsse.preAuthEncoding(payloadType, payload),
+    signature: signatures[0]?.sig ?? Buffer.alloc(0),
+    refute: (digest) => refuteStatement(statement, digest),
+  };
+}
+
+function common(bundle: Bundle, manifest: Buffer): Pick<StoredSignature, 'form' | 'certified' | 'reference'> {
+  const keyed = bundle.verificationMaterial.content.$case === 'publicKey';
+  return { form: 'bundle', reference: undefined, certified: keyed ? undefined : toEntity(bundle, manifest) };
+}
+
+function toEntity(bundle: Bundle, manifest: Buffer): StoredSignature['certified'] {
+  try {
+    return toSignedEntity(bundle, manifest);
+  } catch (error) {
+    throw new MalformedSignature(`certificate or timestamp cannot be read: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function readBundle(bytes: Buffer): Bundle {
+  try {
+    return bundleFromJSON(JSON.parse(bytes.toString('utf8')));
+  } catch (error) {
+    throw new MalformedSignature(`no Sigstore bundle: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function readStatement(payload: Buffer): Statement {
+  try {
+    return statementSchema.parse(JSON.parse(payload.toString('utf8')));
+  } catch (error) {
+    throw new MalformedSignature('the envelope holds no in-toto statement', { cause: error });
+  }
+}
+
+function refuteStatement({ _type, predicateType, subject }: Statement, manifest: Digest): Refusal | undefined {
+  if (_type !== STATEMENT || predicateType !== COSIGN_PREDICATE) {
+    return {
+      code: 'wrong-predicate',
+      reason: `it is a statement of type ${predicateType}, expected ${COSIGN_PREDICATE}`,
+    };
+  }
+  const named = subject.flatMap(({ digest }) =>
+    Object.entries(digest).map(([algorithm, hex]) => `${algorithm}:${hex}`),
+  );
+  return named.includes(manifest)
+    ? undefined
+    : { code: 'wrong-subject', reason: `it signs ${named[0] ?? 'nothing'}, not ${manifest}` };
+}

@@ -1,0 +1,99 @@
+import { PolicyError, VerificationError, Verifier, type SignedEntity, type TrustMaterial } from '@sigstore/verify';
+import { reasonOf } from '../../errors.js';
+import { isSignatureOf } from '../keys/public-key.js';
+import type { Distrust } from '../signature-verifier.js';
+import type { Refusal, StoredSignature } from './stored-signature.js';
+
+export interface CertificateCheckOptions {
+  /** Do without the transparency log. */
+  readonly ignoreTlog: boolean;
+  /** Do without the certificate transparency log. */
+  readonly ignoreSct: boolean;
+}
+
+/** Who a certificate says that signed, all of it checked. */
+export interface CertifiedSigner {
+  readonly identity: string | undefined;
+  readonly issuer: string | undefined;
+  readonly at: Date | undefined;
+}
+
+/** Checks certificate chain, log entries, timestamps and signature; whose certificate it is, is for the caller to judge. */
+export function checkCertificate(
+  { certified, data, signature }: StoredSignature,
+  material: TrustMaterial,
+  { ignoreTlog, ignoreSct }: CertificateCheckOptions,
+): CertifiedSigner | Refusal {
+  if (!certified) return { code: 'key-mismatch', reason: 'a key signed it, expected a certificate' };
+  if (!ignoreTlog && certified.tlogEntries.length === 0)
+    return { code: 'not-in-log', reason: 'it has no entry in the transparency log' };
+  const entity = withOwnSignature(ignoreTlog ? withoutLog(certified) : certified, data, signature);
+  try {
+    const verifier = new Verifier(material, {
+      tlogThreshold: ignoreTlog ? 0 : 1,
+      ctlogThreshold: ignoreSct ? 0 : 1,
+      timestampThreshold: 1,
+    });
+    const { identity } = verifier.verify(entity);
+    return { identity: identity?.subjectAlternativeName, issuer: identity?.extensions?.issuer, at: timeOf(entity) };
+  } catch (error) {
+    return { code: distrustOf(error), reason: reasonOf(error) };
+  }
+}
+
+/** With a signature check that knows every hash that cosign uses; the library's own knows SHA-256. */
+function withOwnSignature(entity: SignedEntity, data: Buffer, signature: Buffer): SignedEntity {
+  const own = entity.signature;
+  return {
+    ...entity,
+    signature: {
+      signature: own.signature,
+      compareSignature: (other) => own.compareSignature(other),
+      compareDigest: (digest) => own.compareDigest(digest),
+      verifySignature: (key) => isSignatureOf(key, data, signature),
+    },
+  };
+}
+
+/** Without log entries, whose log may be unknown here; without a timestamp authority's word, now is when it must be valid. */
+function withoutLog(entity: SignedEntity): SignedEntity {
+  const timestamps = entity.timestamps.filter(({ $case }) => $case === 'timestamp-authority');
+  return { ...entity, tlogEntries: [], timestamps: timestamps.length > 0 ? timestamps : [presentTime()] };
+}
+
+function presentTime(): SignedEntity['timestamps'][number] {
+  const seconds = String(Math.floor(Date.now() / 1000));
+  return {
+    $case: 'transparency-log',
+    tlogEntry: {
+      integratedTime: seconds,
+      logId: { keyId: Buffer.alloc(0) },
+      inclusionPromise: { signedEntryTimestamp: Buffer.alloc(0) },
+    } as Extract<SignedEntity['timestamps'][number], { $case: 'transparency-log' }>['tlogEntry'],
+  };
+}
+
+function timeOf({ timestamps }: SignedEntity): Date | undefined {
+  const [first] = timestamps;
+  if (!first) return undefined;
+  return first.$case === 'timestamp-authority'
+    ? first.timestamp.signingTime
+    : new Date(Number(first.tlogEntry.integratedTime) * 1000);
+}
+
+function distrustOf(error: unknown): Distrust {
+  if (error instanceof PolicyError) return 'wrong-identity';
+  if (!(error instanceof VerificationError)) return 'malformed';
+  switch (error.code) {
+    case 'CERTIFICATE_ERROR':
+      return reasonOf(error).includes('expired') ? 'expired' : 'bad-certificate';
+    case 'SIGNATURE_ERROR':
+      return 'bad-signature';
+    case 'TIMESTAMP_ERROR':
+      return 'bad-timestamp';
+    case 'PUBLIC_KEY_ERROR':
+      return 'key-mismatch';
+    default:
+      return 'bad-log-entry';
+  }
+}

@@ -1,0 +1,183 @@
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Subject, type Observable } from 'rxjs';
+import { reasonOf } from '../../errors.js';
+import type { SignatureMeter } from '../../metrics/index.js';
+import type { Descriptor, Digest } from '../../oci/index.js';
+import type { Registry } from '../../registry/index.js';
+import type { KeyRing } from '../keys/key-ring.js';
+import { isSignatureOf } from '../keys/public-key.js';
+import { SignatureVerifier, type Distrust, type Signer, type Verification } from '../signature-verifier.js';
+import { checkCertificate, type CertificateCheckOptions } from './certificate-check.js';
+import { refuteIdentity, type IdentityMatcher } from './identity.js';
+import type { Policies, Policy } from './policies.js';
+import { SignatureStore, type Found } from './signature-store.js';
+import { MalformedSignature, type Refusal, type StoredSignature } from './stored-signature.js';
+import type { TrustedRoot } from './trusted-root.js';
+
+export interface CosignVerifierOptions extends CertificateCheckOptions {
+  /** The device that a repository belongs to. */
+  readonly deviceOf: (repository: string) => string;
+  /** Whether a `docker-reference` names a repository; undefined when that is not asked for. */
+  readonly isReferenceTo: ((reference: string, repository: string) => boolean) | undefined;
+}
+
+type Judgement = { readonly signer: Signer } | Refusal;
+type SignedPolicy = Extract<Policy, { kind: 'signed' }>;
+
+/** How often key files are looked at: a rotation is seen within seconds, on every kind of volume. */
+const RELOAD_MS = 2_000;
+
+/** The less, the closer it came: what is told of several signatures, none of which is good. */
+const CLOSENESS: readonly Distrust[] = [
+  'wrong-reference',
+  'wrong-subject',
+  'wrong-predicate',
+  'expired',
+  'not-in-log',
+  'bad-log-entry',
+  'bad-timestamp',
+  'bad-certificate',
+  'wrong-identity',
+  'wrong-issuer',
+  'bad-signature',
+  'key-mismatch',
+  'malformed',
+];
+
+/** Trusts what cosign signed, by key or by identity, in the form of cosign v3 or in that of v1 and v2. */
+export class CosignVerifier extends SignatureVerifier implements OnModuleInit, OnApplicationShutdown {
+  private readonly logger = new Logger('CosignVerifier');
+  private readonly store: SignatureStore;
+  private readonly changed = new Subject<void>();
+  private timer: NodeJS.Timeout | undefined;
+  private readable = true;
+
+  constructor(
+    registry: Registry,
+    private readonly policies: Policies,
+    private readonly root: TrustedRoot | undefined,
+    private readonly options: CosignVerifierOptions,
+    private readonly meter: SignatureMeter | undefined,
+  ) {
+    super();
+    this.store = new SignatureStore(registry);
+    this.tell();
+  }
+
+  override get changes(): Observable<void> {
+    return this.changed.asObservable();
+  }
+
+  /** From now on key files are read again when they change. */
+  onModuleInit(): void {
+    this.timer = setInterval(() => {
+      this.reload();
+    }, RELOAD_MS).unref();
+  }
+
+  onApplicationShutdown(): void {
+    clearInterval(this.timer);
+    this.changed.complete();
+  }
+
+  async verify(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Verification> {
+    const policy = this.policies.for(this.options.deviceOf(repository));
+    if (policy.kind === 'open') return { trusted: true, signer: undefined };
+    if (policy.kind === 'closed')
+      return this.refused({ code: 'no-policy', reason: 'no entry of --signature-policy speaks of this device' }, 0);
+    const refusals: Refusal[] = [];
+    for (const form of ['bundles', 'legacy'] as const) {
+      for await (const found of this.store[form](repository, manifest, signal)) {
+        const judgement = await this.judge(found, repository, manifest.digest, policy);
+        if ('signer' in judgement) return this.trusted(judgement.signer);
+        refusals.push(judgement);
+      }
+    }
+    const [closest] = refusals.sort((a, b) => CLOSENESS.indexOf(a.code) - CLOSENESS.indexOf(b.code));
+    return this.refused(closest ?? { code: 'no-signature', reason: 'it has no signature' }, refusals.length);
+  }
+
+  override stillTrusts(repository: string, signer: Signer | undefined): boolean {
+    const policy = this.policies.for(this.options.deviceOf(repository));
+    if (policy.kind !== 'signed') return policy.kind === 'open';
+    if (!signer) return false;
+    if (signer.key !== undefined) return policy.keys?.has(signer.key) ?? false;
+    return policy.identity !== undefined && !refuteIdentity(policy.identity, signer.identity, signer.issuer);
+  }
+
+  /** Reads keys and trusted root again, and tells when they changed. What cannot be read leaves the old ones in force. */
+  reload(): void {
+    try {
+      const changes = [...this.policies.rings.map((ring) => ring.reload()), this.root?.reload() ?? false];
+      if (!this.readable) this.logger.log({ event: 'signature.keys_recovered' });
+      this.readable = true;
+      if (changes.some(Boolean)) {
+        this.logger.log({ event: 'signature.keys_changed', keys: this.fingerprints() });
+        this.changed.next();
+      }
+    } catch (error) {
+      if (this.readable) this.logger.error({ event: 'signature.keys_failed', reason: reasonOf(error) });
+      this.readable = false;
+    }
+    this.tell();
+  }
+
+  private async judge(found: Found, repository: string, manifest: Digest, policy: SignedPolicy): Promise<Judgement> {
+    if (found instanceof MalformedSignature) return { code: 'malformed', reason: found.message };
+    const judgement =
+      policy.keys && (!found.certified || !policy.identity)
+        ? byKey(found, policy.keys)
+        : await this.byIdentity(found, policy.identity);
+    if (!('signer' in judgement)) return judgement;
+    return found.refute(manifest) ?? this.refuteReference(found, repository) ?? judgement;
+  }
+
+  private async byIdentity(found: StoredSignature, matcher: IdentityMatcher | undefined): Promise<Judgement> {
+    if (!matcher || !this.root) return { code: 'key-mismatch', reason: 'a certificate signed it, expected a key' };
+    if (!found.certified) return { code: 'key-mismatch', reason: 'a key signed it, expected a certificate' };
+    const checked = checkCertificate(found, await this.root.material(), this.options);
+    if ('code' in checked) return checked;
+    const { identity, issuer, at } = checked;
+    const refusal = refuteIdentity(matcher, identity, issuer);
+    if (refusal) return refusal;
+    return { signer: { name: `${identity ?? ''} (${issuer ?? ''})`, form: found.form, at, identity, issuer } };
+  }
+
+  private refuteReference({ reference }: StoredSignature, repository: string): Refusal | undefined {
+    const { isReferenceTo } = this.options;
+    if (!isReferenceTo || reference === undefined || isReferenceTo(reference, repository)) return undefined;
+    return { code: 'wrong-reference', reason: `it was made for ${JSON.stringify(reference)}, not for ${repository}` };
+  }
+
+  private trusted(signer: Signer): Verification {
+    this.meter?.verified('trusted', signer.form);
+    return { trusted: true, signer };
+  }
+
+  private refused({ code, reason }: Refusal, signatures: number): Verification {
+    this.meter?.verified(code, 'none');
+    return {
+      trusted: false,
+      code,
+      reason: signatures > 1 ? `${reason} (the closest of ${signatures} signatures)` : reason,
+    };
+  }
+
+  private fingerprints(): string[] {
+    return this.policies.rings.flatMap((ring) => [...ring.keys].map(({ fingerprint }) => fingerprint));
+  }
+
+  private tell(): void {
+    const count = this.policies.rings.reduce((sum: number, ring: KeyRing) => sum + ring.size, 0);
+    this.meter?.keys(count, this.readable);
+  }
+}
+
+function byKey(found: StoredSignature, ring: KeyRing): Judgement {
+  if (found.certified) return { code: 'key-mismatch', reason: 'a certificate signed it, expected a key' };
+  for (const { key, fingerprint } of ring.keys) {
+    if (isSignatureOf(key, found.data, found.signature))
+      return { signer: { name: `key ${fingerprint}`, form: found.form, at: undefined, key: fingerprint } };
+  }
+  return { code: 'key-mismatch', reason: `no key of ours signed it, we have ${ring.size}` };
+}

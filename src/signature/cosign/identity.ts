@@ -1,0 +1,37 @@
+import type { Refusal } from './stored-signature.js';
+
+/** Whose certificates are good, in the words of cosign. What is undefined is not asked for. */
+export interface IdentityMatcher {
+  readonly identity: string | undefined;
+  readonly identityRegexp: RegExp | undefined;
+  readonly issuer: string | undefined;
+  readonly issuerRegexp: RegExp | undefined;
+}
+
+/** Why `identity`, vouched for by `issuer`, is not the one asked for; undefined when it is. */
+export function refuteIdentity(
+  matcher: IdentityMatcher,
+  identity: string | undefined,
+  issuer: string | undefined,
+): Refusal | undefined {
+  if (!matches(issuer, matcher.issuer, matcher.issuerRegexp))
+    return {
+      code: 'wrong-issuer',
+      reason: `${issuer ?? 'nobody'} vouched for it, expected ${expected(matcher.issuer, matcher.issuerRegexp)}`,
+    };
+  if (!matches(identity, matcher.identity, matcher.identityRegexp))
+    return {
+      code: 'wrong-identity',
+      reason: `${identity ?? 'nobody'} signed it, expected ${expected(matcher.identity, matcher.identityRegexp)}`,
+    };
+  return undefined;
+}
+
+function matches(value: string | undefined, exact: string | undefined, regexp: RegExp | undefined): boolean {
+  if (value === undefined) return false;
+  return (exact === undefined || value === exact) && (regexp === undefined || regexp.test(value));
+}
+
+function expected(exact: string | undefined, regexp: RegExp | undefined): string {
+  return [exact, regexp && String(regexp)].filter(Boolean).join(' and ');
+}

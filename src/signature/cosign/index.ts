@@ -1,0 +1,61 @@
+import type { SignatureMeter } from '../../metrics/index.js';
+import type { Registry } from '../../registry/index.js';
+import type { SignatureSettings } from '../create-verifier.js';
+import { KeyRing } from '../keys/key-ring.js';
+import type { SignatureVerifier } from '../signature-verifier.js';
+import { CosignVerifier } from './cosign-verifier.js';
+import type { IdentityMatcher } from './identity.js';
+import { Policies, type Policy } from './policies.js';
+import { FileTrustedRoot, TufTrustedRoot, type TrustedRoot } from './trusted-root.js';
+
+/** A verifier of what cosign signs, as `settings` ask for it; throws ConfigError when a file that they name cannot be used. */
+export function cosignVerifier(
+  settings: SignatureSettings,
+  registry: Registry,
+  meter: SignatureMeter | undefined,
+): SignatureVerifier {
+  const policies = new Policies(settings.signaturePolicy ?? [], generalPolicy(settings));
+  const prefix = settings.repositoryPrefix.replaceAll(/^\/+|\/+$/g, '');
+  return new CosignVerifier(
+    registry,
+    policies,
+    policies.askForIdentity ? trustedRoot(settings) : undefined,
+    {
+      deviceOf: (repository) => (prefix ? repository.slice(prefix.length + 1) : repository),
+      isReferenceTo: settings.cosignMatchReference ? referenceCheck(settings) : undefined,
+      ignoreTlog: settings.cosignInsecureIgnoreTlog,
+      ignoreSct: settings.cosignInsecureIgnoreSct,
+    },
+    meter,
+  );
+}
+
+/** What holds for devices that no rule speaks of; undefined when the options say nothing about it. */
+function generalPolicy(settings: SignatureSettings): Policy | undefined {
+  const { cosignPubKeyPath: paths = [], cosignPubKey: text } = settings;
+  const matcher: IdentityMatcher = {
+    identity: settings.cosignCertificateIdentity,
+    identityRegexp: settings.cosignCertificateIdentityRegexp,
+    issuer: settings.cosignCertificateOidcIssuer,
+    issuerRegexp: settings.cosignCertificateOidcIssuerRegexp,
+  };
+  const identity = matcher.identity !== undefined || matcher.identityRegexp !== undefined ? matcher : undefined;
+  const where = text === undefined || paths.length > 0 ? '--cosign-pub-key-path' : '--cosign-pub-key';
+  const keys = paths.length > 0 || text !== undefined ? new KeyRing({ where, paths, text }) : undefined;
+  return keys || identity ? { kind: 'signed', keys, identity } : undefined;
+}
+
+function trustedRoot(settings: SignatureSettings): TrustedRoot {
+  return settings.sigstoreTrustedRootPath === undefined
+    ? new TufTrustedRoot(settings.sigstoreCacheDir, settings.registryTimeout)
+    : new FileTrustedRoot(settings.sigstoreTrustedRootPath);
+}
+
+/** A reference names a repository of ours when it ends in it, and begins with our registry where that has a name. */
+function referenceCheck({ registryUrl }: SignatureSettings): (reference: string, repository: string) => boolean {
+  return (reference, repository) => {
+    const name = reference.replace(/@sha(?:256|512):[0-9a-f]+$/, '').replace(/:[A-Za-z0-9_][A-Za-z0-9._-]*$/, '');
+    if (registryUrl.kind === 'layout') return name === repository || name.endsWith(`/${repository}`);
+    return name === [registryUrl.host, registryUrl.path, repository].filter(Boolean).join('/');
+  };
+}

@@ -1,0 +1,47 @@
+import type { Settings } from '../config/index.js';
+import type { SignatureMeter } from '../metrics/index.js';
+import type { Registry } from '../registry/index.js';
+import { NoneVerifier } from './none-verifier.js';
+import type { SignatureVerifier } from './signature-verifier.js';
+
+/** What the adapters are made from. */
+export type SignatureSettings = Pick<
+  Settings,
+  | 'registryUrl'
+  | 'repositoryPrefix'
+  | 'registryTimeout'
+  | 'cosignPubKeyPath'
+  | 'cosignPubKey'
+  | 'cosignMatchReference'
+  | 'cosignCertificateIdentity'
+  | 'cosignCertificateIdentityRegexp'
+  | 'cosignCertificateOidcIssuer'
+  | 'cosignCertificateOidcIssuerRegexp'
+  | 'cosignInsecureIgnoreTlog'
+  | 'cosignInsecureIgnoreSct'
+  | 'sigstoreTrustedRootPath'
+  | 'sigstoreCacheDir'
+  | 'signaturePolicy'
+>;
+
+/** Whether `settings` ask for signatures at all. */
+export function wantsSignatures(settings: SignatureSettings): boolean {
+  return (
+    settings.cosignPubKeyPath !== undefined ||
+    settings.cosignPubKey !== undefined ||
+    settings.cosignCertificateIdentity !== undefined ||
+    settings.cosignCertificateIdentityRegexp !== undefined ||
+    settings.signaturePolicy !== undefined
+  );
+}
+
+/** The verifier that `settings` ask for; rejects with ConfigError when a key or a trusted root cannot be read. */
+export async function createVerifier(
+  settings: SignatureSettings,
+  registry: Registry,
+  meter: SignatureMeter | undefined,
+): Promise<SignatureVerifier> {
+  if (!wantsSignatures(settings)) return new NoneVerifier();
+  // What verifies certificates is loaded only where something is verified.
+  return (await import('./cosign/index.js')).cosignVerifier(settings, registry, meter);
+}

@@ -1,0 +1,64 @@
+import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto';
+import { ed25519ph } from '@noble/curves/ed25519.js';
+
+/** A public key that may sign, and how cosign signs with its like. */
+export interface PublicKey {
+  /** `sha256:` and the hex digest of its DER form (SubjectPublicKeyInfo). */
+  readonly fingerprint: string;
+  readonly key: KeyObject;
+}
+
+const PEM = /-----BEGIN PUBLIC KEY-----[\s\S]*?-----END PUBLIC KEY-----/g;
+const CURVES = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
+const MIN_RSA_BITS = 2048;
+const MAX_RSA_BITS = 4096;
+/** cosign v2 hashes with SHA-256 whatever the curve; v3 with SHA-384 for P-384 and SHA-512 for P-521 (seen on v3.1.3). */
+const HASHES = ['sha256', 'sha384', 'sha512'];
+
+/** Whether `text` holds something that calls itself a public key. */
+export function holdsPublicKey(text: string): boolean {
+  return text.includes('-----BEGIN PUBLIC KEY-----');
+}
+
+/** All public keys in PEM text; throws an Error that says what is wrong with one. */
+export function parsePublicKeys(text: string): PublicKey[] {
+  return (text.match(PEM) ?? []).map((pem) => {
+    const key = createPublicKey(pem);
+    demandSupported(key);
+    return { key, fingerprint: fingerprintOf(key) };
+  });
+}
+
+export function fingerprintOf(key: KeyObject): string {
+  return `sha256:${createHash('sha256')
+    .update(key.export({ type: 'spki', format: 'der' }))
+    .digest('hex')}`;
+}
+
+function demandSupported({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): void {
+  if (type === 'ed25519') return;
+  if (type === 'ec' && CURVES.has(details?.namedCurve ?? '')) return;
+  const bits = details?.modulusLength ?? 0;
+  if (type === 'rsa' && bits >= MIN_RSA_BITS && bits <= MAX_RSA_BITS) return;
+  const what = [type, details?.namedCurve, type === 'rsa' ? `${bits} bits` : undefined].filter(Boolean).join(' ');
+  throw new Error(`a key of type ${what} is not supported, expected P-256, P-384, P-521, RSA 2048 to 4096 or Ed25519`);
+}
+
+/**
+ * Whether `signature` is one of `key` over `data`, in any way that cosign signs: ECDSA and RSA (PKCS#1 v1.5) over a
+ * SHA-2 hash, Ed25519 plain, or pre-hashed (Ed25519ph, RFC 8032, section 5.1), which is what cosign v3 makes.
+ */
+export function isSignatureOf(key: KeyObject, data: Buffer, signature: Buffer): boolean {
+  try {
+    if (key.asymmetricKeyType !== 'ed25519') return HASHES.some((hash) => verify(hash, data, key, signature));
+    return verify(undefined, data, key, signature) || isPreHashed(key, data, signature);
+  } catch {
+    return false;
+  }
+}
+
+/** Node's crypto has no Ed25519ph. */
+function isPreHashed(key: KeyObject, data: Buffer, signature: Buffer): boolean {
+  const raw = key.export({ type: 'spki', format: 'der' }).subarray(-32);
+  return ed25519ph.verify(signature, data, raw);
+}
