@@ -95,7 +95,8 @@ export class ReleaseFinder {
         if (error.code === 'untrusted') passedOver++;
         else withoutFirmware++;
         // Its tag was moved to what is not trusted, or not yet: the last good one is better than an older one.
-        if (error.code === 'untrusted' && this.mayKeep(known, candidate)) return { release: known, passedOver };
+        if (error.code === 'untrusted' && known?.tag === candidate.tag && (await this.mayKeep(known, signal, again)))
+          return { release: known, passedOver };
         if (withoutFirmware === MAX_PASSED_OVER) break;
         if (passedOver === this.options.maxUnverified) {
           this.untrusted.searchStopped(repository, passedOver, candidates[0]?.version ?? '');
@@ -170,9 +171,17 @@ export class ReleaseFinder {
     );
   }
 
-  private mayKeep(known: Release | undefined, candidate: Candidate): known is Release {
-    if (known?.tag !== candidate.tag) return false;
-    return this.verifier.stillTrusts(this.repositoryOf(known.device), known.signer);
+  /** Whether `known` may go on being served though its tag names something else now. */
+  private async mayKeep(
+    { device, manifestDigest, signer }: Release,
+    signal: AbortSignal,
+    again: boolean,
+  ): Promise<boolean> {
+    const repository = this.repositoryOf(device);
+    if (!this.verifier.stillTrusts(repository, signer)) return false;
+    if (!again) return true;
+    const manifest = await this.registry.resolve(repository, manifestDigest, signal);
+    return (await this.assessor.verify(repository, manifest, signal)).trusted;
   }
 
   /** What is known, if its tag is still there: the search was given up before it came there. */

@@ -27,7 +27,10 @@ export abstract class Registry {
   abstract fetchManifest(repository: string, descriptor: Descriptor, signal: AbortSignal): Promise<FetchedManifest>;
   /** The bytes of a blob. The stream fails with `protocol` when size or digest differ; believe no byte before its end. */
   abstract fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable>;
-  /** Manifests whose `subject` is `digest`, of that artifact type when one is given (distribution-spec 1.1, "Listing Referrers"). */
+  /**
+   * Manifests whose `subject` is `digest` (distribution-spec 1.1, "Listing Referrers"). With an artifact type those that
+   * may be of it: their manifests have the last word.
+   */
   abstract listReferrers(
     repository: string,
     digest: Digest,

@@ -48,7 +48,9 @@ class ReferrersRegistry {
     this.process = child;
     expectStop(this, () => child.kill());
     this.url = await new Promise((resolve) =>
-      child.stdout.once('data', (line: Buffer) => resolve(line.toString().trim())),
+      child.stdout.once('data', (line: Buffer) => {
+        resolve(line.toString().trim());
+      }),
     );
   }
 
@@ -144,15 +146,17 @@ describeWith(PROGRAMS, 'what the real cosign signs', () => {
       const key = readFileSync(join(folder, `${kind}.pub`), 'utf8');
       const wrong = readFileSync(join(folder, `${kind === 'p-256' ? 'p-384' : 'p-256'}.pub`), 'utf8');
       const service = await TestService.start({ REGISTRY_URL: url(), COSIGN_PUB_KEY: key });
-      const stranger = await TestService.start({ REGISTRY_URL: url(), COSIGN_PUB_KEY: wrong });
       for (const signer of Object.keys(SIGNERS) as Signer[]) {
         const repository = repositoryOf(kind, signer);
-        judged[repository] = [await service.versionOf(repository), await stranger.versionOf(repository)];
-        expected[repository] = ['1.0.0', 404];
+        judged[repository] = await service.versionOf(repository);
+        expected[repository] = '1.0.0';
       }
-      expect([...service.events('release.untrusted')]).toEqual([]);
-      expect(new Set(stranger.events('release.untrusted').map(({ code }) => code))).toEqual(new Set(['key-mismatch']));
       await service.stop();
+      const stranger = await TestService.start({ REGISTRY_URL: url(), COSIGN_PUB_KEY: wrong });
+      for (const signer of Object.keys(SIGNERS) as Signer[])
+        expect(await stranger.versionOf(repositoryOf(kind, signer))).toBe(404);
+      const codes = stranger.events('release.untrusted').map(({ code }) => code);
+      expect(codes).toEqual(Object.keys(SIGNERS).map(() => 'key-mismatch'));
       await stranger.stop();
     }
     expect(judged).toEqual(expected);

@@ -23,7 +23,10 @@ export class TestService {
       ...options,
     };
     const given: GivenValues = Object.fromEntries(
-      Object.entries(values).map(([variable, value]) => [variable, { value, where: variable }]),
+      // As in the environment, an empty value is none.
+      Object.entries(values)
+        .filter(([, value]) => value !== '')
+        .map(([variable, value]) => [variable, { value, where: variable }]),
     );
     const logs: LogLine[] = [];
     const destination = { write: (line: string) => void logs.push(JSON.parse(line) as LogLine) };

@@ -13,6 +13,7 @@ import {
   type Descriptor,
   type Digest,
 } from '../../oci/index.js';
+import { mayBeOfType } from '../referrer-filter.js';
 import { Registry, type FetchedManifest } from '../registry.js';
 import { readBlob } from './blob-reader.js';
 import type { Endpoint } from './endpoint.js';
@@ -88,10 +89,7 @@ export class DistributionRegistry extends Registry {
     const referrers =
       (await this.referrersApi(repository, digest, artifactType, signal)) ??
       (await this.fallbackTag(repository, digest, signal));
-    // Entries under the fallback tag may lack the type: whoever reads their manifest decides.
-    return referrers.filter(
-      (entry) => artifactType === undefined || (entry.artifactType ?? artifactType) === artifactType,
-    );
+    return mayBeOfType(referrers, artifactType);
   }
 
   async ping(signal: AbortSignal): Promise<void> {

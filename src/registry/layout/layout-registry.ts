@@ -12,6 +12,7 @@ import {
   type Descriptor,
   type Digest,
 } from '../../oci/index.js';
+import { mayBeOfType } from '../referrer-filter.js';
 import { Registry, type FetchedManifest } from '../registry.js';
 import { verified } from '../verified.js';
 import { LayoutFiles } from './layout-files.js';
@@ -64,9 +65,7 @@ export class LayoutRegistry extends Registry {
     const fallback = entries.find((entry) => tagOf(entry) === `${algorithmOf(digest)}-${hexOf(digest).slice(0, 64)}`);
     if (fallback) found.push(...(await this.manifestsOf(repository, fallback)));
     const known = new Map(found.map((entry) => [entry.digest, entry]));
-    return [...known.values()].filter(
-      (entry) => artifactType === undefined || (entry.artifactType ?? artifactType) === artifactType,
-    );
+    return mayBeOfType([...known.values()], artifactType);
   }
 
   async ping(): Promise<void> {

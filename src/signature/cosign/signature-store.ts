@@ -25,14 +25,16 @@ export class SignatureStore {
     const referrers = await this.registry.listReferrers(repository, manifest.digest, BUNDLE_TYPE, signal);
     let bytes: Buffer | undefined;
     for (const referrer of newest(referrers)) {
-      yield await attempt(async () => {
+      const found = await attempt(async () => {
         const { content } = await this.registry.fetchManifest(repository, referrer, signal);
-        const layer = content.kind === 'manifest' ? content.layers[0] : undefined;
-        if (!layer) throw new MalformedSignature('the manifest of the bundle has no layer');
+        const [layer] = content.kind === 'manifest' ? content.layers : [];
+        // An SBOM, say, of which the list of referrers did not tell what it is.
+        if (layer?.mediaType !== BUNDLE_TYPE) return undefined;
         const bundle = await this.read(repository, layer, signal);
         bytes ??= (await this.registry.fetchManifest(repository, manifest, signal)).bytes;
         return parseBundle(bundle, bytes);
       });
+      if (found) yield found;
     }
     if (referrers.length > MAX_SIGNATURES) yield tooMany(referrers.length);
   }
@@ -95,7 +97,7 @@ function tooMany(count: number): MalformedSignature {
 }
 
 /** What `work` finds; what makes it fail counts as malformed, but for a registry that is away. */
-async function attempt(work: () => Promise<StoredSignature>): Promise<Found> {
+async function attempt<T>(work: () => Promise<T>): Promise<T | MalformedSignature> {
   try {
     return await work();
   } catch (error) {

@@ -1,0 +1,16 @@
+import { MediaType, type Descriptor } from '../oci/index.js';
+
+/**
+ * The entries that may be of `artifactType`; whoever reads their manifests decides. Entries under the fallback tag may
+ * lack the type, and go-containerregistry (its registry, and what cosign v2 writes under the fallback tag) puts that of
+ * the empty config in its place.
+ */
+export function mayBeOfType(entries: readonly Descriptor[], artifactType: string | undefined): Descriptor[] {
+  return entries.filter(
+    (entry) =>
+      artifactType === undefined ||
+      entry.artifactType === undefined ||
+      entry.artifactType === artifactType ||
+      entry.artifactType === MediaType.ociEmpty,
+  );
+}
