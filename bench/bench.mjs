@@ -22,6 +22,8 @@ const turns = Number(values.turns);
 
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const BARE = fileURLToPath(new URL('bare-server.mjs', import.meta.url));
+const SIGNED = fileURLToPath(new URL('../test/fixtures/layouts', import.meta.url));
+const KEY = fileURLToPath(new URL('../test/fixtures/keys/cosign.pub', import.meta.url));
 const FIRMWARE_BYTES = 1024 * 1024;
 /** Requests answered before anything is measured, so that both are compiled. */
 const WARM_UP_SECONDS = 1;
@@ -66,7 +68,7 @@ function rssMb(pid) {
   }
 }
 
-async function compare(name, path, ours, bare) {
+async function compare(name, path, ours, bare, other = 'bare') {
   const urls = [`http://${ours}${path}`, `http://${bare}${path}`];
   for (const url of urls) await requestsPerSecond(url, WARM_UP_SECONDS);
   const rates = [[], []];
@@ -75,7 +77,7 @@ async function compare(name, path, ours, bare) {
   const ratios = rates[0].map((rate, i) => rate / rates[1][i]);
   const round = (list) => Math.round(median(list)).toLocaleString('en').padStart(8);
   console.log(
-    `${name.padEnd(18)} ${round(rates[0])} req/s, bare ${round(rates[1])} req/s, ratio ${median(ratios).toFixed(2)}` +
+    `${name.padEnd(19)} ${round(rates[0])} req/s, ${other} ${round(rates[1])} req/s, ratio ${median(ratios).toFixed(2)}` +
       ` (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`,
   );
 }
@@ -88,14 +90,25 @@ try {
     ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
   ]);
   await new Promise((resolve) => setTimeout(resolve, 1000));
-  console.log(`start to ready     ${ours.ms} ms`);
-  console.log(`idle RSS           ${rssMb(ours.pid).toFixed(0)} MB`);
+  console.log(`start to ready      ${ours.ms} ms`);
+  console.log(`idle RSS            ${rssMb(ours.pid).toFixed(0)} MB`);
   const version = await (await fetch(`http://${ours.address}/version?device=bench`)).text();
   const bare = await start([BARE, JSON.stringify({ version, firmware })]);
-  console.log(`load by            ${hasWrk ? 'wrk' : 'autocannon'}, ${turns} turns of ${seconds} s each, medians`);
+  console.log(`load by             ${hasWrk ? 'wrk' : 'autocannon'}, ${turns} turns of ${seconds} s each, medians`);
   await compare('/version', '/version?device=bench', ours.address, bare.address);
+  const keyed = await start([
+    MAIN,
+    ...['--registry-url', `oci:${SIGNED}`, '--cosign-pub-key-path', KEY, '--log-format', 'json'],
+    ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
+  ]);
+  const open = await start([
+    MAIN,
+    ...['--registry-url', `oci:${SIGNED}`, '--log-format', 'json'],
+    ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
+  ]);
+  await compare('/version with a key', '/version?device=signed-bundle', keyed.address, open.address, 'without');
   await compare('/firmware, 1 MiB', '/firmware?device=bench', ours.address, bare.address);
-  console.log(`RSS after it       ${rssMb(ours.pid).toFixed(0)} MB`);
+  console.log(`RSS after it        ${rssMb(ours.pid).toFixed(0)} MB`);
 } finally {
   for (const child of children) child.removeAllListeners('exit').kill('SIGTERM');
   rmSync(folder, { recursive: true, force: true });

@@ -60,6 +60,15 @@ describe('newestFirst', () => {
     expect(order(['2.0.0-rc.1', 'v1.2.0', '1.2.0_build.5'], false)).toEqual(['1.2.0_build.5', 'v1.2.0']);
   });
 
+  it('leaves out what is older than the least version', () => {
+    const tags = ['1.0.0', 'v1.2.0', '1.2.0-rc.1', '1.3.0', '1.2.0_build.5'];
+    expect(newestFirst(tags, { prereleases: true, minVersion: '1.2.0' }).map(({ tag }) => tag)).toEqual([
+      '1.3.0',
+      '1.2.0_build.5',
+      'v1.2.0',
+    ]);
+  });
+
   it('has one order whatever the registry lists first', () => {
     expect(order(['v1.0.0', '1.0.0'])).toEqual(order(['1.0.0', 'v1.0.0']));
   });
