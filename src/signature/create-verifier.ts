@@ -1,28 +1,8 @@
-import type { Settings } from '../config/index.js';
 import type { SignatureMeter } from '../metrics/index.js';
 import type { Registry } from '../registry/index.js';
 import { NoneVerifier } from './none-verifier.js';
+import type { SignatureSettings } from './signature-settings.js';
 import type { SignatureVerifier } from './signature-verifier.js';
-
-/** What the adapters are made from. */
-export type SignatureSettings = Pick<
-  Settings,
-  | 'registryUrl'
-  | 'repositoryPrefix'
-  | 'registryTimeout'
-  | 'cosignPubKeyPath'
-  | 'cosignPubKey'
-  | 'cosignMatchReference'
-  | 'cosignCertificateIdentity'
-  | 'cosignCertificateIdentityRegexp'
-  | 'cosignCertificateOidcIssuer'
-  | 'cosignCertificateOidcIssuerRegexp'
-  | 'cosignInsecureIgnoreTlog'
-  | 'cosignInsecureIgnoreSct'
-  | 'sigstoreTrustedRootPath'
-  | 'sigstoreCacheDir'
-  | 'signaturePolicy'
->;
 
 /** Whether `settings` ask for signatures at all. */
 export function wantsSignatures(settings: SignatureSettings): boolean {

@@ -1,4 +1,5 @@
-export { createVerifier, wantsSignatures, type SignatureSettings } from './create-verifier.js';
+export { createVerifier, wantsSignatures } from './create-verifier.js';
+export type { SignatureSettings } from './signature-settings.js';
 export { SignatureModule, type SignatureModuleOptions } from './signature.module.js';
 export {
   SignatureVerifier,

@@ -1,7 +1,7 @@
 import type { SignatureMeter } from '../../metrics/index.js';
 import type { Registry } from '../../registry/index.js';
-import type { SignatureSettings } from '../create-verifier.js';
 import { KeyRing } from '../keys/key-ring.js';
+import type { SignatureSettings } from '../signature-settings.js';
 import type { SignatureVerifier } from '../signature-verifier.js';
 import { CosignVerifier } from './cosign-verifier.js';
 import type { IdentityMatcher } from './identity.js';
