@@ -217,6 +217,17 @@ describe('keyless signatures', () => {
     await until(async () => (await service.versionOf('fw')) === 404, 'the release to be distrusted');
   });
 
+  it('without a trusted root are neither good nor bad: 503, and the log says why', async () => {
+    const { HTTPS_PROXY, https_proxy: lower } = process.env;
+    process.env.HTTPS_PROXY = process.env.https_proxy = 'http://127.0.0.1:1';
+    const digest = push();
+    putBundles(registry, 'fw', digest, [await sigstore.bundle(digest)]);
+    await start({ SIGSTORE_TRUSTED_ROOT_PATH: '', SIGSTORE_CACHE_DIR: join(folder, 'tuf'), REGISTRY_TIMEOUT: '1s' });
+    expect(await service.versionOf('fw')).toBe(503);
+    expect(service.events('refresh.failed')[0]?.reason).toMatch(/the trusted root of Sigstore cannot be fetched/);
+    Object.assign(process.env, { HTTPS_PROXY: HTTPS_PROXY ?? '', https_proxy: lower ?? '' });
+  });
+
   it('need a trusted root that can be read', async () => {
     await start();
     await expect(

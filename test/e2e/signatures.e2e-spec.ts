@@ -362,7 +362,7 @@ describe('with a key', () => {
     expect(service.events('release.search_stopped')).toMatchObject([{ passedOver: 20, newest: '2.0.9999' }]);
   });
 
-  it('flips of any byte are never served', async () => {
+  it('in a registry that hands out changed bytes is never served wrongly', async () => {
     const digest = registry.push('fw', '1.0.0', firmware);
     signBundle(registry, 'fw', digest, ours);
     const { manifests, blobs } = registry.repository('fw');
@@ -370,15 +370,13 @@ describe('with a key', () => {
       ({ length }) => length > 2,
     );
     await start();
-    const all = process.env.EVERY_BYTE === '1';
     for (const target of stored) {
-      const step = all ? 1 : Math.ceil(target.length / 12);
+      const step = Math.ceil(target.length / 12);
       for (let at = 0; at < target.length; at += step) {
         target[at] = (target[at] ?? 0) ^ 1;
         const response = await service.firmware('fw');
         const received = Buffer.from(await response.arrayBuffer());
         if (response.status === 200) expect(received.equals(firmware)).toBe(true);
-        expect(service.service.app).toBeDefined();
         target[at] = (target[at] ?? 0) ^ 1;
         await service.stop();
         await start();
