@@ -22,6 +22,8 @@ interface Row {
   readonly form: string | null;
   readonly signer: string | null;
   readonly signedAt: string | null;
+  /** What a legacy signature says it was made for. */
+  readonly reference: string | null;
   readonly reason: string | null;
 }
 
@@ -67,7 +69,12 @@ async function judge(registry: Registry, assessor: Assessor, repository: string,
       rows.push(
         rowOf(row, {
           result: signer ? 'trusted' : 'unverified',
-          ...(signer && { form: signer.form, signer: signer.name, signedAt: signer.at?.toISOString() ?? null }),
+          ...(signer && {
+            form: signer.form,
+            signer: signer.name,
+            signedAt: signer.at?.toISOString() ?? null,
+            reference: signer.reference ?? null,
+          }),
         }),
       );
     } catch (error) {
@@ -79,7 +86,7 @@ async function judge(registry: Registry, assessor: Assessor, repository: string,
 }
 
 function rowOf({ version, tag, digest }: Candidate & { digest: string }, rest: Partial<Row> & { result: string }): Row {
-  return { version, tag, digest, form: null, signer: null, signedAt: null, reason: null, ...rest };
+  return { version, tag, digest, form: null, signer: null, signedAt: null, reference: null, reason: null, ...rest };
 }
 
 /** The row that the server would serve: the first good one, within what one refresh looks at. */

@@ -49,6 +49,8 @@ export interface Signer {
   /** Identity and issuer in the certificate, when one signed. */
   readonly identity?: string | undefined;
   readonly issuer?: string | undefined;
+  /** The registry and repository that a legacy signature says it was made for (`docker-reference`). */
+  readonly reference?: string | undefined;
 }
 
 /** Whether a manifest may be served. */

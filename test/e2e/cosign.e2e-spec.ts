@@ -177,6 +177,17 @@ describeWith(PROGRAMS, 'what the real cosign signs', () => {
       served: '1.0.0',
       versions: [{ result: 'trusted', form: 'bundle' }],
     });
+    const legacy = await run([
+      'verify',
+      'p-256/v2-legacy',
+      ...url,
+      '--cosign-pub-key-path',
+      join(folder, 'p-256.pub'),
+      '--json',
+    ]);
+    expect(JSON.parse(legacy.stdout)).toMatchObject({
+      versions: [{ form: 'legacy', reference: `${referrers.url.replace('http://', '')}/p-256/v2-legacy` }],
+    });
     const bad = await run(['verify', 'p-384/v2-legacy', ...url, '--cosign-pub-key-path', join(folder, 'p-256.pub')]);
     expect(bad).toMatchObject({ code: 1, stdout: expect.stringMatching(/1\.0\.0 .* key-mismatch/) });
     expect(await run(['verify', 'Bad Name', ...url])).toMatchObject({ code: 2 });

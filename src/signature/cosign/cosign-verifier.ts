@@ -129,7 +129,8 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
         ? byKey(found, policy.keys)
         : await this.byIdentity(found, policy.identity);
     if (!('signer' in judgement)) return judgement;
-    return found.refute(manifest) ?? this.refuteReference(found, repository) ?? judgement;
+    const refusal = found.refute(manifest) ?? this.refuteReference(found, repository);
+    return refusal ?? { signer: { ...judgement.signer, reference: found.reference } };
   }
 
   private async byIdentity(found: StoredSignature, matcher: IdentityMatcher | undefined): Promise<Judgement> {
