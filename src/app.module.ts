@@ -6,6 +6,7 @@ import { FirmwareModule } from './firmware/index.js';
 import { HealthModule } from './health/index.js';
 import { MetricsModule } from './metrics/index.js';
 import { RegistryModule, type Registry } from './registry/index.js';
+import { WebhookModule, type WebhookSource } from './webhook/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 
 /** What the service is made of; every part can be yours. */
@@ -16,12 +17,13 @@ export interface AppModuleOptions {
   verifier?: Type<SignatureVerifier>;
   store?: Type<FirmwareStore>;
   protocols?: Type<DeviceProtocol>[];
+  sources?: Type<WebhookSource>[];
 }
 
 /** The service: which modules it has, and which of them knows which. */
 @Module({})
 export class AppModule {
-  static forRoot({ given, registry, verifier, store, protocols = [] }: AppModuleOptions): DynamicModule {
+  static forRoot({ given, registry, verifier, store, protocols = [], sources = [] }: AppModuleOptions): DynamicModule {
     const registryModule = RegistryModule.forRoot(registry ? { registry } : {});
     const firmware = FirmwareModule.forRoot({
       imports: [
@@ -37,6 +39,7 @@ export class AppModule {
         MetricsModule,
         firmware,
         DeviceModule.forRoot({ imports: [firmware], protocols }),
+        WebhookModule.forRoot({ imports: [firmware], sources }),
         HealthModule.forRoot({ imports: [firmware] }),
       ],
     };

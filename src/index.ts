@@ -10,6 +10,7 @@ export { MetricsModule } from './metrics/index.js';
 export * from './oci/index.js';
 export { Registry, RegistryModule, type FetchedManifest, type RegistryModuleOptions } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
+export { WebhookModule, WebhookSource, type RepositoryChange } from './webhook/index.js';
 export {
   SignatureModule,
   SignatureVerifier,

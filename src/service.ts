@@ -27,7 +27,12 @@ export class Service {
   /** Starts without asking the registry; rejects with ConfigError when an address cannot be listened on. */
   static async start({ settings, logger, ...options }: ServiceOptions): Promise<Service> {
     const adapter = new DeviceHttpAdapter(settings.shutdownGrace);
-    const nestOptions: NestApplicationOptions = { logger, abortOnError: false };
+    const nestOptions: NestApplicationOptions = {
+      logger,
+      abortOnError: false,
+      // Webhooks are signed over their raw bytes, and nothing else has a body.
+      bodyParser: false,
+    };
     const app = await NestFactory.create(AppModule.forRoot(options), adapter, nestOptions);
     await app.init();
     adapter.serveDevices(app.get(DeviceRouter, { strict: false }).handle);

@@ -93,6 +93,12 @@ async function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): Promi
       CONTEXT,
     );
   }
+  if (settings.webhookSecret === undefined) {
+    logger.warn(
+      { event: 'webhook.open', reason: 'no WEBHOOK_SECRET: whoever reaches the port may make us ask the registry' },
+      CONTEXT,
+    );
+  }
   if (settings.mqttUrl !== undefined) {
     logger.warn(
       { event: 'notification.off', reason: 'this version does not tell a broker yet; MQTT_URL is ignored' },

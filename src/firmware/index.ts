@@ -4,4 +4,4 @@ export { FirmwareModule } from './firmware.module.js';
 export { Release, type ReleaseChanged } from './release.js';
 export { repositoryPrefix } from './release-finder.js';
 export { ReleaseService, TOLD_MS } from './release-service.js';
-export { newestFirst, versionOf, type Candidate } from './select-version.js';
+export { compareVersions, newestFirst, versionOf, type Candidate } from './select-version.js';

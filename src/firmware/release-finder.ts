@@ -135,9 +135,9 @@ export class ReleaseFinder {
     }
   }
 
-  /** Keys changed: nothing that was judged before counts any more. */
-  judgeAnew(): void {
-    this.untrusted.forget();
+  /** What was found untrusted before is judged again: of one device, or, after keys changed, of all. */
+  judgeAnew(device?: string): void {
+    this.untrusted.forget(device === undefined ? undefined : this.repositoryOf(device));
   }
 
   /** Has the bytes of `release` in the store again. */

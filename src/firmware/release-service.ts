@@ -3,12 +3,13 @@ import pLimit from 'p-limit';
 import { Subject, type Observable } from 'rxjs';
 import { FirmwareStore, type Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
-import { OtaError, reasonOf } from '../errors.js';
+import { OtaError } from '../errors.js';
 import { ReleaseMeter, type RefreshResult } from '../metrics/index.js';
 import { Registry } from '../registry/index.js';
 import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
 import { KnownDevices, type DeviceState } from './known-devices.js';
+import { backoffMs, isWithdrawn, reportFailure } from './refresh-failure.js';
 import { RegistryState } from './registry-state.js';
 import { ReleaseFinder, repositoryPrefix } from './release-finder.js';
 import { type Release, type ReleaseChanged } from './release.js';
@@ -16,21 +17,12 @@ import { SingleFlight } from './single-flight.js';
 
 /** How long it is remembered that a device has no firmware (CONTRACT, "Freshness"). */
 const ABSENT_MS = 10_000;
-/** Waits between refreshes that fail, doubled each time. */
-const MIN_BACKOFF_MS = 1_000;
-const MAX_BACKOFF_MS = 30_000;
 /** A release that was told is kept this long after another took its place (CONTRACT, device rule 5). */
 export const TOLD_MS = 600_000;
 /** Devices that are judged again at once after keys changed. */
 const MAX_REJUDGED = 8;
 /** Told and then superseded more often than this within TOLD_MS is no product, it is a test. */
 const MAX_SUPERSEDED = 8;
-/**
- * A repository that vanishes as a whole may be a registry restored from yesterday: what is known is served on until
- * it has been missing this long, or three refresh intervals if that is longer (decision 5).
- */
-const WITHDRAWAL_MS = 60_000;
-
 /**
  * What each device should run: known releases from memory, the registry asked when they age, at once for what is
  * not known, once however many ask. The heart of the service.
@@ -129,6 +121,16 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.refreshes.run(device, () => this.ask(this.devices.demand(device)));
   }
 
+  /**
+   * The same, but by questions that begin now: a refresh under way may have asked before a push. What was found
+   * untrusted not long ago is judged again, because a signature may be what was pushed.
+   */
+  async refreshAnew(device: string): Promise<Release> {
+    await this.refreshes.running(device)?.catch(() => undefined);
+    this.finder.judgeAnew(device);
+    return this.refresh(device);
+  }
+
   /** Notes that `release` was told to a device: for the next ten minutes it can be downloaded. */
   told(release: Release, nowMs = performance.now()): void {
     release.toldAtMs = nowMs;
@@ -147,6 +149,11 @@ export class ReleaseService implements OnApplicationShutdown {
   /** Begins a download of `release`; to be released when it ends. Undefined when its bytes are not here: see `deliverable`. */
   open(release: Release): Lease | undefined {
     return this.store.open(release.firmware.sha256);
+  }
+
+  /** Whether a release of `device` is known. */
+  knows(device: string): boolean {
+    return this.devices.get(device)?.release !== undefined;
   }
 
   /** Devices whose release is known. */
@@ -248,24 +255,16 @@ export class ReleaseService implements OnApplicationShutdown {
   private fail(state: DeviceState, failure: OtaError): Release {
     const nowMs = performance.now();
     this.meter.refreshed(failure.code satisfies RefreshResult);
-    this.report(state, failure);
+    reportFailure(this.logger, state, failure);
     state.failure = failure;
     state.failures++;
     state.retryAtMs = nowMs + (failure.code === 'absent' && !state.release ? ABSENT_MS : backoffMs(state.failures));
-    if (state.release && this.isWithdrawn(state, failure, nowMs)) {
+    if (state.release && isWithdrawn(state, failure, nowMs, this.settings.refreshInterval)) {
       state.retryAtMs = nowMs + ABSENT_MS;
       this.change(state, undefined);
     }
     this.devices.file(state);
     throw failure;
-  }
-
-  /** Whether a known release is to be forgotten, because it was not there for long enough. */
-  private isWithdrawn(state: DeviceState, failure: OtaError, nowMs: number): boolean {
-    if (failure.code === 'untrusted') return true;
-    if (failure.code !== 'absent' || failure.denied) return false;
-    state.absentSinceMs ??= nowMs;
-    return nowMs - state.absentSinceMs >= Math.max(WITHDRAWAL_MS, 3 * this.settings.refreshInterval);
   }
 
   private change(state: DeviceState, after: Release | undefined): void {
@@ -292,19 +291,6 @@ export class ReleaseService implements OnApplicationShutdown {
     this.changed.next({ device: state.device, before, after });
   }
 
-  /** The first failure of a row is a warning, what follows is detail: a registry that is down says so once a device. */
-  private report(state: DeviceState, failure: OtaError): void {
-    const line = {
-      event: 'refresh.failed',
-      device: state.device,
-      code: failure.code,
-      reason: reasonOf(failure),
-      serving: state.release?.version,
-    };
-    if (state.failure?.code === failure.code || (failure.code === 'absent' && !state.release)) this.logger.debug(line);
-    else this.logger.warn(line);
-  }
-
   private *samples(): Iterable<{ device: string; ageSeconds: number; hits: number; misses: number }> {
     const nowMs = performance.now();
     for (const { device, confirmedAtMs, hits, misses } of this.devices.withRelease()) {
@@ -317,9 +303,4 @@ export class ReleaseService implements OnApplicationShutdown {
     for (const state of this.devices.withRelease()) if (which(state)) count++;
     return count;
   }
-}
-
-/** Doubling, with up to a quarter taken off by chance, so that devices do not come back together. */
-function backoffMs(failures: number): number {
-  return Math.min(MIN_BACKOFF_MS * 2 ** Math.min(failures - 1, 10), MAX_BACKOFF_MS) * (1 - Math.random() / 4);
 }

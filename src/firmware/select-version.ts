@@ -24,6 +24,11 @@ export function versionOf(tag: string): string | undefined {
   return parsed.build.length > 0 ? `${parsed.version}+${parsed.build.join('.')}` : parsed.version;
 }
 
+/** Below 0 when `a` is older than `b`: by semver precedence, then by build metadata. */
+export function compareVersions(a: string, b: string): number {
+  return compareBuild(a, b);
+}
+
 /**
  * The tags that are versions, newest first: by semver precedence, then by build metadata, whose numeric parts
  * count as numbers; of two tags for one version the one without `v` comes first, so that the order is total.
@@ -35,5 +40,5 @@ export function newestFirst(tags: readonly string[], { prereleases, minVersion }
     if (version === undefined || (!prereleases && parse(version)?.prerelease.length)) continue;
     if (minVersion === undefined || gte(version, minVersion)) candidates.push({ tag, version });
   }
-  return candidates.sort((a, b) => compareBuild(b.version, a.version) || (a.tag < b.tag ? -1 : 1));
+  return candidates.sort((a, b) => compareVersions(b.version, a.version) || (a.tag < b.tag ? -1 : 1));
 }

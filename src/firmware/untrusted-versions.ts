@@ -11,8 +11,13 @@ const MAX_REMEMBERED = 10_000;
 /** Manifests that were found untrusted: said once, and not judged again for a while. */
 export class UntrustedVersions {
   private readonly logger = new Logger('UntrustedVersions');
-  private readonly known = new Map<string, { readonly error: OtaError; readonly untilMs: number }>();
+  private readonly known = new Map<
+    string,
+    { readonly error: OtaError; readonly atMs: number; readonly untilMs: number }
+  >();
   private readonly stopped = new Set<string>();
+  /** Since when judgements count, of repositories that were told to have changed. */
+  private readonly judgedAgain = new Map<string, number>();
 
   /** @param memoryMs how long a judgement holds; a signature that is pushed later is seen after it */
   constructor(private readonly memoryMs: number) {}
@@ -20,7 +25,8 @@ export class UntrustedVersions {
   /** Why a manifest was found untrusted not long ago; undefined when it is to be judged. */
   recall(repository: string, { digest }: Descriptor): OtaError | undefined {
     const found = this.known.get(`${repository}@${digest}`);
-    return found && performance.now() < found.untilMs ? found.error : undefined;
+    if (!found || performance.now() >= found.untilMs) return undefined;
+    return found.atMs > (this.judgedAgain.get(repository) ?? -Infinity) ? found.error : undefined;
   }
 
   /** Remembers that a manifest is not trusted, and makes the error that says so. */
@@ -29,7 +35,8 @@ export class UntrustedVersions {
     const error = new OtaError('untrusted', `${code}: ${reason}`);
     if (!this.known.has(artifact)) this.logger.warn({ event: 'release.untrusted', artifact, version, code, reason });
     this.known.delete(artifact);
-    this.known.set(artifact, { error, untilMs: performance.now() + this.memoryMs });
+    const atMs = performance.now();
+    this.known.set(artifact, { error, atMs, untilMs: atMs + this.memoryMs });
     const oldest = this.known.size > MAX_REMEMBERED ? this.known.keys().next().value : undefined;
     if (oldest !== undefined) this.known.delete(oldest);
     return error;
@@ -49,9 +56,16 @@ export class UntrustedVersions {
     });
   }
 
-  /** Keys changed: everything is judged anew. */
-  forget(): void {
-    this.known.clear();
-    this.stopped.clear();
+  /** From now on everything is judged again, of one repository or of all. What was said stays said for one repository. */
+  forget(repository: string | undefined): void {
+    if (repository === undefined) {
+      this.known.clear();
+      this.stopped.clear();
+      return;
+    }
+    this.judgedAgain.delete(repository);
+    this.judgedAgain.set(repository, performance.now());
+    const oldest = this.judgedAgain.size > MAX_REMEMBERED ? this.judgedAgain.keys().next().value : undefined;
+    if (oldest !== undefined) this.judgedAgain.delete(oldest);
   }
 }

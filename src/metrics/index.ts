@@ -5,4 +5,5 @@ export { MetricsModule } from './metrics.module.js';
 export { MetricsRegistry } from './metrics-registry.js';
 export { RegistryMeter, type RegistryOperation } from './registry-meter.js';
 export { SignatureMeter } from './signature-meter.js';
+export { WebhookMeter, type QueueSample } from './webhook-meter.js';
 export { ReleaseMeter, type DeviceSample, type RefreshResult } from './release-meter.js';

@@ -1,0 +1,38 @@
+import type { Logger } from '@nestjs/common';
+import { reasonOf, type OtaError } from '../errors.js';
+import type { DeviceState } from './known-devices.js';
+
+/** Waits between refreshes that fail, doubled each time. */
+const MIN_BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 30_000;
+/**
+ * A repository that vanishes as a whole may be a registry restored from yesterday: what is known is served on until
+ * it has been missing this long, or three refresh intervals if that is longer (decision 5).
+ */
+const WITHDRAWAL_MS = 60_000;
+
+/** Milliseconds to wait after so many failures in a row, with up to a quarter taken off, so that devices do not come back together. */
+export function backoffMs(failures: number): number {
+  return Math.min(MIN_BACKOFF_MS * 2 ** Math.min(failures - 1, 10), MAX_BACKOFF_MS) * (1 - Math.random() / 4);
+}
+
+/** Whether a known release is to be forgotten, because nobody may serve it, or it was not there for long enough. */
+export function isWithdrawn(state: DeviceState, failure: OtaError, nowMs: number, intervalMs: number): boolean {
+  if (failure.code === 'untrusted') return true;
+  if (failure.code !== 'absent' || failure.denied) return false;
+  state.absentSinceMs ??= nowMs;
+  return nowMs - state.absentSinceMs >= Math.max(WITHDRAWAL_MS, 3 * intervalMs);
+}
+
+/** The first failure of a row is a warning, what follows is detail: a registry that is down says so once a device. */
+export function reportFailure(logger: Logger, state: DeviceState, failure: OtaError): void {
+  const line = {
+    event: 'refresh.failed',
+    device: state.device,
+    code: failure.code,
+    reason: reasonOf(failure),
+    serving: state.release?.version,
+  };
+  if (state.failure?.code === failure.code || (failure.code === 'absent' && !state.release)) logger.debug(line);
+  else logger.warn(line);
+}

@@ -1,0 +1,3 @@
+export type { RepositoryChange } from './repository-change.js';
+export { WebhookModule, type WebhookModuleOptions } from './webhook.module.js';
+export { WebhookSource } from './webhook-source.js';

@@ -1,0 +1,201 @@
+import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
+import pLimit from 'p-limit';
+import { Settings } from '../config/index.js';
+import { OtaError } from '../errors.js';
+import { compareVersions, ReleaseService, versionOf, type Release } from '../firmware/index.js';
+import { WebhookMeter, type QueueSample } from '../metrics/index.js';
+import { DeviceNames } from './device-names.js';
+import type { RepositoryChange } from './repository-change.js';
+
+/** What a push makes one expect of the next look. */
+interface Expected {
+  readonly version: string;
+  readonly digest: string | undefined;
+}
+
+interface Work {
+  readonly device: string;
+  /** When the first hint came, on the clock of `performance.now()`. */
+  readonly sinceMs: number;
+  expected: Expected | undefined;
+  /** Waits for its turn or is under way; else it waits for `timer`. */
+  active: boolean;
+  /** A hint came while the refresh was under way, which may have asked before it, or shortly after it. */
+  again: boolean;
+  /** Refreshed just now: it rests, so that a burst of hints is one refresh more. */
+  resting: boolean;
+  looks: number;
+  failures: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** Refreshes at once: enough to be quick, few enough for a small registry. */
+const CONCURRENCY = 8;
+/** Registries index late, and people sign after they push: when what was pushed is not current yet, it is looked for again. */
+const LOOK_AGAIN_MS = [1_000, 5_000, 30_000];
+/** One push makes several events (an index, its children, a signature), and senders repeat them. */
+const REST_MS = 400;
+const MIN_RETRY_MS = 1_000;
+const MAX_RETRY_MS = 30_000;
+/** A registry that answers wrongly this often in a row is left to the periodic refresh. */
+const MAX_WRONG_ANSWERS = 10;
+/** Devices that wait while the registry hangs; those that are known are taken beyond it. */
+const MAX_WAITING = 10_000;
+
+/**
+ * Refreshes devices whose repositories changed: once at a time each, however many hints come, and again until the
+ * registry has answered.
+ */
+@Injectable()
+export class RefreshQueue implements BeforeApplicationShutdown {
+  private readonly logger = new Logger('RefreshQueue');
+  private readonly names: DeviceNames;
+  private readonly waiting = new Map<string, Work>();
+  private readonly limit = pLimit(CONCURRENCY);
+  private readonly graceMs: number;
+  private draining = false;
+  private whenIdle: (() => void) | undefined;
+
+  constructor(
+    private readonly releases: ReleaseService,
+    settings: Settings,
+    meter: WebhookMeter,
+  ) {
+    this.names = new DeviceNames(settings);
+    this.graceMs = settings.shutdownGrace;
+    meter.observe(() => this.sample());
+  }
+
+  /** Queues what `changes` concern, and tells how many of them that were; the others are outside of the prefix. */
+  add(changes: readonly RepositoryChange[]): number {
+    let queued = 0;
+    for (const change of changes) {
+      const device = this.names.deviceOf(change.repository);
+      if (device !== undefined && this.accept(device, expectedOf(change))) queued++;
+    }
+    return queued;
+  }
+
+  /** Lets what is under way end, within the grace time. What waits for a later look is caught up with after the start. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.draining = true;
+    for (const work of this.waiting.values()) if (!work.active) this.finish(work);
+    if (this.waiting.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      new Promise<void>((resolve) => (this.whenIdle = resolve)),
+      new Promise<void>((resolve) => (timer = setTimeout(resolve, this.graceMs))),
+    ]);
+    clearTimeout(timer);
+  }
+
+  private accept(device: string, expected: Expected | undefined): boolean {
+    const known = this.waiting.get(device);
+    if (this.draining && !known) return false;
+    if (known) {
+      known.expected = newer(known.expected, expected);
+      known.looks = known.failures = 0;
+      if (known.active || known.resting) known.again = true;
+      else this.start(known);
+      return true;
+    }
+    if (this.waiting.size >= MAX_WAITING && !this.releases.knows(device)) {
+      this.logger.warn({ event: 'webhook.queue_full', device, waiting: this.waiting.size });
+      return false;
+    }
+    const sinceMs = performance.now();
+    const work: Work = {
+      device,
+      sinceMs,
+      expected,
+      active: false,
+      again: false,
+      resting: false,
+      looks: 0,
+      failures: 0,
+      timer: undefined,
+    };
+    this.waiting.set(device, work);
+    this.start(work);
+    return true;
+  }
+
+  private start(work: Work): void {
+    clearTimeout(work.timer);
+    work.active = true;
+    work.again = false;
+    void this.limit(() => this.look(work));
+  }
+
+  private async look(work: Work): Promise<void> {
+    const outcome = await this.releases.refreshAnew(work.device).then(
+      (release) => (isThere(work.expected, release) ? ('done' as const) : ('look-again' as const)),
+      (error: unknown) => outcomeOf(error),
+    );
+    work.active = false;
+    if (this.draining && work.again) this.start(work);
+    else if (this.draining) this.finish(work);
+    else if (work.again || outcome === 'done') this.rest(work);
+    else if (outcome === 'look-again') this.later(work, LOOK_AGAIN_MS[work.looks++]);
+    else this.later(work, retryMs(++work.failures, outcome));
+  }
+
+  private rest(work: Work): void {
+    work.resting = true;
+    work.timer = setTimeout(() => {
+      work.resting = false;
+      if (work.again) this.start(work);
+      else this.finish(work);
+    }, REST_MS).unref();
+  }
+
+  private later(work: Work, waitMs: number | undefined): void {
+    if (waitMs === undefined) {
+      this.finish(work);
+      return;
+    }
+    work.timer = setTimeout(() => {
+      this.start(work);
+    }, waitMs).unref();
+  }
+
+  private finish(work: Work): void {
+    clearTimeout(work.timer);
+    this.waiting.delete(work.device);
+    if (this.waiting.size === 0) this.whenIdle?.();
+  }
+
+  private sample(): QueueSample {
+    const waiting = [...this.waiting.values()].filter(({ resting, again }) => !resting || again);
+    // The map keeps the order in which hints first came.
+    const [oldest] = waiting;
+    return { depth: waiting.length, oldestSeconds: oldest ? (performance.now() - oldest.sinceMs) / 1000 : 0 };
+  }
+}
+
+function expectedOf({ kind, tag, digest }: RepositoryChange): Expected | undefined {
+  const version = kind === 'pushed' && tag !== undefined ? versionOf(tag) : undefined;
+  return version === undefined ? undefined : { version, digest };
+}
+
+function newer(a: Expected | undefined, b: Expected | undefined): Expected | undefined {
+  if (!a || !b) return b ?? a;
+  return compareVersions(b.version, a.version) >= 0 ? b : a;
+}
+
+/** Whether what was pushed is current now, or something newer is. */
+function isThere(expected: Expected | undefined, release: Release): boolean {
+  const order = expected ? compareVersions(release.version, expected.version) : 1;
+  return order > 0 || (order === 0 && (expected?.digest === undefined || expected.digest === release.manifestDigest));
+}
+
+/** Absent and untrusted may be so for a moment only; a failure is no answer at all. */
+function outcomeOf(error: unknown): 'look-again' | 'retry' | 'retry-wrong' {
+  if (!(error instanceof OtaError) || error.code === 'unavailable') return 'retry';
+  return error.code === 'protocol' ? 'retry-wrong' : 'look-again';
+}
+
+function retryMs(failures: number, outcome: 'retry' | 'retry-wrong'): number | undefined {
+  if (outcome === 'retry-wrong' && failures > MAX_WRONG_ANSWERS) return undefined;
+  return Math.min(MIN_RETRY_MS * 2 ** Math.min(failures - 1, 10), MAX_RETRY_MS) * (1 - Math.random() / 4);
+}

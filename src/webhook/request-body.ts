@@ -1,0 +1,49 @@
+import { HttpException, HttpStatus, PayloadTooLargeException } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
+
+/** The largest that a known sender makes is some 10 kB. */
+const MAX_BODY_BYTES = 1024 * 1024;
+/** A sender that takes longer has gone. */
+const BODY_TIMEOUT_MS = 10_000;
+
+/** The raw body of a webhook: the bytes that an HMAC is over. Rejects with 413 over 1 MiB; the connection is cut after 10 s. */
+export async function readRequest(request: IncomingMessage): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
+  const timer = setTimeout(() => request.destroy(), BODY_TIMEOUT_MS);
+  const pieces: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const piece of request as AsyncIterable<Buffer>) {
+      length += piece.length;
+      if (length > MAX_BODY_BYTES) throw tooLarge();
+      pieces.push(piece);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  return Buffer.concat(pieces, length);
+}
+
+/** The JSON in a body, also in the form field `payload`, as GitHub may send it; throws 400, or 415 for what nobody could read. */
+export function parseBody(body: Buffer, contentType: string): unknown {
+  const text = body.toString('utf8');
+  const form = contentType.includes('x-www-form-urlencoded') ? new URLSearchParams(text).get('payload') : null;
+  try {
+    return JSON.parse(form ?? text) as unknown;
+  } catch {
+    if (contentType === '' || /json|text\/plain|urlencoded/i.test(contentType))
+      throw badRequest('the body is not JSON');
+    throw new HttpException(
+      `content type ${JSON.stringify(contentType.slice(0, 100))} is not supported, expected JSON`,
+      HttpStatus.UNSUPPORTED_MEDIA_TYPE,
+    );
+  }
+}
+
+export function badRequest(message: string): HttpException {
+  return new HttpException(message, HttpStatus.BAD_REQUEST);
+}
+
+function tooLarge(): PayloadTooLargeException {
+  return new PayloadTooLargeException(`the body has over ${MAX_BODY_BYTES} bytes`);
+}

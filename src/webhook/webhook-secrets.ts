@@ -1,0 +1,60 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { WebhookSource } from './webhook-source.js';
+
+/** Whether a request shows the secret: yes, no, or only its body can tell. */
+export type Shown = 'yes' | 'no' | 'signed';
+
+/** The secrets that a sender must show one of. Without any, everybody may send. */
+export class WebhookSecrets {
+  constructor(private readonly secrets: readonly string[]) {}
+
+  get isOpen(): boolean {
+    return this.secrets.length === 0;
+  }
+
+  /** What headers and query tell, before a byte of the body is read. */
+  shownBy(request: IncomingMessage, source: WebhookSource): Shown {
+    if (this.isOpen || this.candidates(request, source).some((candidate) => this.isSecret(candidate))) return 'yes';
+    return source.signatureHeader && request.headers[source.signatureHeader] ? 'signed' : 'no';
+  }
+
+  /** Whether the header of `source` holds an HMAC-SHA256 of the raw body by one of the secrets. */
+  hasSigned(request: IncomingMessage, source: WebhookSource, body: Buffer): boolean {
+    const header = String(request.headers[source.signatureHeader ?? ''] ?? '')
+      .replace(/^sha256=/, '')
+      .toLowerCase();
+    return this.secrets.some((secret) => equal(header, createHmac('sha256', secret).update(body).digest('hex')));
+  }
+
+  /** `Authorization: Bearer S`, bare `S`, Basic with S as password; `X-Webhook-Token`; the sender's own; `?token=`. */
+  private candidates(request: IncomingMessage, { secretHeaders }: WebhookSource): string[] {
+    const { authorization = '' } = request.headers;
+    const headers = ['x-webhook-token', ...secretHeaders].map((name) => String(request.headers[name] ?? ''));
+    const query = new URLSearchParams((request.url ?? '').split('?')[1] ?? '').get('token') ?? '';
+    return [
+      authorization,
+      authorization.replace(/^Bearer +/i, ''),
+      basicPassword(authorization),
+      ...headers,
+      query,
+    ].filter(Boolean);
+  }
+
+  private isSecret(candidate: string): boolean {
+    // All are compared, so that the time tells neither which one it is nor how much of it is right.
+    return this.secrets.map((secret) => equal(candidate, secret)).some(Boolean);
+  }
+}
+
+function basicPassword(authorization: string): string {
+  const encoded = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(authorization)?.[1];
+  const text = encoded ? Buffer.from(encoded, 'base64').toString('utf8') : '';
+  return text.slice(text.indexOf(':') + 1);
+}
+
+/** Compares in a time that depends on neither: digests are of one length. */
+function equal(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}

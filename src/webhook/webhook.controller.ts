@@ -1,0 +1,94 @@
+import {
+  All,
+  Controller,
+  Header,
+  HttpCode,
+  HttpException,
+  HttpStatus,
+  Inject,
+  NotFoundException,
+  Param,
+  Post,
+  Req,
+  UnauthorizedException,
+} from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
+import { z } from 'zod';
+import { Settings } from '../config/index.js';
+import { WebhookMeter } from '../metrics/index.js';
+import type { RepositoryChange } from './repository-change.js';
+import { RefreshQueue } from './refresh-queue.js';
+import { badRequest, parseBody, readRequest } from './request-body.js';
+import { WebhookSecrets } from './webhook-secrets.js';
+import type { WebhookSource } from './webhook-source.js';
+
+/** The token of the list of sources. */
+export const WEBHOOK_SOURCES = Symbol('webhook sources');
+
+/** `POST /webhooks/{source}`: answered once what it tells is queued; what is served is always asked of the registry. */
+@Controller('webhooks')
+export class WebhookController {
+  private readonly sources: ReadonlyMap<string, WebhookSource>;
+  private readonly secrets: WebhookSecrets;
+
+  constructor(
+    @Inject(WEBHOOK_SOURCES) sources: readonly WebhookSource[],
+    private readonly queue: RefreshQueue,
+    private readonly meter: WebhookMeter,
+    settings: Settings,
+  ) {
+    this.sources = new Map(sources.map((source) => [source.name, source]));
+    this.secrets = new WebhookSecrets(settings.webhookSecret ?? []);
+  }
+
+  @Post(':source')
+  @HttpCode(200)
+  async receive(@Param('source') name: string, @Req() request: IncomingMessage): Promise<{ queued: number }> {
+    const source = this.sources.get(name);
+    if (!source)
+      throw new NotFoundException(
+        `no webhook ${JSON.stringify(name.slice(0, 50))}, there are ${[...this.sources.keys()].join(', ')}`,
+      );
+    try {
+      const body = await this.authenticated(request, source);
+      const changes = changesIn(source, parseBody(body, request.headers['content-type'] ?? ''), request);
+      const queued = this.queue.add(changes);
+      this.meter.received(name, queued > 0 ? 'queued' : 'ignored');
+      return { queued };
+    } catch (error) {
+      this.meter.received(name, error instanceof HttpException ? resultOf(error.getStatus()) : 'failed');
+      throw error;
+    }
+  }
+
+  @All(':source')
+  @Header('Allow', 'POST')
+  refuse(): never {
+    throw new HttpException('webhooks are sent by POST', HttpStatus.METHOD_NOT_ALLOWED);
+  }
+
+  /** The raw body of a request that showed the secret; 401 before the body is read, unless only the body can tell. */
+  private async authenticated(request: IncomingMessage, source: WebhookSource): Promise<Buffer> {
+    const shown = this.secrets.shownBy(request, source);
+    if (shown === 'no') throw new UnauthorizedException('the webhook secret is missing or wrong');
+    const body = await readRequest(request);
+    if (shown === 'signed' && !this.secrets.hasSigned(request, source, body))
+      throw new UnauthorizedException('the signature of the body is wrong');
+    return body;
+  }
+}
+
+/** What `source` reads in a body; throws 400 with one line that names the field. */
+function changesIn(source: WebhookSource, body: unknown, { headers }: IncomingMessage): RepositoryChange[] {
+  try {
+    return source.parse(body, headers);
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    const [issue] = error.issues;
+    throw badRequest(`${issue?.path.join('.') || 'the body'}: ${issue?.message ?? 'is wrong'}`);
+  }
+}
+
+function resultOf(status: number): string {
+  return status === 401 ? 'unauthorized' : status === 413 ? 'too_large' : 'invalid';
+}
