@@ -1,6 +1,6 @@
 /**
- * The main job on one machine: a folder as the registry, the service, a simulated device, and a new version pushed
- * while it watches. Runs until Ctrl-C; with `--once` it ends when the device has taken the second version.
+ * The main job on one machine: a folder as the registry, an MQTT broker, the service, a simulated device, and a new
+ * version pushed while it waits for the broker's word. Runs until Ctrl-C; with `--once` it ends when the device has taken the second version.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -8,8 +8,11 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Aedes } from 'aedes';
+import mqtt from 'mqtt';
 import { Device } from './device.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -17,7 +20,8 @@ const MAIN = join(ROOT, 'dist', 'main.js');
 const ONCE = process.argv.includes('--once');
 const DEVICE = 'esp32';
 const FIRMWARE_BYTES = 1024 * 1024;
-const POLL_MS = 1000;
+const POLL_MS = 10_000;
+const TOPIC = 'firmware';
 /** When version 1.1.0 is pushed, counted from the first update. */
 const PUSH_AFTER_MS = ONCE ? 1000 : 6000;
 /** With `--once`: more than this and something is wrong. */
@@ -74,11 +78,28 @@ async function push(version) {
   );
 }
 
+/** An MQTT broker on a free port. */
+async function startBroker() {
+  const broker = await Aedes.createBroker();
+  const server = createServer(broker.handle).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  stop.signal.addEventListener('abort', () => (broker.close(), server.close()), { once: true });
+  return server.address().port;
+}
+
+/** What a registry does after a push: tells the service, by its webhook. */
+async function callWebhook(address) {
+  const body = JSON.stringify({ repository: DEVICE });
+  const { status } = await fetch(`http://${address}/webhooks/generic`, { method: 'POST', body });
+  say('hook', `POST /webhooks/generic ${body} → ${status}`);
+}
+
 /** Starts the service on free ports and resolves to its addresses. */
-async function serve() {
+async function serve(brokerPort) {
   const child = node([
     MAIN,
-    ...['--registry-url', `oci:${folder}/registry`, '--refresh-interval', '1s', '--log-format', 'json'],
+    ...['--registry-url', `oci:${folder}/registry`, '--refresh-interval', '5s', '--log-format', 'json'],
+    ...['--mqtt-url', `mqtt://127.0.0.1:${brokerPort}`, '--mqtt-topic', TOPIC],
     ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
   ]);
   child.once('exit', (code) => {
@@ -97,7 +118,7 @@ async function serve() {
   });
 }
 
-function explain({ address, management }) {
+function explain({ address, management }, brokerPort) {
   console.log(`
   Try it from another terminal:
 
@@ -107,6 +128,8 @@ function explain({ address, management }) {
     curl -s -r 0-15 'http://${address}/firmware?device=${DEVICE}' | od -c
     curl 'http://${management}/health/ready'
     curl 'http://${management}/metrics'
+    curl -d '{"repository":"${DEVICE}"}' 'http://${address}/webhooks/generic'
+    mosquitto_sub -h 127.0.0.1 -p ${brokerPort} -v -t '${TOPIC}/#'
 
   and push a version of your own:
 
@@ -118,22 +141,40 @@ async function main() {
   await build();
   console.log('\n  OtaFlux demo: a folder as the registry, the server, and a device.\n');
   await push('1.0.0');
-  const ready = await serve();
+  const brokerPort = await startBroker();
+  const ready = await serve(brokerPort);
   say('server', `devices on http://${ready.address}, metrics on http://${ready.management} (${ready.ms} ms)`);
-  explain(ready);
+  explain(ready, brokerPort);
   const device = new Device(`http://${ready.address}`, DEVICE, (what) => say('device', what));
+  let told = true;
+  let wake = () => undefined;
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${brokerPort}`);
+  stop.signal.addEventListener('abort', () => client.end(true), { once: true });
+  client.on('message', (topic, payload) => {
+    say('mqtt', `${topic} ${payload}`);
+    told = true;
+    wake();
+  });
+  await client.subscribeAsync(`${TOPIC}/${DEVICE}`, { qos: 1 });
   let updates = 0;
   for (let pushed = false, pushAtMs = Infinity; !stop.signal.aborted;) {
-    if (await device.check()) {
-      updates++;
-      if (updates === 1) pushAtMs = performance.now() + PUSH_AFTER_MS;
-      if (updates === 2 && ONCE) return;
+    if (told) {
+      told = false;
+      if (await device.check()) {
+        updates++;
+        if (updates === 1) pushAtMs = performance.now() + PUSH_AFTER_MS;
+        if (updates === 2 && ONCE) return;
+      }
     }
     if (!pushed && performance.now() >= pushAtMs) {
       pushed = true;
       await push('1.1.0');
+      await callWebhook(ready.address);
     }
-    await sleep(ONCE ? POLL_MS / 4 : POLL_MS);
+    // Until the broker has something to say; and now and then without it, as devices do.
+    const waitMs = pushed ? POLL_MS : Math.min(POLL_MS, Math.max(pushAtMs - performance.now(), 0));
+    await Promise.race([sleep(waitMs), new Promise((resolve) => (wake = resolve))]);
+    told ||= waitMs === POLL_MS;
   }
 }
 

@@ -5,6 +5,7 @@ import { DeviceModule, type DeviceProtocol } from './device/index.js';
 import { FirmwareModule } from './firmware/index.js';
 import { HealthModule } from './health/index.js';
 import { MetricsModule } from './metrics/index.js';
+import { NotificationModule, type Notifier } from './notification/index.js';
 import { RegistryModule, type Registry } from './registry/index.js';
 import { WebhookModule, type WebhookSource } from './webhook/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
@@ -18,12 +19,21 @@ export interface AppModuleOptions {
   store?: Type<FirmwareStore>;
   protocols?: Type<DeviceProtocol>[];
   sources?: Type<WebhookSource>[];
+  notifiers?: Type<Notifier>[];
 }
 
 /** The service: which modules it has, and which of them knows which. */
 @Module({})
 export class AppModule {
-  static forRoot({ given, registry, verifier, store, protocols = [], sources = [] }: AppModuleOptions): DynamicModule {
+  static forRoot({
+    given,
+    registry,
+    verifier,
+    store,
+    protocols = [],
+    sources = [],
+    notifiers = [],
+  }: AppModuleOptions): DynamicModule {
     const registryModule = RegistryModule.forRoot(registry ? { registry } : {});
     const firmware = FirmwareModule.forRoot({
       imports: [
@@ -40,6 +50,7 @@ export class AppModule {
         firmware,
         DeviceModule.forRoot({ imports: [firmware], protocols }),
         WebhookModule.forRoot({ imports: [firmware], sources }),
+        NotificationModule.forRoot({ imports: [firmware], notifiers }),
         HealthModule.forRoot({ imports: [firmware] }),
       ],
     };

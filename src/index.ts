@@ -7,6 +7,7 @@ export { OtaError, type OtaErrorCode } from './errors.js';
 export { FirmwareModule, Release, ReleaseService, type ReleaseChanged } from './firmware/index.js';
 export { HealthModule } from './health/index.js';
 export { MetricsModule } from './metrics/index.js';
+export { NotificationModule, Notifier, type ReleaseNotice } from './notification/index.js';
 export * from './oci/index.js';
 export { Registry, RegistryModule, type FetchedManifest, type RegistryModuleOptions } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';

@@ -99,10 +99,4 @@ async function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): Promi
       CONTEXT,
     );
   }
-  if (settings.mqttUrl !== undefined) {
-    logger.warn(
-      { event: 'notification.off', reason: 'this version does not tell a broker yet; MQTT_URL is ignored' },
-      CONTEXT,
-    );
-  }
 }

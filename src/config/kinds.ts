@@ -26,6 +26,12 @@ function kind<T>(placeholder: string, takes: string, parse: (text: string) => T 
 }
 
 export const text = kind('text', 'a text', (value) => value);
+/** An MQTT topic that messages can be published below (MQTT 3.1.1, section 4.7): no wildcards, no `$` in front. */
+export const topic = kind('topic', 'a topic without + and #, such as firmware/releases', (value) => {
+  const trimmed = value.replace(/\/+$/, '');
+  return trimmed && !/^\$|[+#\0]/.test(trimmed) ? trimmed : undefined;
+});
+
 /** A regular expression, as JavaScript has them. */
 export const pattern = kind('regexp', 'a regular expression', (value) => {
   try {

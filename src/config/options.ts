@@ -171,14 +171,16 @@ export const OPTIONS = {
     help: 'What a webhook sender must show; several for rotation. Open without it.',
   }),
 
-  MQTT_URL: option(kinds.url(['mqtt', 'mqtts']), {
+  MQTT_URL: option(kinds.url(['mqtt', 'mqtts', 'ws', 'wss']), {
     section: 'Notifications',
     secret: true,
-    help: 'The broker that is told of new releases: `mqtt[s]://[user:pass@]host:port[?client_id=ID]`.',
+    help: 'The broker that is told of new releases: `mqtt[s]://[user:pass@]host:port[?client_id=ID]`, or `ws[s]://…` for WebSockets; `version=5` in the query speaks MQTT 5.',
   }),
   MQTT_USERNAME: option(kinds.text, { help: 'User at the broker.' }),
   MQTT_PASSWORD: option(kinds.text, { secret: true, help: 'Password at the broker.' }),
-  MQTT_TOPIC: option(kinds.text, { help: 'Messages go to `TOPIC/DEVICE`.' }),
+  MQTT_TOPIC: option(kinds.topic, {
+    help: 'Messages go to `TOPIC/DEVICE`, one a device, retained. Needed with MQTT_URL.',
+  }),
   MQTT_CA_CERT_PATH: option(kinds.path, {
     help: 'PEM file with the authority of the broker. All three of these files are given, or none.',
   }),

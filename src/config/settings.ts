@@ -15,6 +15,8 @@ export const settingsSchema = z
     const settings = values as unknown as SettingValues;
     demandTogether(settings, ['mqttCaCertPath', 'mqttClientCertPath', 'mqttClientKeyPath'], context);
     demandIssuer(settings, context);
+    if (settings.mqttUrl !== undefined && settings.mqttTopic === undefined)
+      context.addIssue({ code: 'custom', path: ['mqttTopic'], message: 'a topic, because a broker is given' });
     if (settings.registryPassword !== undefined && settings.registryUsername === undefined) {
       context.addIssue({ code: 'custom', path: ['registryUsername'], message: 'a user, because a password is given' });
     }

@@ -151,6 +151,11 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.store.open(release.firmware.sha256);
   }
 
+  /** Every release that is current now, of the devices that are known. */
+  *knownReleases(): Iterable<Release> {
+    for (const { release } of this.devices.withRelease()) if (release) yield release;
+  }
+
   /** Whether a release of `device` is known. */
   knows(device: string): boolean {
     return this.devices.get(device)?.release !== undefined;

@@ -7,7 +7,7 @@ import {
   type HealthIndicatorResult,
 } from '@nestjs/terminus';
 import { ReleaseService } from '../firmware/index.js';
-import { CacheMeter } from '../metrics/index.js';
+import { CacheMeter, NotificationMeter } from '../metrics/index.js';
 import { Lifecycle } from './lifecycle.js';
 
 /** Probes. Live never depends on the outside; ready means that devices can be answered. */
@@ -18,6 +18,7 @@ export class HealthController {
     private readonly indicators: HealthIndicatorService,
     private readonly releases: ReleaseService,
     private readonly cache: CacheMeter,
+    private readonly notifications: NotificationMeter,
     private readonly lifecycle: Lifecycle,
   ) {}
 
@@ -43,7 +44,7 @@ export class HealthController {
   ready(): Promise<HealthCheckResult> {
     if (this.lifecycle.isEnding)
       throw new ServiceUnavailableException({ status: 'shutting_down', info: {}, error: {}, details: {} });
-    return this.health.check([() => this.registry(), () => this.store()]);
+    return this.health.check([() => this.registry(), () => this.store(), () => this.brokers()]);
   }
 
   private registry(): HealthIndicatorResult {
@@ -53,6 +54,12 @@ export class HealthController {
       lastAnswer: lastAnswerAtMs === undefined ? null : new Date(lastAnswerAtMs).toISOString(),
       knownDevices: this.releases.knownCount,
     });
+  }
+
+  /** A broker that is away is told and does not count: notices wait for it. */
+  private brokers(): HealthIndicatorResult {
+    const samples = this.notifications.samples().map(([name, sample]) => [name, { ...sample }] as const);
+    return this.indicators.check('broker').up(Object.fromEntries(samples));
   }
 
   private store(): HealthIndicatorResult {

@@ -7,9 +7,19 @@ import { MetricsRegistry } from './metrics-registry.js';
 import { RegistryMeter } from './registry-meter.js';
 import { SignatureMeter } from './signature-meter.js';
 import { WebhookMeter } from './webhook-meter.js';
+import { NotificationMeter } from './notification-meter.js';
 import { ReleaseMeter } from './release-meter.js';
 
-const METERS = [MetricsRegistry, RegistryMeter, ReleaseMeter, SignatureMeter, WebhookMeter, CacheMeter, HttpMeter];
+const METERS = [
+  MetricsRegistry,
+  RegistryMeter,
+  ReleaseMeter,
+  SignatureMeter,
+  WebhookMeter,
+  NotificationMeter,
+  CacheMeter,
+  HttpMeter,
+];
 
 /** Provides the meters to every module, `/metrics`, and the port that it is on. */
 @Global()

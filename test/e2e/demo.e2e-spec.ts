@@ -36,7 +36,7 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
   await printed('Ctrl-C ends it');
   await printed('reboot');
   const commands = [...out.matchAll(/^ +(curl .*)$/gm)].map((match) => match[1] ?? '');
-  expect(commands).toHaveLength(6);
+  expect(commands).toHaveLength(7);
   if (hasProgram('curl')) {
     for (const command of commands) {
       const { status, stdout } = spawnSync('sh', ['-c', command.replace('curl ', 'curl -fsS ')], { cwd: folder });

@@ -93,6 +93,10 @@ export class FakeRegistry {
     return repository;
   }
 
+  names(): Iterable<string> {
+    return this.repositories.keys();
+  }
+
   remove(name: string): void {
     this.repositories.delete(name);
   }

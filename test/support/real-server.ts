@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from '@jest/globals';
@@ -10,8 +10,11 @@ import { GenericContainer, type StartedTestContainer } from 'testcontainers';
 /** Set by CI: a real server that is missing is then a failure. */
 const REQUIRED = process.env.REQUIRE_REAL_SERVERS === '1';
 
+/** Debian keeps servers where ordinary users do not look. */
+const WITH_SBIN = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+
 export function hasProgram(name: string): boolean {
-  return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
+  return spawnSync('sh', ['-c', `command -v ${name}`], { env: { ...process.env, PATH: WITH_SBIN } }).status === 0;
 }
 
 const hasDocker = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore' }).status === 0;
@@ -105,13 +108,74 @@ export class DistributionServer {
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => {
         resolve(port);
       });
+    });
+  });
+}
+
+/** A mosquitto broker from the system's packages, on one port and with one data folder for as long as it is used. */
+export class Mosquitto {
+  port = 0;
+  private readonly folder = mkdtempSync(join(tmpdir(), 'otaflux-mosquitto-'));
+  private process: ChildProcess | undefined;
+
+  /** @param lines of its configuration beside port and persistence */
+  async start(lines: readonly string[] = ['allow_anonymous true']): Promise<this> {
+    expectStop(this, () => this.stop());
+    this.port ||= await freePort();
+    const path = join(this.folder, 'mosquitto.conf');
+    const persistence = [
+      'persistence true',
+      `persistence_location ${this.folder}/`,
+      'autosave_interval 1',
+      'user root',
+    ];
+    writeFileSync(path, [`listener ${this.port} 127.0.0.1`, ...persistence, ...lines, ''].join('\n'));
+    this.process = spawn('mosquitto', ['-c', path], { stdio: 'ignore', env: { ...process.env, PATH: WITH_SBIN } });
+    while (!(await accepts(this.port))) await new Promise((resolve) => setTimeout(resolve, 25));
+    return this;
+  }
+
+  /** A file in its folder, for passwords and certificates. */
+  file(name: string, content?: string | Buffer): string {
+    const path = join(this.folder, name);
+    if (content !== undefined) writeFileSync(path, content);
+    return path;
+  }
+
+  /** Killed without warning: what it had not saved is lost. */
+  async kill(): Promise<void> {
+    const { process: child } = this;
+    this.process = undefined;
+    if (!child) return;
+    await new Promise((resolve) => {
+      child.once('exit', resolve);
+      child.kill('SIGKILL');
+    });
+  }
+
+  async stop(): Promise<void> {
+    stopped(this);
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => {
+      resolve(false);
     });
   });
 }

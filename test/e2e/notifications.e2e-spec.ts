@@ -1,0 +1,356 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { createServer } from 'node:net';
+import { Notifier, type ReleaseNotice } from '../../src/index.js';
+import { firmwareBytes } from '../support/bytes.js';
+import { FakeRegistry } from '../support/fake-registry.js';
+import { describeWith, Mosquitto, runProgram } from '../support/real-server.js';
+import { newKey, signBundle } from '../support/sign.js';
+import { Subscriber } from '../support/subscriber.js';
+import { TestService, until, type TestOptions } from '../support/service.js';
+
+const firmware = firmwareBytes(1_000);
+const payload = (version: string, size = 1_000): string => `{"version":"${version}","size":${size}}`;
+
+describeWith(['mosquitto'], 'notices over MQTT', () => {
+  const registry = new FakeRegistry();
+  let broker: Mosquitto;
+  let service: TestService;
+
+  beforeAll(() => registry.start());
+  afterAll(() => registry.stop());
+  beforeEach(async () => {
+    broker = await new Mosquitto().start();
+  });
+  afterEach(async () => {
+    registry.fault = () => false;
+    for (const name of [...registry.names()]) registry.remove(name);
+    await service.stop();
+    await broker.stop();
+  });
+
+  const start = async (options: TestOptions = {}): Promise<void> => {
+    service = await TestService.start({
+      REGISTRY_URL: registry.url,
+      REPOSITORY_PREFIX: 'fw',
+      REFRESH_INTERVAL: '1h',
+      MQTT_URL: `mqtt://127.0.0.1:${broker.port}?client_id=otaflux-test`,
+      MQTT_TOPIC: 'firmware/releases',
+      ...options,
+    });
+  };
+  const push = (device: string, version: string, bytes = firmware): string =>
+    registry.push(`fw/${device}`, version, bytes);
+  const hook = async (device: string, tag: string): Promise<void> => {
+    const response = await fetch(`${service.url}/webhooks/generic`, {
+      method: 'POST',
+      body: JSON.stringify({ repository: `fw/${device}`, tag }),
+    });
+    expect(response.status).toBe(200);
+  };
+  const connected = (): Promise<void> =>
+    until(
+      async () => (await service.metrics()).includes('otaflux_notifier_connected{notifier="mqtt"} 1'),
+      'the broker',
+    );
+  const idle = (): Promise<void> =>
+    until(
+      async () => (await service.metrics()).includes('otaflux_notices_pending{notifier="mqtt"} 0'),
+      'no notice to be pending',
+    );
+
+  it('have the topic, the payload, the QoS and the retain flag that the Rust server had', async () => {
+    await start();
+    const subscriber = await Subscriber.start(broker.port);
+    push('line-1/sensor', '1.2.3');
+    await hook('line-1/sensor', '1.2.3');
+    await until(() => subscriber.messages.length === 1, 'the message');
+    expect(subscriber.messages).toEqual([
+      { topic: 'firmware/releases/line-1/sensor', payload: payload('1.2.3'), retain: false, qos: 1 },
+    ]);
+    const late = await Subscriber.start(broker.port);
+    await until(() => late.messages.length === 1, 'the retained message');
+    expect(late.messages[0]).toMatchObject({ payload: payload('1.2.3'), retain: true });
+    const ready = await (await fetch(`${service.url}/health/ready`)).json();
+    expect(ready).toMatchObject({ status: 'ok', details: { broker: { mqtt: { connected: true, pending: 0 } } } });
+    await subscriber.stop();
+    await late.stop();
+  });
+
+  it('come once for a change, whoever saw it, and a moved tag is one', async () => {
+    await start();
+    const subscriber = await Subscriber.start(broker.port);
+    push('a', '1.0.0');
+    await service.version('a');
+    await until(() => subscriber.messages.length === 1, 'the first notice');
+    await hook('a', '1.0.0');
+    push('a', '1.0.0', firmwareBytes(1_000, 'moved'));
+    await hook('a', '1.0.0');
+    await until(() => subscriber.messages.length === 2, 'the moved tag');
+    push('a', '1.1.0', firmwareBytes(2_000));
+    await hook('a', '1.1.0');
+    await until(() => subscriber.messages.length === 3, 'the newer release');
+    expect(subscriber.messages.map((message) => message.payload)).toEqual([
+      payload('1.0.0'),
+      payload('1.0.0'),
+      payload('1.1.0', 2_000),
+    ]);
+    await subscriber.stop();
+  });
+
+  it('tell of the older version when the newest is deleted', async () => {
+    await start();
+    push('a', '1.0.0');
+    push('a', '2.0.0');
+    await service.version('a');
+    const subscriber = await Subscriber.start(broker.port);
+    await until(() => subscriber.newest.get('firmware/releases/a') === payload('2.0.0'), 'the newest');
+    registry.repository('fw/a').tags.delete('2.0.0');
+    await hook('a', '');
+    await until(() => subscriber.newest.get('firmware/releases/a') === payload('1.0.0'), 'the older one');
+    await subscriber.stop();
+  });
+
+  it('are not sent again by a restart without a change; a push meanwhile is told once, without anybody asking', async () => {
+    await start();
+    push('same', '1.0.0');
+    push('pushed', '1.0.0');
+    await service.version('same');
+    await service.version('pushed');
+    await idle();
+    await service.stop();
+    push('pushed', '1.1.0');
+    const subscriber = await Subscriber.start(broker.port);
+    await until(() => subscriber.messages.length === 2, 'what is retained');
+    await start();
+    await until(() => subscriber.newest.get('firmware/releases/pushed') === payload('1.1.0'), 'the push meanwhile');
+    expect(await service.versionOf('same')).toBe('1.0.0');
+    await idle();
+    expect(subscriber.messages.filter(({ retain }) => !retain)).toHaveLength(1);
+    await subscriber.stop();
+  });
+
+  it('are lost by no broker that is killed among 300 pushes and is back for the next 300', async () => {
+    await start();
+    await connected();
+    const devices = Array.from({ length: 300 }, (_value, i) => `d${i}`);
+    let slowestMs = 0;
+    const pushAll = async (version: string, meanwhile: (i: number) => Promise<void>): Promise<void> => {
+      for (const [i, device] of devices.entries()) {
+        push(device, version);
+        const startedMs = performance.now();
+        await hook(device, version);
+        slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+        await meanwhile(i);
+      }
+    };
+    await pushAll('1.0.0', (i) => (i === 150 ? broker.kill() : Promise.resolve()));
+    await pushAll('2.0.0', async (i) => {
+      if (i === 150) await broker.start();
+    });
+    await until(() => service.events('release.changed').length >= 600, 'all releases', 30_000);
+    await idle();
+    await connected();
+    const late = await Subscriber.start(broker.port);
+    await until(() => late.messages.length >= 300, 'all retained messages');
+    expect(new Set(late.newest.values())).toEqual(new Set([payload('2.0.0')]));
+    expect(late.newest.size).toBe(300);
+    expect(slowestMs).toBeLessThan(500);
+    expect(service.events('notifier.failed').filter(({ level }) => level === 'warn').length).toBeLessThan(5);
+    await late.stop();
+  }, 90_000);
+
+  it('are lost by no broker that forgets what it confirmed', async () => {
+    await start();
+    push('a', '1.0.0');
+    await service.version('a');
+    await idle();
+    const { port } = broker;
+    await broker.stop();
+    broker = new Mosquitto();
+    broker.port = port;
+    await broker.start();
+    const subscriber = await Subscriber.start(port);
+    await until(() => subscriber.newest.get('firmware/releases/a') === payload('1.0.0'), 'the notice to be sent again');
+    await subscriber.stop();
+  });
+
+  it('wait for a broker that refuses the password, and say so without it', async () => {
+    runProgram('mosquitto_passwd', ['-b', '-c', broker.file('passwords'), 'robot', 'right-password']);
+    await broker.kill();
+    const locked = [`password_file ${broker.file('passwords')}`, 'allow_anonymous false'];
+    await broker.start(locked);
+    await start({ MQTT_USERNAME: 'robot', MQTT_PASSWORD: 'other-password' });
+    push('a', '1.0.0');
+    await service.version('a');
+    await until(() => service.events('notifier.failed').length > 0, 'the refusal');
+    expect(service.events('notifier.failed')[0]?.reason).toMatch(/Not authorized|Bad username or password/i);
+    expect(JSON.stringify(service.logs)).not.toContain('other-password');
+    runProgram('mosquitto_passwd', ['-b', '-c', broker.file('passwords'), 'robot', 'other-password']);
+    await broker.kill();
+    await broker.start(locked);
+    const subscriber = await Subscriber.start(broker.port, '#', { username: 'robot', password: 'other-password' });
+    await until(() => subscriber.messages.length === 1, 'the notice');
+    await subscriber.stop();
+  }, 60_000);
+
+  it('are sent with TLS and a client certificate, and not to a broker with a wrong one', async () => {
+    const openssl = (...args: string[]): void => void execFileSync('openssl', args, { stdio: 'ignore' });
+    const make = (name: string): void => {
+      openssl(
+        'req',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-subj',
+        `/CN=${name}`,
+        '-keyout',
+        broker.file(`${name}.key`),
+        '-out',
+        broker.file(`${name}.csr`),
+      );
+      openssl(
+        'x509',
+        '-req',
+        '-in',
+        broker.file(`${name}.csr`),
+        '-CA',
+        broker.file('ca.crt'),
+        '-CAkey',
+        broker.file('ca.key'),
+        '-CAcreateserial',
+        '-days',
+        '2',
+        '-extfile',
+        broker.file('san.cnf', 'subjectAltName=IP:127.0.0.1'),
+        '-out',
+        broker.file(`${name}.crt`),
+      );
+    };
+    for (const ca of ['ca', 'other'])
+      openssl(
+        'req',
+        '-x509',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-days',
+        '2',
+        '-subj',
+        `/CN=${ca}`,
+        '-keyout',
+        broker.file(`${ca}.key`),
+        '-out',
+        broker.file(`${ca}.crt`),
+      );
+    make('server');
+    make('client');
+    await broker.kill();
+    await broker.start([
+      `cafile ${broker.file('ca.crt')}`,
+      `certfile ${broker.file('server.crt')}`,
+      `keyfile ${broker.file('server.key')}`,
+      'require_certificate true',
+      'use_identity_as_username true',
+    ]);
+    const tls = {
+      MQTT_URL: `mqtts://127.0.0.1:${broker.port}`,
+      MQTT_CLIENT_CERT_PATH: broker.file('client.crt'),
+      MQTT_CLIENT_KEY_PATH: broker.file('client.key'),
+    };
+    push('a', '1.0.0');
+    await start({ ...tls, MQTT_CA_CERT_PATH: broker.file('other.crt') });
+    await until(() => service.events('notifier.failed').length > 0, 'the refusal');
+    expect(service.events('notifier.failed')[0]?.reason).toMatch(/certificate|signature/i);
+    await service.stop();
+    await start({ ...tls, MQTT_CA_CERT_PATH: broker.file('ca.crt') });
+    await service.version('a');
+    await connected();
+    await idle();
+  }, 60_000);
+
+  it('wait for a broker that takes them and never confirms', async () => {
+    await start();
+    await connected();
+    await broker.kill();
+    // CONNACK and SUBACK, and then nothing.
+    const silent = createServer((socket) => {
+      socket
+        .on('error', () => undefined)
+        .on('data', (piece) => {
+          if (piece[0] === 0x10) socket.write(Buffer.from([0x20, 2, 0, 0]));
+          else if (piece[0] === 0x82) socket.write(Buffer.from([0x90, 3, piece[2] ?? 0, piece[3] ?? 0, 1]));
+          else if (piece[0] === 0xa2) socket.write(Buffer.from([0xb0, 2, piece[2] ?? 0, piece[3] ?? 0]));
+        });
+    }).listen(broker.port, '127.0.0.1');
+    push('a', '1.0.0');
+    await service.version('a');
+    await until(
+      () => service.events('notifier.failed').some(({ reason }) => String(reason).includes('does not confirm')),
+      'the deadline',
+      20_000,
+    );
+    await new Promise((resolve) => silent.close(resolve));
+    await broker.start();
+    const subscriber = await Subscriber.start(broker.port);
+    await until(() => subscriber.messages.length === 1, 'the notice', 20_000);
+    await subscriber.stop();
+  }, 60_000);
+
+  it('of a push that is signed later come once, after the signature', async () => {
+    const key = newKey();
+    signBundle(registry, 'fw/a', push('a', '1.0.0'), key);
+    await start({ COSIGN_PUB_KEY: key.pem });
+    await service.version('a');
+    await idle();
+    const subscriber = await Subscriber.start(broker.port);
+    const digest = push('a', '1.1.0', firmwareBytes(1_000, 'signed later'));
+    await hook('a', '1.1.0');
+    await until(() => service.events('release.untrusted').length === 1, 'the look before the signature');
+    signBundle(registry, 'fw/a', digest, key);
+    await hook('a', digest.replace(':', '-'));
+    await until(() => subscriber.newest.get('firmware/releases/a') === payload('1.1.0'), 'the notice');
+    await idle();
+    expect(subscriber.messages.filter(({ retain }) => !retain)).toHaveLength(1);
+    await subscriber.stop();
+  });
+
+  it('reach a subscriber within a second of the push', async () => {
+    await start();
+    await connected();
+    const subscriber = await Subscriber.start(broker.port);
+    const times: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      push(`fast-${i}`, '1.0.0');
+      const startedMs = performance.now();
+      await hook(`fast-${i}`, '1.0.0');
+      await until(() => subscriber.messages.length === i + 1, 'the notice');
+      times.push(performance.now() - startedMs);
+    }
+    const median = times.sort((a, b) => a - b)[10] ?? Infinity;
+    process.stdout.write(`webhook to subscriber: median ${median.toFixed(0)} ms\n`);
+    expect(median).toBeLessThan(1_000);
+    await subscriber.stop();
+  });
+
+  it('go to the notifier of a team, too', async () => {
+    const told: ReleaseNotice[] = [];
+    let failures = 0;
+    class OwnNotifier extends Notifier {
+      override readonly name = 'own';
+      override publish(notice: ReleaseNotice): Promise<void> {
+        if (failures++ === 0) return Promise.reject(new Error('not yet'));
+        told.push(notice);
+        return Promise.resolve();
+      }
+    }
+    service = await TestService.start(
+      { REGISTRY_URL: registry.url, REPOSITORY_PREFIX: 'fw' },
+      { notifiers: [OwnNotifier] },
+    );
+    push('a', '1.0.0');
+    await service.version('a');
+    await until(() => told.length === 1, 'the notice');
+    expect(told).toEqual([{ device: 'a', release: { version: '1.0.0', sizeBytes: 1_000 } }]);
+  });
+});
