@@ -72,7 +72,7 @@ describe('settings', () => {
     const secret = name === 'MQTT_URL' ? 'mqtt://broker.example' : 's3cret';
     const path = file(name, `${secret}\n`);
     const value = (found: Settings): unknown => (found as unknown as Record<string, unknown>)[settingOf(name)];
-    const user = { REGISTRY_USERNAME: 'robot' };
+    const user = { REGISTRY_USERNAME: 'robot', MQTT_TOPIC: 'firmware' };
     expect([value(await settings({ ...user, [`${name}_FILE`]: path }))].flat()).toEqual([secret]);
     const config = file(`${name}.yaml`, `${name.toLowerCase()}_file: ${path}\n`);
     expect([value(await settings(user, { config }))].flat()).toEqual([secret]);
@@ -166,6 +166,14 @@ describe('values', () => {
     ['PRERELEASES', 'maybe', 'PRERELEASES: got "maybe", takes true, false, 1, 0, yes or no'],
     ['LOG_LEVEL', 'loud', /takes one of trace, debug, info, warn, error, fatal/],
     ['CHECKSUM', 'crc64', /takes one of crc32, crc32c, crc32mpeg2/],
+    ['MQTT_TOPIC', 'firmware/#', /takes a topic without \+ and #/],
+    ['MQTT_TOPIC', '+/x', /takes a topic/],
+    ['MQTT_TOPIC', '$SYS/x', /takes a topic/],
+    ['MQTT_URL', 'mqtt://x', /MQTT_TOPIC.*is missing, takes a topic, because a broker is given/],
+    ['SIGNATURE_POLICY', 'nonsense', /takes a list of \{match, keys\}/],
+    ['SIGNATURE_POLICY', '[{"match":"a"}]', /look at entry 1$/],
+    ['COSIGN_CERTIFICATE_IDENTITY_REGEXP', '(', /takes a regular expression/],
+    ['MIN_VERSION', '1.2', /takes a semantic version/],
     ['MQTT_CA_CERT_PATH', 'ca.pem', /MQTT_CLIENT_CERT_PATH.*is missing, takes a path, because the others/],
     ['REGISTRY_PASSWORD', 'x', /REGISTRY_USERNAME.*is missing, takes a user, because a password is given/],
   ])('%s=%s is refused', async (variable, text, message) => {
