@@ -15,6 +15,8 @@ export interface Artifact {
 export interface ArtifactOptions {
   artifactType?: string;
   annotation: Readonly<Record<string, string>>;
+  /** Stated in the manifest, so that a signature covers it: a tag is not signed. */
+  version: string;
 }
 
 /** The first byte of an ESP image (esptool, `ESP_IMAGE_MAGIC`). */
@@ -51,7 +53,7 @@ export async function describeFile(path: string, title: string, mediaType: strin
 }
 
 /** The artifact around `layer`, as oras 1.3 writes it (image-spec 1.1, manifest.md, "Guidelines for Artifact Usage"). */
-export function buildArtifact(layer: BlobSource, { artifactType, annotation }: ArtifactOptions): Artifact {
+export function buildArtifact(layer: BlobSource, { artifactType, annotation, version }: ArtifactOptions): Artifact {
   const config: Descriptor = {
     mediaType: MediaType.ociEmpty,
     digest: digestOf(EMPTY),
@@ -67,7 +69,11 @@ export function buildArtifact(layer: BlobSource, { artifactType, annotation }: A
       artifactType: type,
       config,
       layers: [layer.descriptor],
-      annotations: { [Annotation.created]: new Date().toISOString().replace(/\.\d+Z$/, 'Z'), ...annotation },
+      annotations: {
+        [Annotation.created]: new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
+        [Annotation.version]: version,
+        ...annotation,
+      },
     }),
   );
   const descriptor: Descriptor = {

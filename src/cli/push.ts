@@ -42,8 +42,8 @@ export async function push(
       `device: got ${JSON.stringify(device)}, takes a repository name such as esp32 or line-1/sensor`,
     );
   const layer = await describeFile(file, basename(file), options.mediaType);
-  const artifact = buildArtifact(layer, options);
   const canonical = versionOf(tag) ?? tag;
+  const artifact = buildArtifact(layer, { ...options, version: canonical });
   const result = { repository, tag, version: canonical, size: layer.descriptor.size };
   const signal = new AbortController().signal;
   const writer = await createArtifactWriter(settings);

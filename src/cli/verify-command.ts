@@ -7,7 +7,7 @@ const VERIFY_VARIABLES = VARIABLES.filter(
   (variable) =>
     REGISTRY_VARIABLES.includes(variable) ||
     /^(?:COSIGN|SIGSTORE|SIGNATURE)_/.test(variable) ||
-    ['PRERELEASES', 'MIN_VERSION', 'FIRMWARE_FILE', 'MAX_UNVERIFIED'].includes(variable),
+    ['PRERELEASES', 'MIN_VERSION', 'FIRMWARE_FILE', 'MAX_UNVERIFIED', 'SIGNED_VERSION'].includes(variable),
 );
 
 /** `otaflux verify DEVICE`: what the server would say of each version, and why. */

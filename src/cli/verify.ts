@@ -36,7 +36,12 @@ export async function verify(settings: Settings, device: string, json: boolean):
     );
   const registry = await createRegistry(settings);
   const verifier = await createVerifier(settings, registry, undefined);
-  const assessor = new Assessor(registry, verifier, new FirmwareLocator(registry, settings.firmwareFile));
+  const assessor = new Assessor(
+    registry,
+    verifier,
+    new FirmwareLocator(registry, settings.firmwareFile),
+    settings.signedVersion,
+  );
   try {
     const rows = await judge(registry, assessor, repository, settings);
     const served = servedOf(rows, settings.maxUnverified);
@@ -59,7 +64,7 @@ async function judge(registry: Registry, assessor: Assessor, repository: string,
     const manifest = await registry.resolve(repository, candidate.tag, signal);
     const row = { ...candidate, digest: manifest.digest };
     try {
-      const verdict = await assessor.verify(repository, manifest, signal);
+      const verdict = await assessor.verify(repository, manifest, candidate.version, signal);
       if (!verdict.trusted) {
         rows.push(rowOf(row, { result: verdict.code, reason: verdict.reason }));
         continue;

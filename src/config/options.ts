@@ -130,6 +130,10 @@ export const OPTIONS = {
   SIGNATURE_POLICY: option(signaturePolicy, {
     help: 'Who must have signed for which device: a list of `match` (a glob of device ids) with `keys`, or `identity` and `issuer` (or their `-regexp`), or `required: false`. The first match decides; a device that none matches is judged by the options above, and refused when there are none.',
   }),
+  SIGNED_VERSION: option(kinds.choice(['check', 'require', 'ignore']), {
+    default: 'check',
+    help: 'A tag is not signed. `check`: where a signed manifest states a semantic version (annotation `org.opencontainers.image.version`), it must be that of the tag. `require`: it must state one. `ignore`: whoever can push may give an old signed manifest a new tag.',
+  }),
   MAX_UNVERIFIED: option(kinds.integer(1, 10_000), {
     default: '20',
     help: 'How many versions without a good signature one refresh passes over before it stops looking.',

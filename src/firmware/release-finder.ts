@@ -5,7 +5,7 @@ import { OtaError } from '../errors.js';
 import { algorithmOf, hexOf, inlineContent, type Descriptor } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
 import type { Signer, SignatureVerifier } from '../signature/index.js';
-import { Assessor } from './assessor.js';
+import { Assessor, type SignedVersion } from './assessor.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
 import { Release } from './release.js';
 import { newestFirst, type Candidate } from './select-version.js';
@@ -17,6 +17,7 @@ export interface ReleaseFinderOptions {
   prefix: string;
   prereleases: boolean;
   minVersion: string | undefined;
+  signedVersion: SignedVersion;
   /** Untrusted versions that one search passes over before it gives up. */
   maxUnverified: number;
   /** How long a version that was found untrusted is not judged again, in milliseconds. */
@@ -59,7 +60,8 @@ export class ReleaseFinder {
     private readonly store: FirmwareStore,
     private readonly options: ReleaseFinderOptions,
   ) {
-    this.assessor = new Assessor(registry, verifier, new FirmwareLocator(registry, options.firmwareFile));
+    const locator = new FirmwareLocator(registry, options.firmwareFile);
+    this.assessor = new Assessor(registry, verifier, locator, options.signedVersion);
     this.untrusted = new UntrustedVersions(options.untrustedMs);
   }
 
@@ -155,9 +157,9 @@ export class ReleaseFinder {
     manifest: Descriptor,
     signal: AbortSignal,
   ): Promise<Signer | undefined> {
-    const before = this.untrusted.recall(repository, manifest);
+    const before = this.untrusted.recall(repository, version, manifest);
     if (before) throw before;
-    const verdict = await this.assessor.verify(repository, manifest, signal);
+    const verdict = await this.assessor.verify(repository, manifest, version, signal);
     if (!verdict.trusted) throw this.untrusted.note(repository, version, manifest, verdict);
     return verdict.signer;
   }
@@ -173,7 +175,7 @@ export class ReleaseFinder {
 
   /** Whether `known` may go on being served though its tag names something else now. */
   private async mayKeep(
-    { device, manifestDigest, signer }: Release,
+    { device, version, manifestDigest, signer }: Release,
     signal: AbortSignal,
     again: boolean,
   ): Promise<boolean> {
@@ -181,7 +183,7 @@ export class ReleaseFinder {
     if (!this.verifier.stillTrusts(repository, signer)) return false;
     if (!again) return true;
     const manifest = await this.registry.resolve(repository, manifestDigest, signal);
-    return (await this.assessor.verify(repository, manifest, signal)).trusted;
+    return (await this.assessor.verify(repository, manifest, version, signal)).trusted;
   }
 
   /** What is known, if its tag is still there: the search was given up before it came there. */

@@ -54,6 +54,7 @@ export class ReleaseService implements OnApplicationShutdown {
       prefix: repositoryPrefix(settings.repositoryPrefix),
       prereleases: settings.prereleases,
       minVersion: settings.minVersion,
+      signedVersion: settings.signedVersion,
       maxUnverified: settings.maxUnverified,
       untrustedMs: settings.refreshInterval,
       firmwareFile: settings.firmwareFile,

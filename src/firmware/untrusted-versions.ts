@@ -23,8 +23,8 @@ export class UntrustedVersions {
   constructor(private readonly memoryMs: number) {}
 
   /** Why a manifest was found untrusted not long ago; undefined when it is to be judged. */
-  recall(repository: string, { digest }: Descriptor): OtaError | undefined {
-    const found = this.known.get(`${repository}@${digest}`);
+  recall(repository: string, version: string, { digest }: Descriptor): OtaError | undefined {
+    const found = this.known.get(keyOf(repository, version, digest));
     if (!found || performance.now() >= found.untilMs) return undefined;
     return found.atMs > (this.judgedAgain.get(repository) ?? -Infinity) ? found.error : undefined;
   }
@@ -32,11 +32,12 @@ export class UntrustedVersions {
   /** Remembers that a manifest is not trusted, and makes the error that says so. */
   note(repository: string, version: string, { digest }: Descriptor, { code, reason }: Refused): OtaError {
     const artifact = `${repository}@${digest}`;
+    const key = keyOf(repository, version, digest);
     const error = new OtaError('untrusted', `${code}: ${reason}`);
-    if (!this.known.has(artifact)) this.logger.warn({ event: 'release.untrusted', artifact, version, code, reason });
-    this.known.delete(artifact);
+    if (!this.known.has(key)) this.logger.warn({ event: 'release.untrusted', artifact, version, code, reason });
+    this.known.delete(key);
     const atMs = performance.now();
-    this.known.set(artifact, { error, atMs, untilMs: atMs + this.memoryMs });
+    this.known.set(key, { error, atMs, untilMs: atMs + this.memoryMs });
     const oldest = this.known.size > MAX_REMEMBERED ? this.known.keys().next().value : undefined;
     if (oldest !== undefined) this.known.delete(oldest);
     return error;
@@ -68,4 +69,9 @@ export class UntrustedVersions {
     const oldest = this.judgedAgain.size > MAX_REMEMBERED ? this.judgedAgain.keys().next().value : undefined;
     if (oldest !== undefined) this.judgedAgain.delete(oldest);
   }
+}
+
+/** One manifest may be good under one tag and not under another: its version is part of the judgement. */
+function keyOf(repository: string, version: string, digest: string): string {
+  return `${repository}@${digest} ${version}`;
 }

@@ -21,6 +21,7 @@ export const Annotation = {
   title: 'org.opencontainers.image.title',
   created: 'org.opencontainers.image.created',
   refName: 'org.opencontainers.image.ref.name',
+  version: 'org.opencontainers.image.version',
   orasUnpack: 'io.deis.oras.content.unpack',
   dockerReferenceType: 'vnd.docker.reference.type',
 } as const;

@@ -22,6 +22,8 @@ export type Distrust =
   | 'wrong-predicate'
   /** A good signature for another registry or repository. */
   | 'wrong-reference'
+  /** What is signed states another version than its tag does. */
+  | 'wrong-version'
   /** Another identity signed it. */
   | 'wrong-identity'
   /** Somebody else vouched for the identity. */

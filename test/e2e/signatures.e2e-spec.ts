@@ -265,6 +265,28 @@ describe('with a key', () => {
     await until(async () => (await service.versionOf('fw')) === '1.0.0', 'the registry to be asked again');
   });
 
+  it('does not serve an old signed manifest under a newer tag, where manifests state their version', async () => {
+    const stating = (tag: string, version: string, image: Buffer): string =>
+      registry.push('fw', tag, image, 'application/octet-stream', null, {
+        'org.opencontainers.image.version': version,
+      });
+    const old = stating('1.0.0', '1.0.0', firmware);
+    signBundle(registry, 'fw', old, ours);
+    signBundle(registry, 'fw', stating('v1.1.0_build.2', '1.1.0+build.2', other), ours);
+    await start();
+    expect(await service.versionOf('fw')).toBe('1.1.0+build.2');
+    registry.repository('fw').tags.set('9.9.9', old);
+    expect(await service.versionOf('fw')).toBe('1.1.0+build.2');
+    expect(refusal()).toBe('wrong-version');
+    await service.stop();
+    signBundle(registry, 'fw', registry.push('fw', '2.0.0', firmwareBytes(500)), ours);
+    await start({ SIGNED_VERSION: 'require' });
+    expect(await service.versionOf('fw')).toBe('1.1.0+build.2');
+    await service.stop();
+    await start({ SIGNED_VERSION: 'ignore' });
+    expect(await service.versionOf('fw')).toBe('9.9.9');
+  });
+
   it('takes the good one of two signatures, and of a statement about two artifacts each', async () => {
     const digest = registry.push('fw', '1.0.0', firmware);
     putBundles(registry, 'fw', digest, [

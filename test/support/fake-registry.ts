@@ -124,6 +124,7 @@ export class FakeRegistry {
     firmware: Buffer,
     mediaType = 'application/octet-stream',
     title: string | null = 'firmware.bin',
+    annotations?: Record<string, string>,
   ): string {
     this.putBlob(name, EMPTY);
     const layer = {
@@ -133,7 +134,13 @@ export class FakeRegistry {
       ...(title === null ? {} : { annotations: { 'org.opencontainers.image.title': title } }),
     };
     const config = { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256(EMPTY), size: EMPTY.length };
-    return this.putManifest(name, tag, { schemaVersion: 2, mediaType: MANIFEST, config, layers: [layer] });
+    return this.putManifest(name, tag, {
+      schemaVersion: 2,
+      mediaType: MANIFEST,
+      config,
+      layers: [layer],
+      ...(annotations && { annotations }),
+    });
   }
 
   private answer(request: IncomingMessage, response: ServerResponse): void {
