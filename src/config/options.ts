@@ -79,6 +79,9 @@ export const OPTIONS = {
   MAX_STALE: option(kinds.duration, {
     help: 'How long the last good release is served while the registry is down. No limit without it.',
   }),
+  WATCH: option(kinds.list, {
+    help: 'Devices to keep fresh though nobody asks for them: ids, globs, or `all` that the registry lists. Their changes are told without a webhook.',
+  }),
   MIN_VERSION: option(kinds.version, {
     help: 'Older versions are never served, signed or not: what an attacker could roll back to.',
   }),

@@ -1,10 +1,11 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { ReleaseService } from './release-service.js';
+import { Watcher } from './watcher.js';
 
 /** Provides ReleaseService, over the Registry, SignatureVerifier and FirmwareStore of `imports`. */
 @Module({})
 export class FirmwareModule {
   static forRoot({ imports = [] }: Pick<ModuleMetadata, 'imports'>): DynamicModule {
-    return { module: FirmwareModule, imports, providers: [ReleaseService], exports: [ReleaseService] };
+    return { module: FirmwareModule, imports, providers: [ReleaseService, Watcher], exports: [ReleaseService] };
   }
 }

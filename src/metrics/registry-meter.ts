@@ -3,7 +3,7 @@ import { Counter, Histogram } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
 /** The questions that a registry is asked, by the method of the port. */
-export type RegistryOperation = 'tags' | 'resolve' | 'manifest' | 'blob' | 'referrers' | 'ping';
+export type RegistryOperation = 'tags' | 'resolve' | 'manifest' | 'blob' | 'referrers' | 'repositories' | 'ping';
 
 /** Counts and times what is asked of the registry. */
 @Injectable()

@@ -38,6 +38,10 @@ export class MeteredRegistry extends Registry {
     return this.measure('referrers', this.registry.listReferrers(repository, digest, artifactType, signal));
   }
 
+  override listRepositories(signal: AbortSignal): Promise<string[]> {
+    return this.measure('repositories', this.registry.listRepositories(signal));
+  }
+
   override ping(signal: AbortSignal): Promise<void> {
     return this.measure('ping', this.registry.ping(signal));
   }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { OtaError } from '../errors.js';
 import type { Descriptor, Digest, Index, Manifest } from '../oci/index.js';
 
 /** A manifest or index together with the exact bytes that its digest, and a signature, is about. */
@@ -37,6 +38,12 @@ export abstract class Registry {
     artifactType: string | undefined,
     signal: AbortSignal,
   ): Promise<Descriptor[]>;
+  /**
+   * All repositories, 100,000 at most. Many registries list none, or not to everybody; that is `protocol`.
+   */
+  listRepositories(_signal: AbortSignal): Promise<string[]> {
+    return Promise.reject(new OtaError('protocol', 'this registry does not list its repositories'));
+  }
   /** Resolves when the registry answers at all. */
   abstract ping(signal: AbortSignal): Promise<void>;
 }

@@ -50,7 +50,7 @@ export class AuthTransport implements Transport {
     if (response.status === 401 && this.learn(response)) {
       discard(response);
       // A token that was good may have been revoked: once more with a new one.
-      this.tokens.delete(scopeOf(request));
+      this.tokens.delete(scopeOf(request, this.challenge));
       response = await this.next.send(await this.authorize(request));
     }
     if (response.status === 401 || response.status === 403) throw await this.refusal(request, response);
@@ -74,7 +74,7 @@ export class AuthTransport implements Transport {
     if (!this.challenge || request.url.origin !== this.options.origin) return undefined;
     const credentials = this.options.credentials(request.repository);
     if (this.challenge.scheme === 'basic') return credentials && basic(credentials);
-    return `Bearer ${await this.token(scopeOf(request), this.challenge, credentials)}`;
+    return `Bearer ${await this.token(scopeOf(request, this.challenge), this.challenge, credentials)}`;
   }
 
   /** The token for `scope`: one fetch for many waiters, kept until shortly before its end. */
@@ -161,9 +161,10 @@ export class AuthTransport implements Transport {
   }
 }
 
-/** The token scope of a request (Distribution's token specification), empty for the registry as a whole. */
-function scopeOf(request: RegistryRequest): string {
-  return request.repository === undefined ? '' : `repository:${request.repository}:${request.action ?? 'pull'}`;
+/** The token scope of a request (Distribution's token specification); the registry names the one for its catalog. */
+function scopeOf({ repository, action }: RegistryRequest, challenge: Challenge | undefined): string {
+  if (repository === undefined) return challenge?.parameters.scope ?? '';
+  return `repository:${repository}:${action ?? 'pull'}`;
 }
 
 function basic({ username, password }: Credentials): string {

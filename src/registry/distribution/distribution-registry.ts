@@ -17,9 +17,9 @@ import { mayBeOfType } from '../referrer-filter.js';
 import { Registry, type FetchedManifest } from '../registry.js';
 import { readBlob } from './blob-reader.js';
 import type { Endpoint } from './endpoint.js';
-import { failureOf } from './failure.js';
+import { describeFailure, failureOf } from './failure.js';
 import { nextPage, Pages } from './pages.js';
-import { parseReferrers, parseTags } from './listings.js';
+import { parseCatalog, parseReferrers, parseTags } from './listings.js';
 import { discard, header, readBody, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 /** A page of tags or referrers. A registry that ignores `n` may send 100,000 tags of 128 characters in one. */
@@ -92,6 +92,27 @@ export class DistributionRegistry extends Registry {
     return mayBeOfType(referrers, artifactType);
   }
 
+  /** By `_catalog` of Distribution, zot and Harbor (for administrators); hosted registries have none. */
+  override async listRepositories(signal: AbortSignal): Promise<string[]> {
+    const { endpoint } = this.options;
+    const repositories = new Set<string>();
+    const first = new URL(`/v2/_catalog?n=${TAGS_PER_PAGE}`, endpoint.origin);
+    for await (const response of this.pages(undefined, first, {}, signal)) {
+      if (response.status !== 200)
+        throw new OtaError(
+          'protocol',
+          `catalog: ${await describeFailure(response)}; this registry does not list its repositories`,
+        );
+      for (const name of parseCatalog(await this.pageBody(response, 'catalog'))) {
+        const own = endpoint.repositoryOf(name);
+        if (own !== undefined) repositories.add(own);
+      }
+      if (repositories.size > MAX_TAGS)
+        throw new OtaError('protocol', `the registry has more than ${MAX_TAGS} repositories`);
+    }
+    return [...repositories];
+  }
+
   async ping(signal: AbortSignal): Promise<void> {
     const response = await this.ask(undefined, new URL('/v2/', this.options.endpoint.origin), signal);
     discard(response);
@@ -159,7 +180,7 @@ export class DistributionRegistry extends Registry {
 
   /** The pages that begin at `url`, each to be read before the next is asked for. */
   private async *pages(
-    repository: string,
+    repository: string | undefined,
     url: URL,
     headers: Record<string, string>,
     signal: AbortSignal,

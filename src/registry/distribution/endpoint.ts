@@ -30,6 +30,12 @@ export class Endpoint {
     return this.dockerHub && !name.includes('/') ? `library/${name}` : name;
   }
 
+  /** What the repository `name` of the registry is called behind our path; undefined when it stands elsewhere. */
+  repositoryOf(name: string): string | undefined {
+    if (!this.path) return name;
+    return name.startsWith(`${this.path}/`) ? name.slice(this.path.length + 1) : undefined;
+  }
+
   /** `rest` is what follows the name, such as `tags/list`. */
   url(repository: string, rest: string): URL {
     return new URL(`/v2/${this.nameOf(repository)}/${rest}`, this.origin);

@@ -12,6 +12,16 @@ export function parseTags(body: unknown): string[] {
   return parsed.data.tags ?? [];
 }
 
+/** Distribution's catalog, which is no part of the specification. */
+const catalog = z.object({ repositories: z.array(z.string()).nullish() });
+
+/** The repositories on one page; throws OtaError `protocol` for another shape. */
+export function parseCatalog(body: unknown): string[] {
+  const parsed = catalog.safeParse(body);
+  if (!parsed.success) throw new OtaError('protocol', 'catalog has no list of repositories in it');
+  return parsed.data.repositories ?? [];
+}
+
 /** The entries on one page of referrers; throws OtaError `protocol` for another shape. */
 export function parseReferrers(body: unknown): readonly Descriptor[] {
   const index = parseManifest(Buffer.from(JSON.stringify(body)), MediaType.ociIndex);

@@ -1,4 +1,4 @@
-import { open, readFile, realpath, stat } from 'node:fs/promises';
+import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
@@ -15,6 +15,7 @@ import {
 
 /** A folder of 100,000 tags has an index of some 30 MB. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
+const MAX_REPOSITORIES = 100_000;
 /** A writer that does not replace `index.json` in one step is done with it after this. */
 const SETTLE_MS = 50;
 
@@ -43,6 +44,33 @@ export class LayoutFiles {
       if (!(error instanceof OtaError) || error.code !== 'protocol') throw error;
       await delay(SETTLE_MS);
       return this.readIndex(path);
+    }
+  }
+
+  /** Every repository: the folders that hold a layout, down to a depth that a name allows. */
+  async repositories(): Promise<string[]> {
+    const found: string[] = [];
+    const open = [''];
+    for (let name = open.pop(); name !== undefined; name = open.pop()) {
+      for (const entry of await this.folders(name)) {
+        const repository = name ? `${name}/${entry}` : entry;
+        if (!isRepositoryName(repository)) continue;
+        if (found.length >= MAX_REPOSITORIES)
+          throw new OtaError('protocol', `${this.root} has more than ${MAX_REPOSITORIES} repositories`);
+        if (await isFile(join(this.directory(repository), 'oci-layout'))) found.push(repository);
+        open.push(repository);
+      }
+    }
+    return found;
+  }
+
+  private async folders(name: string): Promise<string[]> {
+    try {
+      const entries = await readdir(join(this.root, name), { withFileTypes: true });
+      return entries.filter((entry) => entry.isDirectory() && entry.name !== 'blobs').map((entry) => entry.name);
+    } catch (error) {
+      if (name === '') throw new OtaError('unavailable', `folder ${this.root} is not there`, { cause: error });
+      return [];
     }
   }
 
@@ -95,6 +123,13 @@ export class LayoutFiles {
 }
 
 const layoutMarker = z.object({ imageLayoutVersion: z.literal('1.0.0') });
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (entry) => entry.isFile(),
+    () => false,
+  );
+}
 
 async function isDirectory(path: string): Promise<boolean> {
   return stat(path).then(

@@ -68,6 +68,10 @@ export class LayoutRegistry extends Registry {
     return mayBeOfType([...known.values()], artifactType);
   }
 
+  override listRepositories(): Promise<string[]> {
+    return this.files.repositories();
+  }
+
   async ping(): Promise<void> {
     await this.files.entries('ping').catch((error: unknown) => {
       if (!(error instanceof OtaError) || error.code !== 'absent') throw error;

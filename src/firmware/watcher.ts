@@ -1,0 +1,88 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import pLimit from 'p-limit';
+import picomatch from 'picomatch';
+import { Settings } from '../config/index.js';
+import { reasonOf } from '../errors.js';
+import { isRepositoryName } from '../oci/index.js';
+import { Registry } from '../registry/index.js';
+import { repositoryPrefix } from './release-finder.js';
+import { ReleaseService } from './release-service.js';
+
+/** Devices looked at at once: nobody waits for them. */
+const CONCURRENCY = 4;
+/** With REFRESH_INTERVAL=0 the registry is not asked without a pause. */
+const MIN_INTERVAL_MS = 5_000;
+const ALL = 'all';
+
+/**
+ * Keeps the devices that WATCH names fresh, whether anybody asks for them or not: their changes are told without a
+ * webhook, and the first device finds its release in memory.
+ */
+@Injectable()
+export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly logger = new Logger('Watcher');
+  private readonly stop = new AbortController();
+  private readonly limit = pLimit(CONCURRENCY);
+  private readonly ids: readonly string[];
+  private readonly matches: ((device: string) => boolean) | undefined;
+  private readonly prefix: string;
+  private readonly intervalMs: number;
+  private timer: NodeJS.Timeout | undefined;
+  private failing = false;
+
+  constructor(
+    private readonly registry: Registry,
+    private readonly releases: ReleaseService,
+    settings: Settings,
+  ) {
+    const watch = settings.watch ?? [];
+    const globs = watch.map((item) => (item === ALL ? '**' : item)).filter((item) => !isRepositoryName(item));
+    this.ids = watch.filter((item) => item !== ALL && isRepositoryName(item));
+    this.matches = globs.length > 0 ? picomatch(globs, { dot: true }) : undefined;
+    this.prefix = repositoryPrefix(settings.repositoryPrefix);
+    this.intervalMs = Math.max(settings.refreshInterval, MIN_INTERVAL_MS);
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.ids.length > 0 || this.matches) void this.round();
+  }
+
+  onApplicationShutdown(): void {
+    this.stop.abort();
+    clearTimeout(this.timer);
+  }
+
+  /** Looks at every device once, and again an interval after the last of them. */
+  private async round(): Promise<void> {
+    const devices = new Set([...this.ids, ...(await this.listed())]);
+    const looks = [...devices].map((device) => this.limit(() => this.look(device)));
+    await Promise.all(looks);
+    if (this.stop.signal.aborted) return;
+    this.timer = setTimeout(() => void this.round(), this.intervalMs).unref();
+  }
+
+  private async look(device: string): Promise<void> {
+    if (this.stop.signal.aborted) return;
+    // Its failure is noted and logged where it happens.
+    await this.releases.refresh(device).catch(() => undefined);
+  }
+
+  /** The devices that the globs name, of those that the registry has now. */
+  private async listed(): Promise<string[]> {
+    const { matches } = this;
+    if (!matches) return [];
+    try {
+      const repositories = await this.registry.listRepositories(this.stop.signal);
+      this.failing = false;
+      return repositories
+        .filter((repository) => repository.startsWith(this.prefix))
+        .map((repository) => repository.slice(this.prefix.length))
+        .filter((device) => isRepositoryName(device) && matches(device));
+    } catch (error) {
+      if (!this.failing && !this.stop.signal.aborted)
+        this.logger.warn({ event: 'watch.failed', reason: reasonOf(error) });
+      this.failing = true;
+      return [];
+    }
+  }
+}
