@@ -1,4 +1,5 @@
 import type { OtaError } from '../errors.js';
+import type { DeviceSample } from '../metrics/index.js';
 import type { Release } from './release.js';
 
 /** What is remembered of one device. Times are on the clock of `performance.now()`. */
@@ -76,6 +77,20 @@ export class KnownDevices {
   /** The devices that have a release. */
   withRelease(): Iterable<DeviceState> {
     return this.known.values();
+  }
+
+  /** What Prometheus is told of each device that has a release. */
+  *samples(): Iterable<DeviceSample> {
+    const nowMs = performance.now();
+    for (const { device, confirmedAtMs, hits, misses } of this.known.values())
+      yield { device, ageSeconds: (nowMs - confirmedAtMs) / 1000, hits, misses };
+  }
+
+  /** How many of the devices that have a release are as `which` asks. */
+  count(which: (state: DeviceState) => boolean): number {
+    let count = 0;
+    for (const state of this.known.values()) if (which(state)) count++;
+    return count;
   }
 
   get size(): number {

@@ -62,9 +62,9 @@ export class ReleaseService implements OnApplicationShutdown {
     });
     this.exactReleases = new ExactReleases(this.finder, settings.refreshInterval, this.shutdown.signal);
     meter.observe(
-      () => this.samples(),
-      () => this.count(({ failure }) => failure !== undefined),
-      () => this.count(({ passedOver }) => passedOver),
+      () => this.devices.samples(),
+      () => this.devices.count(({ failure }) => failure !== undefined),
+      () => this.devices.count(({ passedOver }) => passedOver),
     );
     verifier.changes.subscribe(() => {
       void this.judgeAgain();
@@ -295,18 +295,5 @@ export class ReleaseService implements OnApplicationShutdown {
       sizeBytes: after?.firmware.sizeBytes,
     });
     this.changed.next({ device: state.device, before, after });
-  }
-
-  private *samples(): Iterable<{ device: string; ageSeconds: number; hits: number; misses: number }> {
-    const nowMs = performance.now();
-    for (const { device, confirmedAtMs, hits, misses } of this.devices.withRelease()) {
-      yield { device, ageSeconds: (nowMs - confirmedAtMs) / 1000, hits, misses };
-    }
-  }
-
-  private count(which: (state: DeviceState) => boolean): number {
-    let count = 0;
-    for (const state of this.devices.withRelease()) if (which(state)) count++;
-    return count;
   }
 }
