@@ -84,10 +84,13 @@ export class PrivateSigstore {
     private readonly laterLog: TLog,
     private readonly otherLog: TLog,
     private readonly tsa: TSA,
+    /** Of the timestamp authority. */
+    private readonly clock: Date,
   ) {}
 
   static async create({ ctlog = true } = {}): Promise<PrivateSigstore> {
     const logKeys = keyPair();
+    const clock = new Date();
     const ct = ctlog ? await initializeCTLog(keyPair()) : undefined;
     return new PrivateSigstore(
       await initializeCA(keyPair(), ct),
@@ -95,7 +98,8 @@ export class PrivateSigstore {
       await initializeTLog(LOG_URL, logKeys),
       await initializeTLog(LOG_URL, logKeys, new Date(Date.now() + 3_600_000)),
       await initializeTLog(LOG_URL, keyPair()),
-      await initializeTSA(keyPair()),
+      await initializeTSA(keyPair(), clock),
+      clock,
     );
   }
 
@@ -227,6 +231,8 @@ export class PrivateSigstore {
   }
 
   private async timestamped(signature: Buffer): Promise<string> {
+    // Whole seconds, as real authorities tell: @sigstore/core 3 cannot read a fraction that DER has shortened (`.12Z`).
+    this.clock.setTime(Math.floor(Date.now() / 1000) * 1000);
     const response = await this.tsa.timestamp({
       artifactHash: sha256Of(signature),
       hashAlgorithmOID: SHA256_OID,
