@@ -178,7 +178,7 @@ describe('webhooks', () => {
   });
 
   it('are answered while the registry hangs, and what they tell is not lost', async () => {
-    await start();
+    await start({ REGISTRY_TIMEOUT: '4s' });
     expect(await current()).toBe('1.0.0');
     registry.fault = () => true;
     const times: number[] = [];
@@ -190,11 +190,13 @@ describe('webhooks', () => {
         times.push(performance.now() - startedMs);
       }),
     );
-    // Well under the time that the registry takes to time out.
-    expect(times.sort((a, b) => a - b)[47]).toBeLessThan(450);
+    const p95 = times.sort((a, b) => a - b)[47] ?? Infinity;
+    process.stdout.write(`50 webhooks while the registry hangs: p95 ${p95.toFixed(0)} ms\n`);
+    // Whoever waited for the registry would take four seconds.
+    expect(p95).toBeLessThan(2_000);
     registry.push('fw/line-1/sensor', '1.1.0', newer);
     registry.fault = () => false;
-    await until(async () => (await current()) === '1.1.0', 'the queue to come back to it');
+    await until(async () => (await current()) === '1.1.0', 'the queue to come back to it', 20_000);
   });
 
   it('1,000 at once for one device cost two refreshes', async () => {
