@@ -76,11 +76,16 @@ export class Outbox {
     this.wake();
   }
 
+  private hasEnded(): boolean {
+    return this.stop.signal.aborted;
+  }
+
   private async run(): Promise<void> {
-    while (!this.stop.signal.aborted) {
+    while (!this.hasEnded()) {
       if (!this.isOpen && !(await this.open())) continue;
-      if (this.pending.size === 0) await new Promise<void>((resolve) => (this.wake = resolve));
-      else await this.deliver();
+      if (this.pending.size > 0) await this.deliver();
+      // Not when the end came while it was opened: nobody would wake it any more.
+      else if (!this.hasEnded()) await new Promise<void>((resolve) => (this.wake = resolve));
     }
   }
 
@@ -141,7 +146,7 @@ export class Outbox {
 
   /** Says the first failure of a row, and waits longer after each. */
   private async failed(error: unknown): Promise<void> {
-    if (this.stop.signal.aborted) return;
+    if (this.hasEnded()) return;
     const line = {
       event: 'notifier.failed',
       notifier: this.notifier.name,

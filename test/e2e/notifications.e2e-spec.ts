@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { Notifier, type ReleaseNotice } from '../../src/index.js';
 import { firmwareBytes } from '../support/bytes.js';
+import { Cli } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { describeWith, Mosquitto, runProgram } from '../support/real-server.js';
 import { newKey, signBundle } from '../support/sign.js';
@@ -334,6 +335,51 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     expect(median).toBeLessThan(1_000);
     await subscriber.stop();
   });
+
+  it('are lost by no kill -9, at whatever moment', async () => {
+    const devices = ['a', 'b', 'line-1/c'];
+    const launch = (): Cli =>
+      new Cli([
+        '--registry-url',
+        registry.url,
+        '--repository-prefix',
+        'fw',
+        '--watch',
+        devices.join(','),
+        '--mqtt-url',
+        `mqtt://127.0.0.1:${broker.port}`,
+        '--mqtt-topic',
+        'firmware/releases',
+        '--listen-addr',
+        '127.0.0.1:0',
+        '--metrics-listen-addr',
+        '127.0.0.1:0',
+      ]);
+    for (let round = 1; round <= 12; round++) {
+      const server = launch();
+      const port = await server.port();
+      for (const device of devices) {
+        push(device, `1.${round}.0`);
+        const body = JSON.stringify({ repository: `fw/${device}`, tag: `1.${round}.0` });
+        await fetch(`http://127.0.0.1:${port}/webhooks/generic`, { method: 'POST', body });
+      }
+      // Some time before, within or after what it has to do.
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 40));
+      server.kill('SIGKILL');
+      await server.finished;
+    }
+    const server = launch();
+    const subscriber = await Subscriber.start(broker.port);
+    await until(
+      () => devices.every((device) => subscriber.newest.get(`firmware/releases/${device}`) === payload('1.12.0')),
+      'the newest of each',
+      20_000,
+    );
+    server.kill();
+    await server.finished;
+    await subscriber.stop();
+    await start();
+  }, 90_000);
 
   it('go to the notifier of a team, too', async () => {
     const told: ReleaseNotice[] = [];

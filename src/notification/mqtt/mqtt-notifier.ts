@@ -42,6 +42,8 @@ export class MqttNotifier extends Notifier {
     );
     this.client = client;
     client.on('error', () => undefined);
+    // One for each notice on its way.
+    client.setMaxListeners(0);
     client.once('close', () => {
       if (this.client !== client) return;
       this.client = undefined;
@@ -51,14 +53,29 @@ export class MqttNotifier extends Notifier {
     return this.readRetained(client);
   }
 
-  override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
+  /** Rejects when the broker does not confirm in time, or the connection goes: of no use any more then, it is ended. */
+  override publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
     const { client } = this;
-    if (!client?.connected) throw new Error('not connected');
-    const confirmed = client.publishAsync(`${this.options.topic}/${notice.device}`, payloadOf(notice), {
-      qos: 1,
-      retain: true,
+    if (!client?.connected) return Promise.reject(new Error('not connected'));
+    return new Promise((resolve, reject) => {
+      const done = (error?: Error | null): void => {
+        client.off('close', onClose);
+        signal.removeEventListener('abort', onAbort);
+        if (error) reject(error);
+        else resolve();
+      };
+      const onClose = (): void => {
+        done(new Error('the connection was lost before the broker confirmed'));
+      };
+      const onAbort = (): void => {
+        done(new Error('the broker does not confirm'));
+        client.end(true);
+      };
+      client.once('close', onClose);
+      signal.addEventListener('abort', onAbort);
+      const topic = `${this.options.topic}/${notice.device}`;
+      client.publish(topic, payloadOf(notice), { qos: 1, retain: true }, done);
     });
-    await Promise.race([confirmed, this.givenUp(client, signal)]);
   }
 
   override async close(): Promise<void> {
@@ -68,19 +85,6 @@ export class MqttNotifier extends Notifier {
     // What waits for a confirmation would keep it open for ever.
     await Promise.race([client.endAsync(false).catch(() => undefined), delay(GOODBYE_MS)]);
     client.end(true);
-  }
-
-  /** Rejects when the broker does not confirm in time, or the connection goes; the connection is of no use any more then. */
-  private givenUp(client: MqttClient, signal: AbortSignal): Promise<never> {
-    return new Promise((_resolve, reject) => {
-      client.once('close', () => {
-        reject(new Error('the connection was lost before the broker confirmed'));
-      });
-      signal.addEventListener('abort', () => {
-        reject(new Error('the broker does not confirm'));
-        client.end(true);
-      });
-    });
   }
 
   /** What the broker keeps: the payload that each device was last told. */
