@@ -180,6 +180,13 @@ export function pushSamples(repository = 'fw/line-1/sensor', tag = '1.0.0', dige
 
 /** Bodies that tell of nothing that changes a release. */
 export const IGNORED: Sample[] = [
+  // Names that no repository can have, and that would be wildcards or another topic at a broker.
+  ...['fw/+', 'fw/#', 'fw/a/+/b', 'fw/$SYS', 'fw/../x', 'fw/a\u0000'].map((repository) => ({
+    source: 'generic',
+    name: JSON.stringify(repository),
+    headers: {},
+    body: { repository },
+  })),
   {
     source: 'harbor',
     name: 'scan',
