@@ -20,14 +20,6 @@ export class Connections {
     });
   }
 
-  get isDraining(): boolean {
-    return this.draining;
-  }
-
-  get count(): number {
-    return this.last.size;
-  }
-
   /** Notes a request; called before it is answered. On the hot path: no listener as long as nothing ends. */
   begin({ socket }: IncomingMessage, response: ServerResponse): void {
     this.last.set(socket, response);

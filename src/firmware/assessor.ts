@@ -1,7 +1,7 @@
 import { Annotation, isIndexType, type Descriptor } from '../oci/index.js';
 import type { FetchedManifest, Registry } from '../registry/index.js';
 import type { SignatureVerifier, Verification } from '../signature/index.js';
-import type { FirmwareLocator, Location } from './firmware-locator.js';
+import { fetchNamed, type FirmwareLocator, type Location } from './firmware-locator.js';
 import { versionOf } from './select-version.js';
 
 /** What is made of the version that a signed manifest itself states. */
@@ -64,6 +64,6 @@ export class Assessor {
   }
 
   private fetch(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<FetchedManifest> {
-    return this.registry.fetchManifest(repository, manifest, signal);
+    return fetchNamed(this.registry, repository, manifest, signal);
   }
 }

@@ -31,7 +31,7 @@ export class FirmwareLocator {
     if (fetched.content.kind === 'manifest') return this.inManifest(fetched.content, fetched.descriptor);
     const reasons: string[] = [];
     for (const child of childrenOf(fetched.content)) {
-      const { content } = await this.registry.fetchManifest(repository, child, signal);
+      const { content } = await fetchNamed(this.registry, repository, child, signal);
       try {
         if (content.kind === 'manifest') return this.inManifest(content, child);
         reasons.push('an index in an index is not looked into');
@@ -97,4 +97,20 @@ function createdAt(manifest: Manifest): Date | undefined {
   return Number.isNaN(created) || created < 0 || created > Date.now()
     ? undefined
     : new Date(Math.floor(created / 1000) * 1000);
+}
+
+/** A manifest that a tag or an index names. One that is missing is broken, or not there yet: it does not hold no firmware. */
+export async function fetchNamed(
+  registry: Registry,
+  repository: string,
+  manifest: Descriptor,
+  signal: AbortSignal,
+): Promise<FetchedManifest> {
+  try {
+    return await registry.fetchManifest(repository, manifest, signal);
+  } catch (error) {
+    if (error instanceof OtaError && error.code === 'absent')
+      throw new OtaError('protocol', error.message, { cause: error });
+    throw error;
+  }
 }

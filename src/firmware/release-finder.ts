@@ -119,7 +119,10 @@ export class ReleaseFinder {
   ): Promise<Release> {
     const repository = this.repositoryOf(device);
     const manifest = await this.registry.resolve(repository, candidate.tag, signal);
-    if (!again && known?.tag === candidate.tag && known.manifestDigest === manifest.digest) return known;
+    if (!again && known?.tag === candidate.tag && known.manifestDigest === manifest.digest) {
+      this.demandTrust(repository, known);
+      return known;
+    }
     const key = `${repository}@${manifest.digest}`;
     if (this.withoutFirmware.has(key)) throw new OtaError('absent', 'the artifact holds no firmware');
     try {
@@ -164,7 +167,7 @@ export class ReleaseFinder {
     return verdict.signer;
   }
 
-  /** A key may have been taken away while a release was pulled. */
+  /** A key may have been taken away while the registry was asked. */
   private demandTrust(repository: string, { signer, version }: Release): void {
     if (this.verifier.stillTrusts(repository, signer)) return;
     throw new OtaError(

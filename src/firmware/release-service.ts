@@ -205,7 +205,7 @@ export class ReleaseService implements OnApplicationShutdown {
       if (state.release && !trusted(state.release)) this.distrust(state, state.release);
     }
     const limit = pLimit(MAX_REJUDGED);
-    await Promise.all(states.map(({ device }) => limit(() => this.refresh(device).catch(() => undefined))));
+    await Promise.all(states.map(({ device }) => limit(() => this.refreshAnew(device).catch(() => undefined))));
   }
 
   private distrust(state: DeviceState, release: Release): void {

@@ -285,6 +285,17 @@ describe('a registry that', () => {
     await patient.stop();
   });
 
+  it('has not got the manifest yet that its tag names: 502, and it is served once it is there', async () => {
+    registry.fault = only('manifest', (request, response) => {
+      if (request.method === 'HEAD') return false;
+      error(response, 404, 'MANIFEST_UNKNOWN');
+      return true;
+    });
+    expect(await service.versionOf('fw')).toBe(502);
+    registry.fault = () => false;
+    await until(async () => (await service.versionOf('fw')) === '1.0.0', 'the manifest to be asked for again');
+  });
+
   it('cuts blobs in the middle is asked for the rest only', async () => {
     const patient = await TestService.start({ REGISTRY_URL: registry.url });
     let cuts = 0;

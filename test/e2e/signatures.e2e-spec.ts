@@ -474,6 +474,40 @@ describe('keys in files', () => {
     registry.fault = () => false;
   });
 
+  it('that are removed while a refresh is under way are not trusted by its answer', async () => {
+    signLegacy(registry, 'fw', registry.push('fw', '1.0.0', firmware), ours);
+    writeFileSync(join(folder, 'a.pub'), ours.pem);
+    await start({ REGISTRY_TIMEOUT: '20s' });
+    expect(await service.versionOf('fw')).toBe('1.0.0');
+    const held: (() => void)[] = [];
+    registry.fault = (request, response) => {
+      if (request.method !== 'HEAD' || held.length > 0) return false;
+      const digest = registry.repository('fw').tags.get('1.0.0') ?? '';
+      const { mediaType, bytes } = registry.repository('fw').manifests.get(digest)!;
+      held.push(() => {
+        response.writeHead(200, {
+          'Content-Type': mediaType,
+          'Content-Length': bytes.length,
+          'Docker-Content-Digest': digest,
+        });
+        response.end();
+      });
+      return true;
+    };
+    await fetch(`${service.url}/webhooks/generic`, { method: 'POST', body: '{"repository":"fw"}' });
+    await until(() => held.length === 1, 'the refresh to be under way');
+    writeFileSync(join(folder, 'a.pub'), theirs.pem);
+    await until(() => service.events('release.distrusted').length === 1, 'the key to be gone');
+    held[0]?.();
+    await until(
+      () => service.events('release.untrusted').length > 0 || service.events('release.changed').length > 1,
+      'its answer',
+    );
+    expect(await service.versionOf('fw')).toBe(404);
+    expect(service.events('release.changed')).toHaveLength(1);
+    registry.fault = () => false;
+  });
+
   it('that cannot be read any more leave the old ones in force, and say so', async () => {
     signLegacy(registry, 'fw', registry.push('fw', '1.0.0', firmware), ours);
     writeFileSync(join(folder, 'a.pub'), ours.pem);
