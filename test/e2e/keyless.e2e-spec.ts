@@ -163,6 +163,20 @@ describe('keyless signatures', () => {
     expect({ code: refusal(), reason: service.events('release.untrusted').at(-1)?.reason }).toMatchObject({ code });
   });
 
+  it('are asked for by a policy, device by device', async () => {
+    const digest = push();
+    putBundles(registry, 'fw', digest, [await sigstore.bundle(digest)]);
+    const none = { COSIGN_CERTIFICATE_IDENTITY: '', COSIGN_CERTIFICATE_OIDC_ISSUER: '' };
+    const policy = (pattern: string): string =>
+      JSON.stringify([{ match: 'f*', 'identity-regexp': pattern, issuer: ISSUER }]);
+    await start({ ...none, SIGNATURE_POLICY: policy('^https://github\\.com/acme/') });
+    expect(await service.versionOf('fw')).toBe('1.0.0');
+    await service.stop();
+    await start({ ...none, SIGNATURE_POLICY: policy('^https://github\\.com/evil/') });
+    expect(await service.versionOf('fw')).toBe(404);
+    expect(refusal()).toBe('wrong-identity');
+  });
+
   it('are not replaced by a key, nor a key by them', async () => {
     const key = newKey();
     const digest = push();

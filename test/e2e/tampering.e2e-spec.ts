@@ -78,6 +78,18 @@ describe('with any one byte changed and everything stored as it should be', () =
     }
   }, 60_000);
 
+  it('a signature manifest of something else is not trusted', async () => {
+    const payload = payloadFor(`sha256:${'0'.repeat(64)}`);
+    putLegacy(registry, 'fw', digest, [legacyLayer(registry, 'fw', payload, sign('sha256', payload, key.privateKey))]);
+    const { tags, manifests } = registry.repository('fw');
+    const tag = `${digest.replace(':', '-')}.sig`;
+    for (const flipped of flips(manifests.get(tags.get(tag)!)!.bytes)) {
+      manifests.set(sha256(flipped), { mediaType: MANIFEST, bytes: flipped });
+      tags.set(tag, sha256(flipped));
+      expect(await isTrusted()).toBe(false);
+    }
+  }, 60_000);
+
   it('a signature is not trusted', async () => {
     const payload = payloadFor(digest);
     for (const flipped of flips(sign('sha256', payload, key.privateKey))) {
