@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { CacheModule, type FirmwareStore } from './cache/index.js';
 import { SettingsModule, type GivenValues } from './config/index.js';
+import { ControlModule } from './control/index.js';
 import { DeviceModule, type DeviceProtocol } from './device/index.js';
 import { FirmwareModule } from './firmware/index.js';
 import { HealthModule } from './health/index.js';
@@ -42,6 +43,7 @@ export class AppModule {
         CacheModule.forRoot(store ? { store } : {}),
       ],
     });
+    const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
     return {
       module: AppModule,
       imports: [
@@ -50,7 +52,8 @@ export class AppModule {
         firmware,
         DeviceModule.forRoot({ imports: [firmware], protocols }),
         WebhookModule.forRoot({ imports: [firmware], sources }),
-        NotificationModule.forRoot({ imports: [firmware], notifiers }),
+        notification,
+        ControlModule.forRoot({ imports: [firmware, notification] }),
         HealthModule.forRoot({ imports: [firmware] }),
       ],
     };

@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import { AppModule, type AppModuleOptions } from './app.module.js';
-import { type Settings } from './config/index.js';
+import { GraceTime, type Settings } from './config/index.js';
 import { DeviceHttpAdapter, DeviceRouter } from './device/index.js';
 import { ConfigError, reasonOf } from './errors.js';
 import { Lifecycle } from './health/index.js';
@@ -58,6 +58,7 @@ export class Service {
   /** Not ready from now on, no new connections; resolves when downloads in flight have ended, or the grace time has. */
   async stop(): Promise<void> {
     this.app.get(Lifecycle, { strict: false }).end();
+    this.app.get(GraceTime, { strict: false }).begin();
     await this.adapter.close();
     await this.management.close();
     await this.app.close();

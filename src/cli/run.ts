@@ -1,9 +1,10 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError, reasonOf } from '../errors.js';
+import { notifyCommand, statusCommand } from './control-commands.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve.js';
 import { verifyCommand } from './verify-command.js';
-import { packageVersion } from './version.js';
+import { packageVersion } from '../version.js';
 
 /** Wrong use: a flag, a value, a file (as grep, curl and the Rust server's clap have it). */
 const EXIT_USAGE = 2;
@@ -19,6 +20,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     .addCommand(serve, { isDefault: true })
     .addCommand(pushCommand())
     .addCommand(verifyCommand())
+    .addCommand(statusCommand())
+    .addCommand(notifyCommand())
     .addHelpText(
       'after',
       () => `\nServing is what no command means. ${serve.helpInformation().replace(/^Usage: /, 'Its usage: ')}`,

@@ -3,8 +3,8 @@ import { gather, optionOf, parseSettings, VARIABLES, type GivenValues, type Sett
 import { ConfigError, reasonOf } from '../errors.js';
 import type { PinoLogger } from '../logging/index.js';
 import type { Service } from '../service.js';
+import { packageVersion } from '../version.js';
 import { addFlags, givenFlags } from './flags.js';
-import { packageVersion } from './version.js';
 
 const CONTEXT = 'OtaFlux';
 /** What a shell reports of a process that a signal ended. */
@@ -69,11 +69,19 @@ function untilSignal(logger: PinoLogger): Promise<void> {
   });
 }
 
+/** Secrets as they were given, each of a list, and the passwords within URLs, which drivers write without the rest. */
 function secretsIn(given: GivenValues, settings: Settings): string[] {
-  const given_ = VARIABLES.filter((variable) => optionOf(variable).secret).flatMap(
-    (variable) => given[variable]?.value ?? [],
-  );
-  return [...given_.map(String), ...(settings.webhookSecret ?? [])];
+  const asGiven = VARIABLES.filter((variable) => optionOf(variable).secret).map((variable) => given[variable]?.value);
+  const lists = [settings.webhookSecret, settings.notify, settings.mqttUrl].flatMap((value) => value ?? []);
+  return [...asGiven.flatMap((value) => value ?? []).map(String), ...lists, ...lists.flatMap(passwordIn)];
+}
+
+/** A user without a password may be a token. */
+function passwordIn(text: string): string[] {
+  if (!URL.canParse(text)) return [];
+  const { username, password } = new URL(text);
+  const secret = password || username;
+  return secret ? [secret, decodeURIComponent(secret)] : [];
 }
 
 async function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): Promise<void> {

@@ -5,6 +5,7 @@ import { Assessor, FirmwareLocator, newestFirst, repositoryPrefix, type Candidat
 import { isRepositoryName } from '../oci/index.js';
 import { createRegistry, type Registry } from '../registry/index.js';
 import { createVerifier, wantsSignatures } from '../signature/index.js';
+import { isColourful, tableOf } from './table.js';
 
 const EXIT_SERVED = 0;
 const EXIT_NONE = 1;
@@ -119,19 +120,13 @@ function print(rows: readonly Row[], served: Row | undefined, repository: string
     row.form ?? '-',
     row.signer ?? row.reason ?? '-',
   ]);
-  const table = [[' ', 'VERSION', 'DIGEST', 'RESULT', 'FORM', 'SIGNER OR REASON'], ...cells];
-  const widths = table[0]?.map((_cell, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? [];
-  for (const [index, line] of table.entries()) {
-    const text = line
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
+  const table = tableOf([[' ', 'VERSION', 'DIGEST', 'RESULT', 'FORM', 'SIGNER OR REASON'], ...cells]);
+  for (const [index, text] of table.entries())
     process.stdout.write(`${paint(text, index === 0 ? undefined : rows[index - 1])}\n`);
-  }
 }
 
 /** Green is served or could be, red is not; only on a terminal. */
 function paint(text: string, row: Row | undefined): string {
-  if (!process.stdout.isTTY || process.env.NO_COLOR) return text;
+  if (!isColourful()) return text;
   return row ? styleText(isGood(row) ? 'green' : 'red', text) : styleText('bold', text);
 }

@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
+import { GraceTime } from './grace-time.js';
 import { parseSettings, Settings } from './settings.js';
 import type { GivenValues } from './sources.js';
 
@@ -28,8 +29,9 @@ export class SettingsModule {
           useFactory: (config: ConfigService) => config.getOrThrow<Settings>(KEY),
           inject: [ConfigService],
         },
+        GraceTime,
       ],
-      exports: [Settings],
+      exports: [Settings, GraceTime],
     };
   }
 }

@@ -69,7 +69,7 @@ describe('settings', () => {
   });
 
   it.each(VARIABLES.filter((variable) => optionOf(variable).secret))('take the secret %s from a file', async (name) => {
-    const secret = name === 'MQTT_URL' ? 'mqtt://broker.example' : 's3cret';
+    const secret = ['MQTT_URL', 'NOTIFY'].includes(name) ? 'mqtt://broker.example' : 's3cret';
     const path = file(name, `${secret}\n`);
     const value = (found: Settings): unknown => (found as unknown as Record<string, unknown>)[settingOf(name)];
     const user = { REGISTRY_USERNAME: 'robot', MQTT_TOPIC: 'firmware' };

@@ -1,8 +1,10 @@
 export { SettingsModule } from './config.module.js';
-export type { ListenAddress, RegistryLocation } from './kinds.js';
+export { GraceTime } from './grace-time.js';
+export { isMqttTopic, type ListenAddress, type RegistryLocation } from './kinds.js';
 export {
   CHECKSUMS,
   flagOf,
+  NOTIFY_SCHEMES,
   optionOf,
   settingOf,
   VARIABLES,
@@ -11,5 +13,5 @@ export {
   type Variable,
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';
-export { parseSettings, Settings } from './settings.js';
+export { parseOption, parseSettings, Settings } from './settings.js';
 export { gather, type Given, type GivenValues, type Sources } from './sources.js';

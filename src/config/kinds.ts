@@ -26,10 +26,14 @@ function kind<T>(placeholder: string, takes: string, parse: (text: string) => T 
 }
 
 export const text = kind('text', 'a text', (value) => value);
-/** An MQTT topic that messages can be published below (MQTT 3.1.1, section 4.7): no wildcards, no `$` in front. */
+/** Whether messages can be published below an MQTT topic (MQTT 3.1.1, section 4.7): no wildcards, no `$` in front. */
+export function isMqttTopic(value: string): boolean {
+  return value !== '' && !/^\$|[+#\0]/.test(value);
+}
+
 export const topic = kind('topic', 'a topic without + and #, such as firmware/releases', (value) => {
   const trimmed = value.replace(/\/+$/, '');
-  return trimmed && !/^\$|[+#\0]/.test(trimmed) ? trimmed : undefined;
+  return isMqttTopic(trimmed) ? trimmed : undefined;
 });
 
 /** A regular expression, as JavaScript has them. */
@@ -160,6 +164,24 @@ export function url(schemes: readonly string[]): Kind<string> {
     const parsed = parseUrl(value);
     return parsed?.hostname && schemes.includes(parsed.protocol.slice(0, -1)) ? value : undefined;
   });
+}
+
+/** Several URLs of `schemes`; a comma before a scheme parts them, so that one URL may name several hosts. */
+export function urls(schemes: readonly string[]): Kind<string[]> {
+  const takes = `URLs that begin with ${schemes.map((scheme) => `${scheme}://`).join(', ')}`;
+  const isOne = (value: string): boolean => {
+    const scheme = /^([a-z+]+):\/\/[^/]/.exec(value)?.[1];
+    return scheme !== undefined && schemes.includes(scheme);
+  };
+  return {
+    placeholder: 'url,url',
+    takes,
+    schema: z
+      .union([scalar, z.array(scalar)])
+      .transform((value) => (Array.isArray(value) ? value : value.split(/[,\s]+(?=[a-z+]+:\/\/)/)))
+      .transform((values) => values.map((value) => value.trim()).filter(Boolean))
+      .refine((values) => values.length > 0 && values.every(isOne), takes),
+  };
 }
 
 function parseUrl(value: string): URL | undefined {

@@ -46,6 +46,12 @@ export const CHECKSUMS = [
 ] as const;
 export type Checksum = (typeof CHECKSUMS)[number];
 
+/** What NOTIFY speaks, by the scheme of a URL. */
+export const NOTIFY_SCHEMES = [
+  ...['mqtt', 'mqtts', 'ws', 'wss', 'redis', 'rediss', 'nats', 'tls'],
+  ...['amqp', 'amqps', 'kafka', 'kafkas', 'http', 'https'],
+] as const;
+
 /** The one option table: flags, variables, file keys, `--help` and docs/configuration.md come from it. */
 export const OPTIONS = {
   REGISTRY_URL: option(kinds.registryUrl, {
@@ -193,6 +199,17 @@ export const OPTIONS = {
   }),
   MQTT_CLIENT_CERT_PATH: option(kinds.path, { help: 'PEM file with our certificate.' }),
   MQTT_CLIENT_KEY_PATH: option(kinds.path, { help: 'PEM file with its key.' }),
+  NOTIFY: option(kinds.urls(NOTIFY_SCHEMES), {
+    secret: true,
+    help: 'Further brokers and receivers that are told of new releases, each with its options in its query: see docs/notifications.md.',
+  }),
+  NOTIFY_SECRET: option(kinds.text, {
+    secret: true,
+    help: 'Signs what is sent to the http(s) URLs of NOTIFY: HMAC-SHA256 of the body, in `X-Hub-Signature-256`.',
+  }),
+  STATE_DIR: option(kinds.path, {
+    help: 'A folder that remembers what was told, where the receiver itself keeps nothing (http, RabbitMQ, NATS without JetStream). Without it those are told everything once more after a restart.',
+  }),
 } satisfies Record<string, Option>;
 
 export type Variable = keyof typeof OPTIONS;

@@ -40,6 +40,13 @@ export function parseSettings(given: GivenValues): Settings {
   );
 }
 
+/** The value of one option alone, for commands that take few; throws ConfigError like `parseSettings`. */
+export function parseOption(variable: Variable, given: GivenValues): unknown {
+  const result = optionSchema(variable).safeParse(given[variable]?.value ?? optionOf(variable).default);
+  if (result.success) return result.data;
+  throw new ConfigError(explain(variable, given, result.error.issues[0]?.message ?? ''));
+}
+
 function optionSchema(variable: Variable): z.ZodType {
   const { kind, required, default: fallback } = optionOf(variable);
   return required || fallback !== undefined ? kind.schema : kind.schema.optional();

@@ -1,4 +1,5 @@
 import type { Logger } from '@nestjs/common';
+import { backoffMs } from '../backoff.js';
 import { reasonOf, type OtaError } from '../errors.js';
 import type { DeviceState } from './known-devices.js';
 
@@ -11,9 +12,9 @@ const MAX_BACKOFF_MS = 30_000;
  */
 const WITHDRAWAL_MS = 60_000;
 
-/** Milliseconds to wait after so many failures in a row, with up to a quarter taken off, so that devices do not come back together. */
-export function backoffMs(failures: number): number {
-  return Math.min(MIN_BACKOFF_MS * 2 ** Math.min(failures - 1, 10), MAX_BACKOFF_MS) * (1 - Math.random() / 4);
+/** Milliseconds to wait after so many failed refreshes in a row. */
+export function refreshBackoffMs(failures: number): number {
+  return backoffMs(failures, MIN_BACKOFF_MS, MAX_BACKOFF_MS);
 }
 
 /** Whether a known release is to be forgotten, because nobody may serve it, or it was not there for long enough. */

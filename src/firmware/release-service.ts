@@ -9,10 +9,10 @@ import { Registry } from '../registry/index.js';
 import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
 import { KnownDevices, type DeviceState } from './known-devices.js';
-import { backoffMs, isWithdrawn, reportFailure } from './refresh-failure.js';
+import { isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
 import { RegistryState } from './registry-state.js';
 import { ReleaseFinder, repositoryPrefix } from './release-finder.js';
-import { type Release, type ReleaseChanged } from './release.js';
+import { type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 import { SingleFlight } from './single-flight.js';
 
 /** How long it is remembered that a device has no firmware (CONTRACT, "Freshness"). */
@@ -157,6 +157,13 @@ export class ReleaseService implements OnApplicationShutdown {
     for (const { release } of this.devices.withRelease()) if (release) yield release;
   }
 
+  /** How each device that has a release stands. */
+  *standing(): Iterable<ReleaseStanding> {
+    const nowMs = performance.now();
+    for (const { release, confirmedAtMs, failure, passedOver } of this.devices.withRelease())
+      if (release) yield { release, ageMs: nowMs - confirmedAtMs, failure, passedOver };
+  }
+
   /** Whether a release of `device` is known. */
   knows(device: string): boolean {
     return this.devices.get(device)?.release !== undefined;
@@ -264,7 +271,8 @@ export class ReleaseService implements OnApplicationShutdown {
     reportFailure(this.logger, state, failure);
     state.failure = failure;
     state.failures++;
-    state.retryAtMs = nowMs + (failure.code === 'absent' && !state.release ? ABSENT_MS : backoffMs(state.failures));
+    state.retryAtMs =
+      nowMs + (failure.code === 'absent' && !state.release ? ABSENT_MS : refreshBackoffMs(state.failures));
     if (state.release && isWithdrawn(state, failure, nowMs, this.settings.refreshInterval)) {
       state.retryAtMs = nowMs + ABSENT_MS;
       this.change(state, undefined);

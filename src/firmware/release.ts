@@ -1,3 +1,4 @@
+import type { OtaError } from '../errors.js';
 import type { Firmware } from '../cache/index.js';
 import type { Descriptor, Digest } from '../oci/index.js';
 import type { Signer } from '../signature/index.js';
@@ -36,4 +37,15 @@ export interface ReleaseChanged {
   readonly device: string;
   readonly before: Release | undefined;
   readonly after: Release | undefined;
+}
+
+/** A device's current release, and how sure of it we are. */
+export interface ReleaseStanding {
+  readonly release: Release;
+  /** Since the registry last confirmed it. */
+  readonly ageMs: number;
+  /** Why the last refresh failed; undefined after a good one. */
+  readonly failure: OtaError | undefined;
+  /** Whether newer versions are passed over because they are not trusted. */
+  readonly passedOver: boolean;
 }

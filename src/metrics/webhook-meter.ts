@@ -45,6 +45,11 @@ export class WebhookMeter {
     this.read = read;
   }
 
+  /** What waits now. */
+  sample(): QueueSample {
+    return this.read();
+  }
+
   received(source: string, result: string): void {
     this.webhooks.labels(source, result).inc();
   }

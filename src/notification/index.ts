@@ -1,2 +1,3 @@
 export { NotificationModule, type NotificationModuleOptions } from './notification.module.js';
-export { Notifier, payloadOf, type ReleaseNotice } from './notifier.js';
+export { NotificationService } from './notification.service.js';
+export { NotNow, Notifier, type ReleaseNotice } from './notifier.js';

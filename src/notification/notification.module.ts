@@ -1,7 +1,9 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Type } from '@nestjs/common';
 import { Settings } from '../config/index.js';
+import { builtInNotifiers } from './adapters.js';
 import { NOTIFIERS, NotificationService } from './notification.service.js';
 import type { Notifier } from './notifier.js';
+import { StateDirectory } from './told-file.js';
 
 export interface NotificationModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Notifiers of your own, beside those that the settings name. */
@@ -19,17 +21,16 @@ export class NotificationModule {
         ...notifiers,
         {
           provide: NOTIFIERS,
-          useFactory: async (settings: Settings, ...own: Notifier[]) => [...(await builtIn(settings)), ...own],
-          inject: [Settings, ...notifiers],
+          useFactory: async (settings: Settings, state: StateDirectory, ...own: Notifier[]) => {
+            await state.demand();
+            return [...(await builtInNotifiers(settings)), ...own];
+          },
+          inject: [Settings, StateDirectory, ...notifiers],
         },
+        StateDirectory,
         NotificationService,
       ],
+      exports: [NotificationService],
     };
   }
-}
-
-/** Clients of brokers are loaded only where they are used. */
-async function builtIn(settings: Settings): Promise<Notifier[]> {
-  if (settings.mqttUrl === undefined) return [];
-  return [(await import('./mqtt/index.js')).mqttNotifier(settings.mqttUrl, settings)];
 }

@@ -1,32 +1,39 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Subscription } from 'rxjs';
-import { Settings } from '../config/index.js';
+import { GraceTime } from '../config/index.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { NotificationMeter } from '../metrics/index.js';
 import type { Notifier, ReleaseNotice } from './notifier.js';
 import { Outbox, type KnownReleases } from './outbox.js';
+import { ToldDevices } from './told-devices.js';
+import { StateDirectory } from './told-file.js';
 
 /** The token of the list of notifiers. */
 export const NOTIFIERS = Symbol('notifiers');
+
+/** How long a notice that is told again by hand is waited for. */
+const PATIENCE_MS = 5_000;
 
 /** Tells every notifier of every change of a device's current release. */
 @Injectable()
 export class NotificationService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly outboxes: readonly Outbox[];
+  private readonly stop = new AbortController();
   private subscription: Subscription | undefined;
 
   constructor(
     @Inject(NOTIFIERS) notifiers: readonly Notifier[],
     private readonly releases: ReleaseService,
-    private readonly settings: Settings,
+    private readonly graceTime: GraceTime,
+    state: StateDirectory,
     meter: NotificationMeter,
   ) {
+    const told = new ToldDevices(releases, this.stop.signal);
     const known: KnownReleases = {
       notices: () => noticesOf(releases.knownReleases()),
-      // Its change, if there was one, is told like any other.
-      look: (device) => void releases.refresh(device).catch(() => undefined),
+      look: async (devices) => (await told.look(devices)).map((device) => noticeOf(device, undefined)),
     };
-    this.outboxes = notifiers.map((notifier) => new Outbox(notifier, known, meter));
+    this.outboxes = notifiers.map((notifier) => new Outbox(notifier, known, meter, state));
   }
 
   onApplicationBootstrap(): void {
@@ -36,8 +43,23 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
     for (const outbox of this.outboxes) outbox.start();
   }
 
+  /** Tells of a release again; resolves to the notifiers by name, and whether each has confirmed within five seconds. */
+  async tellAgain(release: Release): Promise<Record<string, boolean>> {
+    const notice = noticeOf(release.device, release);
+    const confirmed = this.outboxes.map(
+      async (outbox) => [outbox.name, await outbox.again(notice, PATIENCE_MS)] as const,
+    );
+    return Object.fromEntries(await Promise.all(confirmed));
+  }
+
+  /** The notifiers, by name, that have not confirmed the newest notice of `device` yet. */
+  pendingOf(device: string): string[] {
+    return this.outboxes.filter((outbox) => outbox.isPending(device)).map(({ name }) => name);
+  }
+
   async beforeApplicationShutdown(): Promise<void> {
-    await Promise.all(this.outboxes.map((outbox) => outbox.end(this.settings.shutdownGrace)));
+    this.stop.abort();
+    await Promise.all(this.outboxes.map((outbox) => outbox.end(this.graceTime.leftMs)));
     this.subscription?.unsubscribe();
   }
 }

@@ -12,6 +12,17 @@ export function payloadOf({ release }: ReleaseNotice): string {
   return release ? JSON.stringify({ version: release.version, size: release.sizeBytes }) : '';
 }
 
+/** Why a notice was not taken, by one that says how long to wait. */
+export class NotNow extends Error {
+  constructor(
+    message: string,
+    readonly waitMs: number,
+  ) {
+    super(message);
+    this.name = 'NotNow';
+  }
+}
+
 /**
  * Tells subscribers of new releases. It may fail and be slow: the newest notice of each device waits until it is
  * confirmed, and is handed over again. Being an abstract class, it is also the base of those that a platform team adds.
@@ -19,8 +30,14 @@ export function payloadOf({ release }: ReleaseNotice): string {
  * @publicApi
  */
 export abstract class Notifier {
-  /** Its name in metrics and logs. */
+  /** Its name in metrics and logs: letters, digits, `.`, `_` and `-`. */
   abstract readonly name: string;
+  /** The name of its file in STATE_DIR, where `open` tells of nothing; another receiver has another. */
+  get memory(): string {
+    return this.name;
+  }
+  /** How many notices it is handed at once, of different devices. */
+  readonly concurrency: number = 32;
   /** Hands over a notice; resolves when it is confirmed, rejects when it has to be handed over again. */
   abstract publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void>;
   /**

@@ -1,38 +1,49 @@
 import { Logger } from '@nestjs/common';
-import pLimit from 'p-limit';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { setTimeout as delay } from 'node:timers/promises';
+import { backoffMs } from '../backoff.js';
 import { reasonOf } from '../errors.js';
 import type { NotificationMeter } from '../metrics/index.js';
-import { payloadOf, type Notifier, type ReleaseNotice } from './notifier.js';
+import { NotNow, payloadOf, type Notifier, type ReleaseNotice } from './notifier.js';
+import type { StateDirectory, ToldFile } from './told-file.js';
 
 /** What the outbox asks of the releases, when it learns what devices were told before. */
 export interface KnownReleases {
   /** What every known device should have been told. */
   notices(): Iterable<ReleaseNotice>;
-  /** Has a device looked at that was told something, but that nobody has asked for since the start. */
-  look(device: string): void;
+  /**
+   * Has devices looked at that were told something, but that nobody has asked for since the start. Resolves to those
+   * that turn out to have no release any more; the others' changes are told like any other.
+   */
+  look(devices: readonly string[]): Promise<ReleaseNotice[]>;
 }
 
 interface Pending {
   readonly notice: ReleaseNotice;
   readonly sinceMs: number;
+  /** The device was told the same before, of other bytes: that the other side has it already says nothing. */
+  readonly isRepeat: boolean;
 }
 
-/** Notices on their way at once: a broker confirms each. */
-const CONCURRENCY = 32;
 /** A broker that confirms nothing for so long is as good as lost. */
 const CONFIRM_MS = 10_000;
 const MIN_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 30_000;
+const UNREMEMBERED =
+  'the receiver keeps nothing that could be read back, and no STATE_DIR is given: after a restart everything is told again';
 
 /** The newest notice of each device, until one notifier has confirmed it. */
 export class Outbox {
   private readonly logger = new Logger('Outbox');
   private readonly pending = new Map<string, Pending>();
   private readonly stop = new AbortController();
-  private readonly limit = pLimit(CONCURRENCY);
+  private readonly limit: LimitFunction;
+  /** Those who wait for the next confirmation of a device. */
+  private readonly waiters = new Map<string, Set<() => void>>();
   private told = new Map<string, string>();
+  private memory: ToldFile | undefined;
   private isOpen = false;
+  private wasOpen = false;
   private failures = 0;
   private wake: () => void = () => undefined;
   private work: Promise<void> | undefined;
@@ -41,12 +52,23 @@ export class Outbox {
     private readonly notifier: Notifier,
     private readonly releases: KnownReleases,
     private readonly meter: NotificationMeter,
+    private readonly state: StateDirectory,
   ) {
+    this.limit = pLimit(notifier.concurrency);
     meter.observe(notifier.name, () => ({ pending: this.pending.size, connected: this.isOpen }));
     notifier.lost.subscribe(() => {
       this.isOpen = false;
       this.wake();
     });
+  }
+
+  get name(): string {
+    return this.notifier.name;
+  }
+
+  /** Devices whose newest notice is not confirmed yet. */
+  isPending(device: string): boolean {
+    return this.pending.has(device);
   }
 
   start(): void {
@@ -61,6 +83,7 @@ export class Outbox {
     this.wake();
     await this.work;
     await this.notifier.close();
+    await this.memory?.close();
   }
 
   /**
@@ -69,10 +92,45 @@ export class Outbox {
    * @param isFirst nothing was known of the device before: then it is told only when it was not told the same already
    */
   offer(notice: ReleaseNotice, isFirst: boolean): void {
-    this.pending.delete(notice.device);
-    if (isFirst && this.isOpen && this.told.get(notice.device) === payloadOf(notice)) return;
-    if (!isFirst) this.told.delete(notice.device);
-    this.pending.set(notice.device, { notice, sinceMs: performance.now() });
+    const { device } = notice;
+    const payload = payloadOf(notice);
+    const older = this.pending.get(device);
+    const isTold = this.told.get(device) === payload;
+    if (isFirst && isTold && (this.isOpen || this.memory)) {
+      this.pending.delete(device);
+      return;
+    }
+    const isRepeat =
+      !isFirst && (isTold || (older !== undefined && older.isRepeat && payloadOf(older.notice) === payload));
+    // From now on the other side may have got this one, confirmed or not.
+    if (!isFirst) this.told.delete(device);
+    this.put({ notice, sinceMs: performance.now(), isRepeat });
+  }
+
+  /** Tells a notice though it was told before; resolves to whether it was confirmed within `patienceMs`. */
+  again(notice: ReleaseNotice, patienceMs: number): Promise<boolean> {
+    const { device } = notice;
+    const waiters = this.waiters.get(device) ?? new Set();
+    this.waiters.set(device, waiters);
+    return new Promise((resolve) => {
+      const end = (isConfirmed: boolean): void => {
+        clearTimeout(timer);
+        waiters.delete(onConfirmed);
+        if (waiters.size === 0) this.waiters.delete(device);
+        resolve(isConfirmed);
+      };
+      const onConfirmed = (): void => {
+        end(true);
+      };
+      const timer = setTimeout(end, patienceMs, false);
+      waiters.add(onConfirmed);
+      this.put({ notice, sinceMs: performance.now(), isRepeat: true });
+    });
+  }
+
+  private put(entry: Pending): void {
+    this.pending.delete(entry.notice.device);
+    this.pending.set(entry.notice.device, entry);
     this.wake();
   }
 
@@ -92,8 +150,8 @@ export class Outbox {
   /** Whether the notifier can be handed notices now; waits after a failure. */
   private async open(): Promise<boolean> {
     try {
-      const kept = await this.notifier.open(this.stop.signal);
-      this.isOpen = true;
+      const kept = (await this.notifier.open(this.stop.signal)) ?? (await this.recall());
+      this.isOpen = this.wasOpen = true;
       if (kept) this.reconcile(kept);
       this.logger.log({
         event: 'notifier.connected',
@@ -101,6 +159,7 @@ export class Outbox {
         told: kept?.size,
         failures: this.failures,
       });
+      if (this.pending.size === 0) this.failures = 0;
       return true;
     } catch (error) {
       await this.failed(error);
@@ -108,25 +167,43 @@ export class Outbox {
     }
   }
 
+  /**
+   * What our own memory tells, where the other side keeps nothing. It counts at the start only: later, what was on its
+   * way when the connection was lost may have arrived without our knowing.
+   */
+  private async recall(): Promise<ReadonlyMap<string, string> | undefined> {
+    if (this.wasOpen) return undefined;
+    this.memory = await this.state.open(this.notifier.memory);
+    if (!this.memory) this.logger.warn({ event: 'notices.unremembered', notifier: this.name, reason: UNREMEMBERED });
+    return this.memory?.told;
+  }
+
   /** The other side may have lost what it confirmed, or have been told by another replica: what it has now counts. */
   private reconcile(kept: ReadonlyMap<string, string>): void {
     this.told = new Map(kept);
-    for (const [device, { notice }] of this.pending)
-      if (kept.get(device) === payloadOf(notice)) this.pending.delete(device);
+    for (const [device, entry] of this.pending)
+      if (!entry.isRepeat && kept.get(device) === payloadOf(entry.notice)) this.pending.delete(device);
     const known = new Set<string>();
     for (const notice of this.releases.notices()) {
       known.add(notice.device);
       if (!this.pending.has(notice.device) && kept.get(notice.device) !== payloadOf(notice)) this.offer(notice, true);
     }
-    for (const device of kept.keys()) if (!known.has(device)) this.releases.look(device);
+    const unknown = [...kept.keys()].filter((device) => !known.has(device));
+    if (unknown.length > 0) void this.lookAt(unknown);
+  }
+
+  private async lookAt(devices: readonly string[]): Promise<void> {
+    for (const notice of await this.releases.look(devices))
+      if (!this.pending.has(notice.device)) this.offer(notice, false);
   }
 
   private async deliver(): Promise<void> {
     const batch = [...this.pending.values()];
     const outcomes = await Promise.allSettled(batch.map((entry) => this.limit(() => this.hand(entry))));
-    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failure) await this.failed(failure.reason);
-    else this.failures = 0;
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+    if (failures.length === 0) this.failures = 0;
+    // The one that says how long to wait, if one does.
+    else await this.failed(failures.find((failure) => failure instanceof NotNow) ?? failures[0]);
   }
 
   private async hand(entry: Pending): Promise<void> {
@@ -141,7 +218,9 @@ export class Outbox {
       throw error;
     }
     this.told.set(notice.device, payloadOf(notice));
+    await this.memory?.note(notice.device, payloadOf(notice));
     if (this.pending.get(notice.device) === entry) this.pending.delete(notice.device);
+    for (const confirmed of this.waiters.get(notice.device) ?? []) confirmed();
   }
 
   /** Says the first failure of a row, and waits longer after each. */
@@ -155,8 +234,10 @@ export class Outbox {
     };
     if (this.failures++ === 0) this.logger.warn(line);
     else this.logger.debug(line);
-    const waitMs =
-      Math.min(MIN_BACKOFF_MS * 2 ** Math.min(this.failures - 1, 10), MAX_BACKOFF_MS) * (1 - Math.random() / 4);
+    const waitMs = Math.max(
+      backoffMs(this.failures, MIN_BACKOFF_MS, MAX_BACKOFF_MS),
+      error instanceof NotNow ? error.waitMs : 0,
+    );
     await delay(waitMs, undefined, { signal: this.stop.signal }).catch(() => undefined);
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
 import pLimit from 'p-limit';
-import { Settings } from '../config/index.js';
+import { backoffMs } from '../backoff.js';
+import { GraceTime, Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { compareVersions, ReleaseService, versionOf, type Release } from '../firmware/index.js';
 import { WebhookMeter, type QueueSample } from '../metrics/index.js';
@@ -52,17 +53,16 @@ export class RefreshQueue implements BeforeApplicationShutdown {
   private readonly names: DeviceNames;
   private readonly waiting = new Map<string, Work>();
   private readonly limit = pLimit(CONCURRENCY);
-  private readonly graceMs: number;
   private draining = false;
   private whenIdle: (() => void) | undefined;
 
   constructor(
     private readonly releases: ReleaseService,
     settings: Settings,
+    private readonly graceTime: GraceTime,
     meter: WebhookMeter,
   ) {
     this.names = new DeviceNames(settings);
-    this.graceMs = settings.shutdownGrace;
     meter.observe(() => this.sample());
   }
 
@@ -84,7 +84,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
       new Promise<void>((resolve) => (this.whenIdle = resolve)),
-      new Promise<void>((resolve) => (timer = setTimeout(resolve, this.graceMs))),
+      new Promise<void>((resolve) => (timer = setTimeout(resolve, this.graceTime.leftMs))),
     ]);
     clearTimeout(timer);
   }
@@ -197,5 +197,5 @@ function outcomeOf(error: unknown): 'look-again' | 'retry' | 'retry-wrong' {
 
 function retryMs(failures: number, outcome: 'retry' | 'retry-wrong'): number | undefined {
   if (outcome === 'retry-wrong' && failures > MAX_WRONG_ANSWERS) return undefined;
-  return Math.min(MIN_RETRY_MS * 2 ** Math.min(failures - 1, 10), MAX_RETRY_MS) * (1 - Math.random() / 4);
+  return backoffMs(failures, MIN_RETRY_MS, MAX_RETRY_MS);
 }

@@ -15,8 +15,13 @@ export class WebhookSecrets {
 
   /** What headers and query tell, before a byte of the body is read. */
   shownBy(request: IncomingMessage, source: WebhookSource): Shown {
-    if (this.isOpen || this.candidates(request, source).some((candidate) => this.isSecret(candidate))) return 'yes';
+    if (this.isShownBy(request, source.secretHeaders)) return 'yes';
     return source.signatureHeader && request.headers[source.signatureHeader] ? 'signed' : 'no';
+  }
+
+  /** Whether a request shows one of the secrets in its query or a header, among them `more`, or there are none. */
+  isShownBy(request: IncomingMessage, more: readonly string[] = []): boolean {
+    return this.isOpen || this.candidates(request, more).some((candidate) => this.isSecret(candidate));
   }
 
   /** Whether the header of `source` holds an HMAC-SHA256 of the raw body by one of the secrets. */
@@ -28,7 +33,7 @@ export class WebhookSecrets {
   }
 
   /** `Authorization: Bearer S`, bare `S`, Basic with S as password; `X-Webhook-Token`; the sender's own; `?token=`. */
-  private candidates(request: IncomingMessage, { secretHeaders }: WebhookSource): string[] {
+  private candidates(request: IncomingMessage, secretHeaders: readonly string[]): string[] {
     const { authorization = '' } = request.headers;
     const headers = ['x-webhook-token', ...secretHeaders].map((name) => String(request.headers[name] ?? ''));
     const query = new URLSearchParams((request.url ?? '').split('?')[1] ?? '').get('token') ?? '';

@@ -17,7 +17,7 @@ export function hasProgram(name: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${name}`], { env: { ...process.env, PATH: WITH_SBIN } }).status === 0;
 }
 
-const hasDocker = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore' }).status === 0;
+export const hasDocker = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore' }).status === 0;
 
 /** Runs a program to its end; throws with what it printed when it fails. */
 export function runProgram(name: string, args: readonly string[], cwd?: string): string {
@@ -167,7 +167,7 @@ export class Mosquitto {
   }
 }
 
-function accepts(port: number): Promise<boolean> {
+export function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });
     socket.once('connect', () => {

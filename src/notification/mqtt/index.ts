@@ -1,54 +1,58 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { IClientOptions } from 'mqtt';
 import type { Settings } from '../../config/index.js';
-import { ConfigError, reasonOf } from '../../errors.js';
+import { isMqttTopic } from '../../config/index.js';
 import type { Notifier } from '../notifier.js';
+import { readPem, type Target } from '../target.js';
 import { MqttNotifier } from './mqtt-notifier.js';
 
-/** What the notifier is made from. */
+/** What the notifier of MQTT_URL is made from. */
 export type MqttSettings = Pick<
   Settings,
-  | 'mqttUrl'
-  | 'mqttUsername'
-  | 'mqttPassword'
-  | 'mqttTopic'
-  | 'mqttCaCertPath'
-  | 'mqttClientCertPath'
-  | 'mqttClientKeyPath'
+  'mqttUsername' | 'mqttPassword' | 'mqttTopic' | 'mqttCaCertPath' | 'mqttClientCertPath' | 'mqttClientKeyPath'
 >;
 
-/** The notifier that `settings` ask for; throws ConfigError when a file that they name cannot be read. */
+/** The notifier of MQTT_URL and its fellows; throws ConfigError when a file that they name cannot be read. */
 export function mqttNotifier(url: string, settings: MqttSettings): Notifier {
   const parsed = new URL(url);
-  const clientId = parsed.searchParams.get('client_id') ?? `otaflux-${randomBytes(6).toString('hex')}`;
-  const username = settings.mqttUsername ?? (decodeURIComponent(parsed.username) || undefined);
-  const password = settings.mqttPassword ?? (decodeURIComponent(parsed.password) || undefined);
+  return made('mqtt', parsed, settings.mqttTopic ?? '', {
+    username: settings.mqttUsername ?? (decodeURIComponent(parsed.username) || undefined),
+    password: settings.mqttPassword ?? (decodeURIComponent(parsed.password) || undefined),
+    ...tlsOf(settings),
+  });
+}
+
+/** The notifier of an MQTT URL of NOTIFY. */
+export function create(target: Target, name: string): Notifier {
+  target.demandKnown('client_id', 'version');
+  const topic = target.topic(isMqttTopic, 'a topic without + and #, such as firmware/releases');
+  const { username, password } = target;
+  return made(name, new URL(target.url), topic, { username, password, ...target.tlsFiles() });
+}
+
+interface Access extends Pick<IClientOptions, 'ca' | 'cert' | 'key'> {
+  username: string | undefined;
+  password: string | undefined;
+}
+
+function made(name: string, url: URL, topic: string, { username, password, ...tls }: Access): Notifier {
   const client: IClientOptions = {
-    clientId,
-    protocolVersion: parsed.searchParams.get('version') === '5' ? 5 : 4,
+    clientId: url.searchParams.get('client_id') ?? `otaflux-${randomBytes(6).toString('hex')}`,
+    protocolVersion: url.searchParams.get('version') === '5' ? 5 : 4,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
-    ...tlsOf(settings),
+    ...tls,
   };
-  parsed.username = parsed.password = parsed.search = '';
-  return new MqttNotifier({ url: parsed.href, topic: settings.mqttTopic ?? '', client });
+  url.username = url.password = url.search = '';
+  return new MqttNotifier({ name, url: url.href, topic, client });
 }
 
 function tlsOf(settings: MqttSettings): Pick<IClientOptions, 'ca' | 'cert' | 'key'> {
   const { mqttCaCertPath: ca, mqttClientCertPath: cert, mqttClientKeyPath: key } = settings;
   if (ca === undefined || cert === undefined || key === undefined) return {};
   return {
-    ca: read('--mqtt-ca-cert-path', ca),
-    cert: read('--mqtt-client-cert-path', cert),
-    key: read('--mqtt-client-key-path', key),
+    ca: readPem('--mqtt-ca-cert-path', ca),
+    cert: readPem('--mqtt-client-cert-path', cert),
+    key: readPem('--mqtt-client-key-path', key),
   };
-}
-
-function read(flag: string, path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new ConfigError(`${flag}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
-  }
 }

@@ -1,0 +1,123 @@
+import { styleText } from 'node:util';
+import { request } from 'undici';
+import type { DeviceStatus, Status } from '../control/index.js';
+import { ConfigError, reasonOf } from '../errors.js';
+import { isColourful, tableOf } from './table.js';
+
+export interface ControlledServer {
+  readonly url: string;
+  /** WEBHOOK_SECRET; undefined for a server that has none. */
+  readonly secret: string | undefined;
+}
+
+const EXIT_FAILURE = 1;
+const EXIT_NOT_ASKED = 3;
+/** Longer than the server waits for brokers to confirm. */
+const PATIENCE_MS = 15_000;
+
+/** Prints what the server knows; resolves to the exit code. */
+export async function status(server: ControlledServer, device: string | undefined, json: boolean): Promise<number> {
+  const answer = await ask(server, 'GET', 'status', device);
+  if (!answer) return EXIT_NOT_ASKED;
+  if (answer.code !== 200) return refuse(server, answer);
+  const found = JSON.parse(answer.body) as Status;
+  if (json) process.stdout.write(`${answer.body}\n`);
+  else print(found);
+  return device !== undefined && found.devices.length === 0 ? EXIT_FAILURE : 0;
+}
+
+/** Has the current release of `device` told again; resolves to the exit code. */
+export async function notify(server: ControlledServer, device: string, json: boolean): Promise<number> {
+  const answer = await ask(server, 'POST', 'notify', device);
+  if (!answer) return EXIT_NOT_ASKED;
+  if (answer.code !== 202) return refuse(server, answer);
+  const { version, confirmed } = JSON.parse(answer.body) as { version: string; confirmed: Record<string, boolean> };
+  const notifiers = Object.entries(confirmed);
+  if (json) process.stdout.write(`${answer.body}\n`);
+  else {
+    process.stdout.write(`${device} ${version}\n`);
+    for (const [name, isConfirmed] of notifiers)
+      process.stdout.write(`${name}: ${isConfirmed ? 'confirmed' : 'not confirmed yet, waits'}\n`);
+    if (notifiers.length === 0) process.stderr.write('otaflux: the server has no broker to tell (MQTT_URL, NOTIFY)\n');
+  }
+  return notifiers.length > 0 && notifiers.every(([, isConfirmed]) => isConfirmed) ? 0 : EXIT_FAILURE;
+}
+
+interface Answer {
+  readonly code: number;
+  readonly body: string;
+}
+
+/** Undefined, and said so, when the server cannot be asked. */
+async function ask(
+  server: ControlledServer,
+  method: 'GET' | 'POST',
+  path: string,
+  device?: string,
+): Promise<Answer | undefined> {
+  if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, takes a URL`);
+  const url = new URL(path, `${server.url.replace(/\/+$/, '')}/`);
+  if (device !== undefined) url.searchParams.set('device', device);
+  try {
+    const { statusCode, body } = await request(url, {
+      method,
+      signal: AbortSignal.timeout(PATIENCE_MS),
+      headers: server.secret === undefined ? {} : { authorization: `Bearer ${server.secret}` },
+    });
+    return { code: statusCode, body: await body.text() };
+  } catch (error) {
+    process.stderr.write(`otaflux: cannot ask ${url.origin}: ${reasonOf(error)}\n`);
+    return undefined;
+  }
+}
+
+function refuse({ url }: ControlledServer, { code, body }: Answer): number {
+  const reason = messageIn(body);
+  const hint = code === 404 && reason.startsWith('Cannot ') ? ' (is this the management port?)' : '';
+  process.stderr.write(`otaflux: ${url} answered ${code}: ${reason}${hint}\n`);
+  return code === 404 && !hint ? EXIT_FAILURE : EXIT_NOT_ASKED;
+}
+
+function messageIn(body: string): string {
+  try {
+    return (JSON.parse(body) as { message?: string }).message ?? '';
+  } catch {
+    return '';
+  }
+}
+
+function print({ version, uptimeSeconds, registry, webhooks, notifiers, devices }: Status): void {
+  const head = [
+    ['server', `${version}, up for ${duration(uptimeSeconds)}`],
+    ['registry', `${registry.state}, last answer ${registry.lastAnswer ?? 'never'}`],
+    ['webhooks', `${webhooks.waiting} waiting`],
+    ...notifiers.map(({ name, connected, pending }) => [
+      name,
+      `${connected ? 'connected' : 'away'}, ${pending} notices pending`,
+    ]),
+  ];
+  const rows = devices.map((device) => [
+    device.device,
+    device.version,
+    `${device.digest.slice(0, 19)}…`,
+    String(device.sizeBytes),
+    duration(device.ageSeconds),
+    device.pending.join(',') || '-',
+    noteOf(device),
+  ]);
+  const [title = '', ...lines] = tableOf([['DEVICE', 'VERSION', 'DIGEST', 'BYTES', 'AGE', 'PENDING', 'NOTE'], ...rows]);
+  const bold = isColourful() ? styleText('bold', title) : title;
+  process.stdout.write([...tableOf(head), '', bold, ...lines, ''].join('\n'));
+}
+
+function noteOf({ failure, passedOver }: DeviceStatus): string {
+  return failure ?? (passedOver ? 'a newer version is not trusted' : '-');
+}
+
+/** Two units at most: what is days old need not be told in seconds. */
+function duration(seconds: number): string {
+  const [d, h, m] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3_600) % 24, Math.floor(seconds / 60) % 60];
+  if (d > 0) return `${d}d${h}h`;
+  if (h > 0) return `${h}h${m}m`;
+  return m > 0 ? `${m}m${Math.floor(seconds % 60)}s` : `${seconds}s`;
+}

@@ -1,0 +1,2 @@
+export { ControlModule } from './control.module.js';
+export type { DeviceStatus, NotifierStatus, Status } from './status.js';

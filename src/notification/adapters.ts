@@ -1,0 +1,115 @@
+import type { NOTIFY_SCHEMES, Settings } from '../config/index.js';
+import { loadDriver } from './driver.js';
+import type { Notifier } from './notifier.js';
+import { Target } from './target.js';
+
+interface Adapter {
+  /** The name of its notifier, unless the URL gives one. */
+  readonly name: string;
+  /** The query of a URL belongs to the receiver, so options stand behind `#`. */
+  readonly optionsBehindHash?: true;
+  create(target: Target, name: string, settings: Settings): Promise<Notifier>;
+}
+
+const MQTT: Adapter = {
+  name: 'mqtt',
+  create: async (target, name) => (await import('./mqtt/index.js')).create(target, name),
+};
+const REDIS: Adapter = {
+  name: 'redis',
+  create: async (target, name) => {
+    const driver = await loadDriver(target.scheme, 'ioredis', () => import('ioredis'));
+    return (await import('./redis/index.js')).create(target, name, driver);
+  },
+};
+const NATS: Adapter = {
+  name: 'nats',
+  create: async (target, name) => {
+    const transport = await loadDriver(
+      target.scheme,
+      '@nats-io/transport-node',
+      () => import('@nats-io/transport-node'),
+    );
+    const jetstream = await loadDriver(target.scheme, '@nats-io/jetstream', () => import('@nats-io/jetstream'));
+    return (await import('./nats/index.js')).create(target, name, { transport, jetstream });
+  },
+};
+const RABBITMQ: Adapter = {
+  name: 'rabbitmq',
+  create: async (target, name) => {
+    const driver = await loadDriver(target.scheme, 'amqplib', () => import('amqplib'));
+    return (await import('./rabbitmq/index.js')).create(target, name, driver);
+  },
+};
+const KAFKA: Adapter = {
+  name: 'kafka',
+  create: async (target, name) => {
+    const driver = await loadDriver(target.scheme, 'kafkajs', () => import('kafkajs'));
+    return (await import('./kafka/index.js')).create(target, name, driver);
+  },
+};
+const HTTP: Adapter = {
+  name: 'http',
+  optionsBehindHash: true,
+  create: async (target, name, settings) => (await import('./http/index.js')).create(target, name, settings),
+};
+
+const ADAPTERS: Record<(typeof NOTIFY_SCHEMES)[number], Adapter> = {
+  mqtt: MQTT,
+  mqtts: MQTT,
+  ws: MQTT,
+  wss: MQTT,
+  redis: REDIS,
+  rediss: REDIS,
+  nats: NATS,
+  tls: NATS,
+  amqp: RABBITMQ,
+  amqps: RABBITMQ,
+  kafka: KAFKA,
+  kafkas: KAFKA,
+  http: HTTP,
+  https: HTTP,
+};
+
+/**
+ * The notifiers that the settings name: MQTT_URL first, then those of NOTIFY. Clients of brokers are loaded only where
+ * they are used. Rejects with ConfigError.
+ */
+export async function builtInNotifiers(settings: Settings): Promise<Notifier[]> {
+  const notifiers: Notifier[] = [];
+  if (settings.mqttUrl !== undefined)
+    notifiers.push((await import('./mqtt/index.js')).mqttNotifier(settings.mqttUrl, settings));
+  for (const url of settings.notify ?? []) {
+    const adapter = adapterOf(url);
+    const target = new Target(urlOf(url), settings.mqttTopic, adapter.optionsBehindHash);
+    notifiers.push(await adapter.create(target, nameOf(target, adapter, notifiers), settings));
+  }
+  return notifiers;
+}
+
+function adapterOf(url: string): Adapter {
+  return ADAPTERS[url.slice(0, url.indexOf(':')) as keyof typeof ADAPTERS];
+}
+
+/** A URL whose host may be several, parted by commas: only the first is the URL's, all stand in `hosts`. */
+function urlOf(text: string): URL {
+  const [, before = '', hosts = '', rest = ''] = /^([a-z+]+:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/.exec(text) ?? [];
+  const [first = '', ...others] = hosts.split(',');
+  const url = URL.canParse(before + first + rest) ? new URL(before + first + rest) : undefined;
+  if (!url) throw new Target(new URL(`${text.slice(0, text.indexOf(':'))}://-`), undefined).wrong('no URL', 'a URL');
+  if (others.length > 0) url.searchParams.set('hosts', hosts);
+  return url;
+}
+
+function nameOf(target: Target, { name: base }: Adapter, taken: readonly Notifier[]): string {
+  const isTaken = (name: string): boolean => taken.some((notifier) => notifier.name === name);
+  const given = target.option('name');
+  if (given !== undefined) {
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(given)) throw target.wrong(`name=${given}`, 'letters, digits, ., _ and -');
+    if (isTaken(given)) throw target.wrong(`name=${given} twice`, 'a name for each');
+    return given;
+  }
+  let name = base;
+  for (let i = 2; isTaken(name); i++) name = `${base}-${i}`;
+  return name;
+}

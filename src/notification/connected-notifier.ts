@@ -1,0 +1,98 @@
+import { Subject, type Observable } from 'rxjs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Notifier, type ReleaseNotice } from './notifier.js';
+
+/** For the last words to a broker. */
+const GOODBYE_MS = 1_000;
+
+interface Link<C> {
+  readonly connection: C;
+  /** Aborted when the connection is gone. */
+  readonly gone: AbortController;
+}
+
+/**
+ * A notifier over one connection at a time, made anew by every `open`: what an earlier connection did not get confirmed
+ * must not be sent behind what is newer, so no driver may reconnect and resend by itself (decision 16).
+ */
+export abstract class ConnectedNotifier<C> extends Notifier {
+  private readonly lostSubject = new Subject<void>();
+  private link: Link<C> | undefined;
+
+  /** Connects within ten seconds or rejects; `onLost` is called when the connection has ended, whoever ended it. */
+  protected abstract connect(onLost: () => void, signal: AbortSignal): Promise<C>;
+  /** The payload that each device was last told, where the broker keeps it. */
+  protected abstract readKept(connection: C, signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined>;
+  /** Resolves when the broker has confirmed. */
+  protected abstract send(connection: C, notice: ReleaseNotice): Promise<void>;
+  /** Ends it; may fail and may take for ever when the broker is gone. */
+  protected abstract disconnect(connection: C): Promise<void>;
+  /** Ends it without a word. */
+  protected abstract destroy(connection: C): void;
+
+  override get lost(): Observable<void> {
+    return this.lostSubject.asObservable();
+  }
+
+  override async open(signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined> {
+    await this.close();
+    const gone = new AbortController();
+    const connection = await this.connect(() => {
+      gone.abort();
+      if (this.link?.gone === gone) this.drop(this.link);
+    }, signal);
+    const link = { connection, gone };
+    this.link = link;
+    const either = AbortSignal.any([signal, gone.signal]);
+    try {
+      return await unlessAborted(this.readKept(connection, either), either);
+    } catch (error) {
+      this.link = undefined;
+      this.destroy(connection);
+      throw error;
+    }
+  }
+
+  /** What fails is of no use any more: the next `open` makes a new one. */
+  override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
+    const { link } = this;
+    if (!link) throw new Error('not connected');
+    try {
+      await unlessAborted(this.send(link.connection, notice), AbortSignal.any([signal, link.gone.signal]));
+    } catch (error) {
+      this.drop(link);
+      throw signal.aborted ? new Error('the broker does not confirm') : error;
+    }
+  }
+
+  override async close(): Promise<void> {
+    const { link } = this;
+    this.link = undefined;
+    if (!link) return;
+    await Promise.race([this.disconnect(link.connection).catch(() => undefined), delay(GOODBYE_MS)]);
+    this.destroy(link.connection);
+  }
+
+  private drop(link: Link<C>): void {
+    if (this.link !== link) return;
+    this.link = undefined;
+    this.destroy(link.connection);
+    this.lostSubject.next();
+  }
+}
+
+/** `work`, or a rejection as soon as `signal` is aborted. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(new Error('the connection was lost before the broker confirmed'));
+    };
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort);
+    work
+      .finally(() => {
+        signal.removeEventListener('abort', onAbort);
+      })
+      .then(resolve, reject);
+  });
+}

@@ -1,0 +1,16 @@
+import { codeOf, ConfigError } from '../errors.js';
+
+/**
+ * The client library of a broker, which is installed by those who use it (an optional peer dependency).
+ *
+ * @param load imports it, so that the compiler knows its types
+ * @throws ConfigError that names the package to install
+ */
+export async function loadDriver<T>(scheme: string, packageName: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_MODULE_NOT_FOUND' && codeOf(error) !== 'MODULE_NOT_FOUND') throw error;
+    throw new ConfigError(`NOTIFY: ${scheme}:// needs the package ${packageName}: run npm install ${packageName}`);
+  }
+}

@@ -1,0 +1,140 @@
+import type * as kafkajs from 'kafkajs';
+import { randomBytes } from 'node:crypto';
+import type { Admin, Consumer, Kafka, KafkaConfig, Producer } from 'kafkajs';
+import { ConnectedNotifier } from '../connected-notifier.js';
+import { payloadOf, type ReleaseNotice } from '../notifier.js';
+
+type Driver = typeof kafkajs;
+
+interface Connection {
+  readonly kafka: Kafka;
+  readonly producer: Producer;
+  readonly admin: Admin;
+}
+
+const CONNECT_MS = 10_000;
+/** All in-sync replicas have it. */
+const ACKS_ALL = -1;
+/** Joining a consumer group takes three seconds and more (group.initial.rebalance.delay.ms). */
+const MAX_READ_MS = 60_000;
+/** How long a fetch waits for more; the end of the consumer waits for it. */
+const FETCH_MS = 200;
+
+/**
+ * Records keyed by device, confirmed by all in-sync replicas, to a topic that is made compacted when it is not there:
+ * the newest record of each key is what was told, and one without a value (a tombstone) says that there is none.
+ */
+export class KafkaNotifier extends ConnectedNotifier<Connection> {
+  constructor(
+    override readonly name: string,
+    private readonly topic: string,
+    private readonly driver: Driver,
+    private readonly config: KafkaConfig,
+  ) {
+    super();
+  }
+
+  protected override async connect(): Promise<Connection> {
+    const { Kafka, logLevel, Partitioners } = this.driver;
+    const kafka = new Kafka({
+      ...this.config,
+      connectionTimeout: CONNECT_MS,
+      // The outbox waits and tries again; a client that does so by itself could send what is old behind what is new.
+      retry: { retries: 0 },
+      logLevel: logLevel.NOTHING,
+    });
+    const admin = kafka.admin();
+    // The same partition as every client in Java chooses: all records of a device are in one, in order.
+    const producer = kafka.producer({
+      createPartitioner: Partitioners.DefaultPartitioner,
+      allowAutoTopicCreation: false,
+    });
+    const connection = { kafka, producer, admin };
+    try {
+      await admin.connect();
+      await producer.connect();
+      await this.demandTopic(admin);
+    } catch (error) {
+      this.destroy(connection);
+      throw error;
+    }
+    return connection;
+  }
+
+  protected override async send({ producer }: Connection, notice: ReleaseNotice): Promise<void> {
+    const value = payloadOf(notice) || null;
+    await producer.send({ topic: this.topic, acks: ACKS_ALL, messages: [{ key: notice.device, value }] });
+  }
+
+  /** Reads the topic from its beginning to where it ended when the reading began. */
+  protected override async readKept({ kafka, admin }: Connection): Promise<Map<string, string>> {
+    const told = new Map<string, string>();
+    const ends = new Map<number, bigint>();
+    for (const { partition, low, high } of await admin.fetchTopicOffsets(this.topic))
+      if (BigInt(high) > BigInt(low)) ends.set(partition, BigInt(high));
+    if (ends.size === 0) return told;
+    const groupId = `otaflux-read-${randomBytes(6).toString('hex')}`;
+    const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: FETCH_MS, allowAutoTopicCreation: false });
+    try {
+      await this.readTo(ends, consumer, (device, payload) => {
+        if (payload) told.set(device, payload);
+        else told.delete(device);
+      });
+    } finally {
+      await consumer.disconnect();
+      await admin.deleteGroups([groupId]).catch(() => undefined);
+    }
+    return told;
+  }
+
+  protected override async disconnect(connection: Connection): Promise<void> {
+    await Promise.all([connection.producer.disconnect(), connection.admin.disconnect()]);
+  }
+
+  protected override destroy(connection: Connection): void {
+    this.disconnect(connection).catch(() => undefined);
+  }
+
+  private async readTo(
+    ends: Map<number, bigint>,
+    consumer: Consumer,
+    note: (device: string, payload: string) => void,
+  ): Promise<void> {
+    await consumer.connect();
+    await consumer.subscribe({ topics: [this.topic], fromBeginning: true });
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const { CRASH } = consumer.events;
+        consumer.on(CRASH, ({ payload }) => {
+          reject(payload.error);
+        });
+        timer = setTimeout(() => {
+          reject(new Error(`the topic ${this.topic} could not be read within ${MAX_READ_MS} ms`));
+        }, MAX_READ_MS);
+        consumer
+          .run({
+            autoCommit: false,
+            eachBatch: ({ batch }) => {
+              for (const { key, value } of batch.messages)
+                if (key) note(key.toString('utf8'), value?.toString('utf8') ?? '');
+              // Compaction and transaction markers leave gaps, so the last offset of a batch counts, not of a record.
+              if (BigInt(batch.lastOffset()) + 1n >= (ends.get(batch.partition) ?? 0n)) ends.delete(batch.partition);
+              if (ends.size === 0) resolve();
+              return Promise.resolve();
+            },
+          })
+          .catch(reject);
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async demandTopic(admin: Admin): Promise<void> {
+    if ((await admin.listTopics()).includes(this.topic)) return;
+    await admin.createTopics({
+      topics: [{ topic: this.topic, configEntries: [{ name: 'cleanup.policy', value: 'compact' }] }],
+    });
+  }
+}

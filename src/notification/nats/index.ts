@@ -1,0 +1,39 @@
+import type { ConnectionOptions } from '@nats-io/transport-node';
+import type { Notifier } from '../notifier.js';
+import type { Target } from '../target.js';
+import { NatsNotifier, type NatsDriver } from './nats-notifier.js';
+
+/** The tokens of a subject (NATS, "Subject-Based Messaging"): no spaces, no wildcards, none of them empty. */
+const SUBJECT = /^[^\s.*>$][^\s.*>]*(?:\.[^\s.*>]+)*$/;
+
+/** The notifier of `nats://[user:pass@]host[:port][?topic=…&jetstream=…]`, or `tls://` likewise; throws ConfigError. */
+export function create(target: Target, name: string, driver: NatsDriver): Notifier {
+  target.demandKnown('jetstream', 'stream', 'hosts');
+  const { url, username, password } = target;
+  const topic = target.topic(
+    (text) => SUBJECT.test(text.replaceAll('/', '.')),
+    'a subject without spaces, * and >, such as firmware.releases',
+  );
+  const { ca, cert, key } = target.tlsFiles();
+  const tls = { ...(ca && { ca: String(ca) }), ...(cert && { cert: String(cert) }), ...(key && { key: String(key) }) };
+  return new NatsNotifier(name, driver, {
+    subject: topic.replaceAll('/', '.'),
+    stream: target.option('stream'),
+    jetStream: target.choice('jetstream', ['auto', 'true', 'false']),
+    memory: target.fingerprint,
+    connection: {
+      servers: (target.option('hosts') ?? url.host).split(','),
+      ...accessOf(username, password),
+      ...(target.scheme === 'tls' && { tls }),
+    },
+  });
+}
+
+/** A user without a password is a token, as the nats command has it. */
+function accessOf(
+  username: string | undefined,
+  password: string | undefined,
+): Pick<ConnectionOptions, 'token' | 'user' | 'pass'> {
+  if (username === undefined) return {};
+  return password === undefined ? { token: username } : { user: username, pass: password };
+}

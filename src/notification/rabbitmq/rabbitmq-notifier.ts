@@ -1,0 +1,106 @@
+import type { ChannelModel, ConfirmChannel } from 'amqplib';
+import { ConnectedNotifier } from '../connected-notifier.js';
+import { wordsOf } from '../levels.js';
+import { payloadOf, type ReleaseNotice } from '../notifier.js';
+
+interface Connection {
+  readonly model: ChannelModel;
+  readonly channel: ConfirmChannel;
+}
+
+export type Connect = (options: {
+  timeout: number;
+  clientProperties: Record<string, unknown>;
+}) => Promise<ChannelModel>;
+
+const CONNECT_MS = 10_000;
+/** AMQP 0-9-1, constants: what was asked for is not there. */
+const NOT_FOUND = 404;
+
+/**
+ * Persistent messages to a durable topic exchange, whose routing key is the device. An exchange keeps nothing: a queue
+ * that is bound to it does, for those who read it.
+ */
+export class RabbitMqNotifier extends ConnectedNotifier<Connection> {
+  constructor(
+    override readonly name: string,
+    private readonly exchange: string,
+    private readonly fingerprint: string,
+    private readonly connectTo: Connect,
+  ) {
+    super();
+  }
+
+  override get memory(): string {
+    return `${this.name}-${this.fingerprint}`;
+  }
+
+  protected override async connect(onLost: () => void): Promise<Connection> {
+    const model = await this.connectTo({
+      timeout: CONNECT_MS,
+      clientProperties: { connection_name: 'otaflux' },
+    });
+    model.on('error', () => undefined);
+    model.once('close', onLost);
+    try {
+      const channel = await this.demandExchange(model);
+      channel.on('error', () => undefined);
+      channel.once('close', onLost);
+      return { model, channel };
+    } catch (error) {
+      destroy(model);
+      throw error;
+    }
+  }
+
+  protected override send({ channel }: Connection, notice: ReleaseNotice): Promise<void> {
+    const payload = Buffer.from(payloadOf(notice));
+    const options = {
+      persistent: true,
+      contentType: 'application/json',
+      appId: 'otaflux',
+      timestamp: Math.floor(Date.now() / 1000),
+      headers: { device: notice.device },
+    };
+    return new Promise((resolve, reject) => {
+      channel.publish(this.exchange, wordsOf(notice.device), payload, options, (error: unknown) => {
+        if (error) reject(error instanceof Error ? error : new Error('the broker refused the message'));
+        else resolve();
+      });
+    });
+  }
+
+  protected override readKept(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  protected override async disconnect({ model }: Connection): Promise<void> {
+    await model.close();
+  }
+
+  protected override destroy({ model }: Connection): void {
+    destroy(model);
+  }
+
+  /** A channel, once the exchange is there: an account that may not declare one can use what an operator declared. */
+  private async demandExchange(model: ChannelModel): Promise<ConfirmChannel> {
+    const first = await model.createConfirmChannel();
+    first.on('error', () => undefined);
+    try {
+      await first.checkExchange(this.exchange);
+      return first;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== NOT_FOUND) throw error;
+    }
+    // The failed check has closed its channel (AMQP 0-9-1, "Channel exceptions").
+    const channel = await model.createConfirmChannel();
+    await channel.assertExchange(this.exchange, 'topic', { durable: true });
+    return channel;
+  }
+}
+
+/** Cuts the socket, which `close` would leave open to a broker that says nothing. */
+function destroy(model: ChannelModel): void {
+  const { stream } = model.connection as unknown as { stream?: { destroy(): void } };
+  stream?.destroy();
+}

@@ -1,0 +1,85 @@
+import type { Redis } from 'ioredis';
+import { ConnectedNotifier } from '../connected-notifier.js';
+import { payloadOf, type ReleaseNotice } from '../notifier.js';
+
+const CONNECT_MS = 10_000;
+/** Keys asked for at once when what was told is read back. */
+const PAGE = 1_000;
+
+/** What the notifier asks of its client, whatever it connects to: no retries, which are the outbox's. */
+export interface ClientOptions {
+  readonly lazyConnect: true;
+  readonly connectTimeout: number;
+  readonly enableOfflineQueue: false;
+  readonly maxRetriesPerRequest: 0;
+  readonly retryStrategy: () => null;
+}
+
+/** The newest notice at the key `TOPIC:DEVICE`, and published on the channel of the same name, in one transaction. */
+export class RedisNotifier extends ConnectedNotifier<Redis> {
+  constructor(
+    override readonly name: string,
+    private readonly topic: string,
+    private readonly client: (options: ClientOptions) => Redis,
+  ) {
+    super();
+  }
+
+  protected override async connect(onLost: () => void): Promise<Redis> {
+    const redis = this.client({
+      lazyConnect: true,
+      connectTimeout: CONNECT_MS,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => null,
+    });
+    // What went wrong is told here; `connect` itself says only that it was closed.
+    let problem: Error | undefined;
+    redis.on('error', (error: Error) => (problem = error));
+    redis.once('end', onLost);
+    try {
+      await redis.connect();
+      await redis.ping();
+    } catch (error) {
+      redis.disconnect();
+      throw problem ?? error;
+    }
+    return redis;
+  }
+
+  protected override async send(redis: Redis, notice: ReleaseNotice): Promise<void> {
+    const key = `${this.topic}:${notice.device}`;
+    const payload = payloadOf(notice);
+    const transaction = redis.multi();
+    if (payload) transaction.set(key, payload);
+    else transaction.del(key);
+    const results = (await transaction.publish(key, payload).exec()) ?? [];
+    for (const [error] of results) if (error) throw error;
+  }
+
+  protected override async readKept(redis: Redis, signal: AbortSignal): Promise<Map<string, string>> {
+    const told = new Map<string, string>();
+    const prefix = `${this.topic}:`;
+    const pattern = `${prefix.replaceAll(/[\\*?[\]]/g, '\\$&')}*`;
+    let cursor = '0';
+    do {
+      const [next, keys] = await redis.scan(cursor, 'MATCH', pattern, 'COUNT', PAGE);
+      cursor = next;
+      const values = keys.length > 0 ? await redis.mget(keys) : [];
+      for (const [i, key] of keys.entries()) {
+        const value = values[i];
+        // A key of another type reads as nil.
+        if (value) told.set(key.slice(prefix.length), value);
+      }
+    } while (cursor !== '0' && !signal.aborted);
+    return told;
+  }
+
+  protected override async disconnect(redis: Redis): Promise<void> {
+    await redis.quit();
+  }
+
+  protected override destroy(redis: Redis): void {
+    redis.disconnect();
+  }
+}

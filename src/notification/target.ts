@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { ConfigError, reasonOf } from '../errors.js';
+
+/** PEM texts, as Node's TLS and every driver take them. */
+export interface TlsFiles {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+/** Options that every target takes, whatever its broker. */
+const COMMON = ['topic', 'name', 'ca', 'cert', 'key'];
+/** Where a target names no topic, and MQTT_TOPIC is not given. */
+const DEFAULT_TOPIC = 'otaflux';
+
+/**
+ * One URL of NOTIFY, with the options that stand in its query, or behind its `#` where the query belongs to the
+ * receiver. Every method throws ConfigError with one line that shows no password.
+ */
+export class Target {
+  readonly scheme: string;
+  private readonly options: URLSearchParams;
+
+  constructor(
+    readonly url: URL,
+    private readonly defaultTopic: string | undefined,
+    optionsBehindHash = false,
+  ) {
+    this.scheme = url.protocol.slice(0, -1);
+    this.options = optionsBehindHash ? new URLSearchParams(url.hash.slice(1)) : url.searchParams;
+  }
+
+  /** Without user, password, query and fragment, which may be secrets. */
+  get shown(): string {
+    return `${this.url.protocol}//${this.url.host}`;
+  }
+
+  /** Names what was told to this receiver, and to no other, in STATE_DIR. */
+  get fingerprint(): string {
+    const { protocol, host, pathname, search } = this.url;
+    const seen = [protocol, host, pathname, search].join('\n');
+    return createHash('sha256').update(seen).digest('hex').slice(0, 12);
+  }
+
+  get username(): string | undefined {
+    return decodeURIComponent(this.url.username) || undefined;
+  }
+
+  get password(): string | undefined {
+    return decodeURIComponent(this.url.password) || undefined;
+  }
+
+  /** The option `name`; undefined when it is not given. */
+  option(name: string): string | undefined {
+    return this.options.get(name) ?? undefined;
+  }
+
+  /** The option `name`, which is one of `values`; the first of them when it is not given. */
+  choice<const T extends string>(name: string, values: readonly [T, ...T[]]): T {
+    const given = this.options.get(name);
+    if (given === null) return values[0];
+    const value = values.find((known) => known === given);
+    if (value === undefined) throw this.wrong(`${name}=${given}`, values.map((known) => `${name}=${known}`).join(', '));
+    return value;
+  }
+
+  /** The topic, which `isGood` for the broker; `takes` says what would be. */
+  topic(isGood: (topic: string) => boolean, takes: string): string {
+    const topic = (this.option('topic') ?? this.defaultTopic ?? DEFAULT_TOPIC).replaceAll(/^\/+|\/+$/g, '');
+    if (!topic || !isGood(topic)) throw this.wrong(`topic=${topic}`, takes);
+    return topic;
+  }
+
+  /** The PEM files that `ca`, `cert` and `key` name. */
+  tlsFiles(): TlsFiles {
+    const read = (name: string): Record<string, Buffer> => {
+      const path = this.option(name);
+      return path === undefined ? {} : { [name]: readPem(`NOTIFY: ${this.shown}: ${name}`, path) };
+    };
+    if ((this.option('cert') === undefined) !== (this.option('key') === undefined))
+      throw this.wrong(this.option('cert') === undefined ? 'key alone' : 'cert alone', 'cert and key together');
+    return { ...read('ca'), ...read('cert'), ...read('key') };
+  }
+
+  /** Refuses options that neither every target takes nor `own` names: most likely they are misspelt. */
+  demandKnown(...own: string[]): void {
+    const known = [...COMMON, ...own];
+    for (const name of this.options.keys())
+      if (!known.includes(name)) throw this.wrong(`the option ${name}`, known.join(', '));
+  }
+
+  wrong(got: string, takes: string): ConfigError {
+    return new ConfigError(`NOTIFY: ${this.shown}: got ${got}, takes ${takes}`);
+  }
+}
+
+/** A file that an option names; throws ConfigError. */
+export function readPem(option: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+  }
+}

@@ -1,0 +1,63 @@
+import { Logger } from '@nestjs/common';
+import pLimit from 'p-limit';
+import { setTimeout as delay } from 'node:timers/promises';
+import { backoffMs } from '../backoff.js';
+import { OtaError } from '../errors.js';
+import type { ReleaseService } from '../firmware/index.js';
+
+/** Devices looked at at once: nobody waits for them. */
+const CONCURRENCY = 8;
+const MIN_BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 30_000;
+
+/** Looks at devices that were told something before this server started, so that a change meanwhile is told. */
+export class ToldDevices {
+  private readonly logger = new Logger('ToldDevices');
+  private readonly limit = pLimit(CONCURRENCY);
+
+  constructor(
+    private readonly releases: ReleaseService,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /**
+   * Has each looked at until the registry has answered; what changed is told by the release service. Resolves to those
+   * that have no release any more: none when no device at all has one, because a wrong prefix looks like that.
+   */
+  async look(devices: readonly string[]): Promise<string[]> {
+    const gone: string[] = [];
+    let left = devices;
+    for (let failures = 1; left.length > 0 && !this.signal.aborted; failures++) {
+      const unanswered: string[] = [];
+      await Promise.all(left.map((device) => this.limit(() => this.lookAt(device, gone, unanswered))));
+      left = unanswered;
+      if (left.length > 0) await this.pause(backoffMs(failures, MIN_BACKOFF_MS, MAX_BACKOFF_MS));
+    }
+    if (gone.length === 0 || this.signal.aborted) return [];
+    if (this.releases.knownCount === 0) {
+      this.logger.warn({
+        event: 'notices.kept',
+        devices: gone.length,
+        reason: 'no device that was told something has a release now: is REPOSITORY_PREFIX right?',
+      });
+      return [];
+    }
+    return gone.filter((device) => !this.releases.knows(device));
+  }
+
+  private async lookAt(device: string, gone: string[], unanswered: string[]): Promise<void> {
+    if (this.signal.aborted) return;
+    try {
+      await this.releases.refresh(device);
+    } catch (error) {
+      const { code, denied } = OtaError.from(error, 'unavailable', device);
+      if (code === 'unavailable') unanswered.push(device);
+      // A lost permission is no withdrawal, and neither is a wrong answer.
+      else if (code === 'absent' && !denied) gone.push(device);
+    }
+  }
+
+  private pause(ms: number): Promise<void> {
+    return delay(ms, undefined, { signal: this.signal }).catch(() => undefined);
+  }
+}

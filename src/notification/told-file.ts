@@ -1,0 +1,156 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { access, constants, mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { Settings } from '../config/index.js';
+import { codeOf, ConfigError, reasonOf } from '../errors.js';
+
+/** STATE_DIR: the told files, of those notifiers that need one. */
+@Injectable()
+export class StateDirectory {
+  private readonly path: string | undefined;
+
+  constructor({ stateDir }: Settings) {
+    this.path = stateDir;
+  }
+
+  /** Rejects with ConfigError when the folder cannot be made and written to. */
+  async demand(): Promise<void> {
+    const { path } = this;
+    if (path === undefined) return;
+    try {
+      await mkdir(path, { recursive: true });
+      await access(path, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw new ConfigError(`--state-dir: cannot use ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    }
+  }
+
+  /** The told file of `name`; undefined without STATE_DIR. */
+  async open(name: string): Promise<ToldFile | undefined> {
+    return this.path === undefined ? undefined : ToldFile.open(this.path, name);
+  }
+}
+
+/** Superseded lines that a file may hold before it is written anew. */
+const MAX_SURPLUS = 1_000;
+const NEWLINE = 0x0a;
+
+const lineSchema = z.tuple([z.string(), z.string()]);
+
+/**
+ * What one receiver was told, for receivers that keep nothing: one line a notice, `["DEVICE","PAYLOAD"]`, appended and
+ * synced before it counts. A line that a crash cut short is dropped, so at worst a notice is told twice. As large as the
+ * devices that have a release and 1,000 lines more, because it is then written anew beside itself and renamed.
+ */
+export class ToldFile {
+  private readonly logger = new Logger('ToldFile');
+  private file: FileHandle;
+  private lines: number;
+  private waiting: string[] = [];
+  private writing: Promise<void> | undefined;
+  private failing = false;
+
+  private constructor(
+    private readonly path: string,
+    /** The payload that each device was last told. */
+    readonly told: Map<string, string>,
+    opened: { file: FileHandle; lines: number },
+  ) {
+    this.file = opened.file;
+    this.lines = opened.lines;
+  }
+
+  /** Reads `DIRECTORY/told-NAME.jsonl`, made when it is not there; rejects with the error of the file system. */
+  static async open(directory: string, name: string): Promise<ToldFile> {
+    const path = join(directory, `told-${name.replaceAll(/[^A-Za-z0-9._-]/g, '_')}.jsonl`);
+    const { told, lines, isWhole } = await read(path);
+    const toldFile = new ToldFile(path, told, { file: await open(path, 'a'), lines });
+    // What a crash cut short must not become the beginning of the next line.
+    if (!isWhole) await toldFile.writeAnew();
+    return toldFile;
+  }
+
+  /** Resolves when the line is on the disk, or could not be written, which is logged: then it is told twice at worst. */
+  async note(device: string, payload: string): Promise<void> {
+    if (payload) this.told.set(device, payload);
+    else this.told.delete(device);
+    this.waiting.push(`${JSON.stringify([device, payload])}\n`);
+    // One sync serves all who wait for it.
+    while (this.waiting.length > 0) await (this.writing ??= this.write());
+    await this.writing;
+  }
+
+  async close(): Promise<void> {
+    await this.writing;
+    await this.file.close();
+  }
+
+  private async write(): Promise<void> {
+    const lines = this.waiting;
+    this.waiting = [];
+    try {
+      await this.file.appendFile(lines.join(''));
+      await this.file.sync();
+      this.lines += lines.length;
+      if (this.lines > this.told.size + MAX_SURPLUS) await this.writeAnew();
+      this.failing = false;
+    } catch (error) {
+      if (!this.failing) this.logger.error({ event: 'state.failed', path: this.path, reason: reasonOf(error) });
+      this.failing = true;
+    } finally {
+      this.writing = undefined;
+    }
+  }
+
+  private async writeAnew(): Promise<void> {
+    const beside = `${this.path}.new`;
+    const file = await open(beside, 'w');
+    try {
+      await file.writeFile([...this.told].map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, this.path);
+    await syncDirectory(dirname(this.path));
+    await this.file.close();
+    this.file = await open(this.path, 'a');
+    this.lines = this.told.size;
+  }
+}
+
+async function read(path: string): Promise<{ told: Map<string, string>; lines: number; isWhole: boolean }> {
+  const told = new Map<string, string>();
+  const bytes = await readFile(path).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  });
+  const lines = bytes.toString('utf8').split('\n');
+  let isWhole = bytes.length === 0 || bytes.at(-1) === NEWLINE;
+  for (const line of lines.filter(Boolean)) {
+    const entry = parse(line);
+    if (!entry) isWhole = false;
+    else if (entry[1]) told.set(...entry);
+    else told.delete(entry[0]);
+  }
+  return { told, lines: lines.length - 1, isWhole };
+}
+
+function parse(line: string): [string, string] | undefined {
+  try {
+    return lineSchema.parse(JSON.parse(line));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A renamed file is there after a crash only once its directory was synced (fsync(2)). */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

@@ -1,0 +1,172 @@
+import { afterAll, afterEach, beforeAll, expect, describe, it } from '@jest/globals';
+import { Notifier, type ReleaseNotice } from '../../src/index.js';
+import { firmwareBytes } from '../support/bytes.js';
+import { run, type Finished } from '../support/cli.js';
+import { FakeRegistry } from '../support/fake-registry.js';
+import { TestService, until, type TestOptions } from '../support/service.js';
+
+const told: ReleaseNotice[] = [];
+let isAway = false;
+
+class OwnNotifier extends Notifier {
+  override readonly name = 'own';
+  override publish(notice: ReleaseNotice): Promise<void> {
+    if (isAway) return Promise.reject(new Error('away'));
+    told.push(notice);
+    return Promise.resolve();
+  }
+}
+
+const registry = new FakeRegistry();
+let service: TestService;
+
+beforeAll(() => registry.start());
+afterAll(() => registry.stop());
+afterEach(async () => {
+  await service.stop();
+  told.length = 0;
+  isAway = false;
+  registry.fault = () => false;
+  for (const name of [...registry.names()]) registry.remove(name);
+});
+
+const start = async (options: TestOptions = {}): Promise<void> => {
+  service = await TestService.start(
+    { REGISTRY_URL: registry.url, REPOSITORY_PREFIX: 'fw', REFRESH_INTERVAL: '1h', SHUTDOWN_GRACE: '0', ...options },
+    { notifiers: [OwnNotifier] },
+  );
+};
+const push = (device: string, version: string): string => registry.push(`fw/${device}`, version, firmwareBytes(1_000));
+const command = (args: string[], env: Record<string, string> = {}): Promise<Finished> =>
+  run([...args, '--url', service.managementUrl], env);
+
+describe('otaflux status', () => {
+  it('shows devices, versions, freshness and what is pending', async () => {
+    await start();
+    isAway = true;
+    const digest = push('esp32', '1.2.3');
+    push('line-1/sensor', '2.0.0');
+    await service.version('esp32');
+    await service.version('line-1/sensor');
+    const { code, stdout, stderr } = await command(['status']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^server {4}\d+\.\d+\.\d+, up for [\d.]+s\nregistry {2}up, last answer \d{4}-.*\n/);
+    expect(stdout).toMatch(/\nown {7}connected, 2 notices pending\n/);
+    expect(stdout).toMatch(/\nDEVICE +VERSION +DIGEST +BYTES +AGE +PENDING +NOTE\n/);
+    expect(stdout).toMatch(new RegExp(`\\nesp32 +1\\.2\\.3 +${digest.slice(0, 19)}… +1000 +[\\d.]+s +own +-\\n`));
+    expect(stdout).toMatch(/\nline-1\/sensor +2\.0\.0 /);
+  });
+
+  it('is one JSON object with --json, and only of one device when one is named', async () => {
+    await start();
+    push('a', '1.0.0');
+    push('b', '1.0.0');
+    await service.version('a');
+    await service.version('b');
+    const { code, stdout } = await command(['status', 'b', '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      version: expect.any(String),
+      uptimeSeconds: expect.any(Number),
+      registry: { state: 'up', lastAnswer: expect.any(String) },
+      webhooks: { waiting: 0, oldestSeconds: 0 },
+      notifiers: [{ name: 'own', connected: true, pending: 0 }],
+      devices: [
+        {
+          device: 'b',
+          version: '1.0.0',
+          digest: expect.stringMatching(/^sha256:/),
+          sizeBytes: 1_000,
+          ageSeconds: expect.any(Number),
+          failure: null,
+          passedOver: false,
+          pending: [],
+        },
+      ],
+    });
+    expect((await command(['status', 'unknown'])).code).toBe(1);
+  });
+
+  it('says why a release is stale', async () => {
+    await start({ REFRESH_INTERVAL: '1ms', REGISTRY_TIMEOUT: '500ms' });
+    push('a', '1.0.0');
+    await service.version('a');
+    registry.fault = (_request, response) => {
+      response.writeHead(503).end();
+      return true;
+    };
+    await service.version('a');
+    await until(() => service.events('refresh.failed').length > 0, 'the failure');
+    const { stdout } = await command(['status']);
+    expect(stdout).toMatch(/\nregistry {2}down, /);
+    expect(stdout).toMatch(/\na +1\.0\.0 .*503/);
+  });
+
+  it('demands the secret, and is on the management port only', async () => {
+    await start({ WEBHOOK_SECRET: 'first,second' });
+    const refused = await command(['status']);
+    expect(refused).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('answered 401: the webhook secret is missing'),
+    });
+    expect((await command(['status'], { WEBHOOK_SECRET: 'second' })).code).toBe(0);
+    expect((await command(['status', '--webhook-secret', 'third'])).code).toBe(3);
+    expect((await fetch(`${service.url}/status`)).status).toBe(404);
+    expect((await fetch(`${service.url}/notify?device=a`, { method: 'POST' })).status).toBe(404);
+    const wrongPort = await run(['status', '--url', service.url]);
+    expect(wrongPort.stderr).toContain('is this the management port?');
+  });
+
+  it('finds the server by the settings that the server has, and says when there is none', async () => {
+    await start();
+    const address = service.managementUrl.replace('http://', '');
+    expect((await run(['status'], { METRICS_LISTEN_ADDR: address })).code).toBe(0);
+    const none = await run(['status', '--metrics-listen-addr', '0.0.0.0:1']);
+    expect(none).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/),
+    });
+    expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
+      code: 2,
+      stderr: 'otaflux: --url: got "nowhere", takes a URL\n',
+    });
+    expect((await run(['status', '--metrics-listen-addr', 'nowhere'])).code).toBe(2);
+  });
+});
+
+describe('otaflux notify', () => {
+  it('tells the current release again', async () => {
+    await start();
+    push('line-1/a', '1.0.0');
+    await service.version('line-1/a');
+    await until(() => told.length === 1, 'the first notice');
+    const { code, stdout } = await command(['notify', 'line-1/a']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'line-1/a 1.0.0\nown: confirmed\n' });
+    expect(told).toEqual([told[0], told[0]]);
+    push('line-1/a', '1.1.0');
+    const json = await command(['notify', 'line-1/a', '--json']);
+    expect(JSON.parse(json.stdout)).toEqual({ device: 'line-1/a', version: '1.1.0', confirmed: { own: true } });
+  });
+
+  it('says when a broker does not confirm, and that there is no such device', async () => {
+    await start();
+    push('a', '1.0.0');
+    await service.version('a');
+    await until(() => told.length === 1, 'the first notice');
+    isAway = true;
+    expect(await command(['notify', 'a'])).toMatchObject({
+      code: 1,
+      stdout: 'a 1.0.0\nown: not confirmed yet, waits\n',
+    });
+    expect(await command(['notify', 'unknown'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('unknown has no release'),
+    });
+    expect(await command(['notify', '../x'])).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('answered 400: device: a device id'),
+    });
+    isAway = false;
+    await until(() => told.length === 2, 'the notice that waited');
+  });
+});
