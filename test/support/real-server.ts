@@ -57,9 +57,10 @@ export class DistributionServer {
   private container: StartedTestContainer | undefined;
   url = '';
 
-  async start(): Promise<this> {
+  /** @param webhook where it tells of pushes, with the secret that it shows */
+  async start(webhook?: { url: string; secret: string }): Promise<this> {
     expectStop(this, () => this.stop());
-    if (hasDocker()) {
+    if (hasDocker() && !webhook) {
       this.container = await new GenericContainer('registry:2').withExposedPorts(5000).start();
       this.url = `http://127.0.0.1:${this.container.getMappedPort(5000)}`;
       return this;
@@ -68,7 +69,7 @@ export class DistributionServer {
     const port = await freePort();
     writeFileSync(
       join(this.folder, 'config.yml'),
-      `version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: ${this.folder}/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:${port}\n`,
+      `version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: ${this.folder}/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:${port}\n${webhook ? notifications(webhook) : ''}`,
     );
     this.url = `http://127.0.0.1:${port}`;
     await this.launch();
@@ -106,6 +107,20 @@ export class DistributionServer {
     await this.kill();
     if (this.folder) rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** As docs/webhooks.md has it. */
+function notifications({ url, secret }: { url: string; secret: string }): string {
+  return `notifications:
+  endpoints:
+    - name: otaflux
+      url: ${url}
+      headers:
+        Authorization: ["Bearer ${secret}"]
+      timeout: 3s
+      threshold: 5
+      backoff: 1s
+`;
 }
 
 export function freePort(): Promise<number> {
