@@ -1,6 +1,6 @@
 import type { OtaError } from '../errors.js';
 import type { DeviceSample } from '../metrics/index.js';
-import type { Release } from './release.js';
+import type { Release, ReleaseStanding } from './release.js';
 
 /** What is remembered of one device. Times are on the clock of `performance.now()`. */
 export interface DeviceState {
@@ -22,6 +22,8 @@ export interface DeviceState {
   passedOver: boolean;
   /** Whether its release has to be verified anew at the next refresh. */
   judgeAgain: boolean;
+  /** When a webhook told of a change that is being looked for; undefined when none did. */
+  hintedAtMs: number | undefined;
   hits: number;
   misses: number;
 }
@@ -55,6 +57,7 @@ export class KnownDevices {
       superseded: [],
       passedOver: false,
       judgeAgain: false,
+      hintedAtMs: undefined,
       hits: 0,
       misses: 0,
     };
@@ -77,6 +80,13 @@ export class KnownDevices {
   /** The devices that have a release. */
   withRelease(): Iterable<DeviceState> {
     return this.known.values();
+  }
+
+  /** How each device that has a release stands. */
+  *standing(): Iterable<ReleaseStanding> {
+    const nowMs = performance.now();
+    for (const { release, confirmedAtMs, failure, passedOver } of this.known.values())
+      if (release) yield { release, ageMs: nowMs - confirmedAtMs, failure, passedOver };
   }
 
   /** What Prometheus is told of each device that has a release. */

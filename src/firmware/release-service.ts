@@ -125,10 +125,13 @@ export class ReleaseService implements OnApplicationShutdown {
   /**
    * The same, but by questions that begin now: a refresh under way may have asked before a push. What was found
    * untrusted not long ago is judged again, because a signature may be what was pushed.
+   *
+   * @param hintedAtMs when somebody told of the change, on the clock of `performance.now()`
    */
-  async refreshAnew(device: string): Promise<Release> {
+  async refreshAnew(device: string, hintedAtMs?: number): Promise<Release> {
     await this.refreshes.running(device)?.catch(() => undefined);
     this.finder.judgeAnew(device);
+    this.devices.demand(device).hintedAtMs = hintedAtMs;
     return this.refresh(device);
   }
 
@@ -158,10 +161,8 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /** How each device that has a release stands. */
-  *standing(): Iterable<ReleaseStanding> {
-    const nowMs = performance.now();
-    for (const { release, confirmedAtMs, failure, passedOver } of this.devices.withRelease())
-      if (release) yield { release, ageMs: nowMs - confirmedAtMs, failure, passedOver };
+  standing(): Iterable<ReleaseStanding> {
+    return this.devices.standing();
   }
 
   /** Whether a release of `device` is known. */
@@ -262,6 +263,7 @@ export class ReleaseService implements OnApplicationShutdown {
     });
     this.meter.refreshed(before === release ? 'unchanged' : 'changed');
     if (before !== release) this.change(state, release);
+    state.hintedAtMs = undefined;
   }
 
   /** Notes a failure; the release that is known goes on being served where the failure leaves that open. */
@@ -302,6 +304,6 @@ export class ReleaseService implements OnApplicationShutdown {
       digest: after?.manifestDigest,
       sizeBytes: after?.firmware.sizeBytes,
     });
-    this.changed.next({ device: state.device, before, after });
+    this.changed.next({ device: state.device, before, after, sinceMs: state.hintedAtMs ?? nowMs });
   }
 }

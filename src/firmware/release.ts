@@ -37,6 +37,8 @@ export interface ReleaseChanged {
   readonly device: string;
   readonly before: Release | undefined;
   readonly after: Release | undefined;
+  /** When a webhook told of it, else when it was found, on the clock of `performance.now()`. */
+  readonly sinceMs: number;
 }
 
 /** A device's current release, and how sure of it we are. */

@@ -25,7 +25,7 @@ export class NotificationMeter {
     });
     this.delays = new Histogram({
       name: 'otaflux_notice_delay_seconds',
-      help: 'From the change of a release to the confirmation of its notice.',
+      help: 'From the webhook, or the refresh that found the change, to the confirmation of its notice.',
       labelNames: ['notifier'],
       buckets: [0.01, 0.05, 0.25, 1, 5, 30, 300],
       registers,

@@ -37,8 +37,8 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
   }
 
   onApplicationBootstrap(): void {
-    this.subscription = this.releases.changes.subscribe(({ device, before, after }) => {
-      for (const outbox of this.outboxes) outbox.offer(noticeOf(device, after), before === undefined);
+    this.subscription = this.releases.changes.subscribe(({ device, before, after, sinceMs }) => {
+      for (const outbox of this.outboxes) outbox.offer(noticeOf(device, after), before === undefined, sinceMs);
     });
     for (const outbox of this.outboxes) outbox.start();
   }

@@ -90,8 +90,9 @@ export class Outbox {
    * Takes a notice in the place of an older one of the device.
    *
    * @param isFirst nothing was known of the device before: then it is told only when it was not told the same already
+   * @param sinceMs when its change became known, on the clock of `performance.now()`
    */
-  offer(notice: ReleaseNotice, isFirst: boolean): void {
+  offer(notice: ReleaseNotice, isFirst: boolean, sinceMs = performance.now()): void {
     const { device } = notice;
     const payload = payloadOf(notice);
     const older = this.pending.get(device);
@@ -104,7 +105,7 @@ export class Outbox {
       !isFirst && (isTold || (older !== undefined && older.isRepeat && payloadOf(older.notice) === payload));
     // From now on the other side may have got this one, confirmed or not.
     if (!isFirst) this.told.delete(device);
-    this.put({ notice, sinceMs: performance.now(), isRepeat });
+    this.put({ notice, sinceMs, isRepeat });
   }
 
   /** Tells a notice though it was told before; resolves to whether it was confirmed within `patienceMs`. */

@@ -128,7 +128,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
   }
 
   private async look(work: Work): Promise<void> {
-    const outcome = await this.releases.refreshAnew(work.device).then(
+    const outcome = await this.releases.refreshAnew(work.device, work.sinceMs).then(
       (release) => (isThere(work.expected, release) ? ('done' as const) : ('look-again' as const)),
       (error: unknown) => outcomeOf(error),
     );

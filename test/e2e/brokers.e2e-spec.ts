@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/gl
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { KafkaServer, NatsServer, RabbitMq, RedisServer, type Broker } from '../support/brokers.js';
+import { Authority } from '../support/authority.js';
+import { KafkaServer, NatsServer, RabbitMq, RedisServer, type Broker, type BrokerTls } from '../support/brokers.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { describeWith } from '../support/real-server.js';
@@ -159,6 +160,55 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
       expect(slowestMs).toBeLessThan(5_000);
       expect(service!.events('notifier.failed').filter(({ level }) => level === 'warn').length).toBeLessThan(5);
     }, 150_000);
+  });
+}
+
+const SECURE = [
+  {
+    name: 'redis',
+    programs: ['redis-server'],
+    scheme: 'rediss://:p%40ss@',
+    make: (tls: BrokerTls) => new RedisServer(tls),
+  },
+  {
+    name: 'nats',
+    programs: ['nats-server'],
+    scheme: 'tls://robot:p%40ss@',
+    make: (tls: BrokerTls) => new NatsServer(true, tls),
+  },
+  {
+    name: 'rabbitmq',
+    programs: ['rabbitmq-server', 'epmd'],
+    scheme: 'amqps://',
+    make: (tls: BrokerTls) => new RabbitMq(tls),
+  },
+];
+
+for (const { name, programs, scheme, make } of SECURE) {
+  describeWith([...programs, 'openssl'], `${name} with TLS and client certificates`, () => {
+    it('is told, and not when its certificate is wrong', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'otaflux-pki-'));
+      const [ca, other] = [new Authority(folder, 'ca'), new Authority(folder, 'other')];
+      const client = ca.issue('client');
+      const broker = await make({ ca: ca.cert, server: ca.issue('server') }).start();
+      const url = (trusted: Authority): string =>
+        `${scheme}127.0.0.1:${broker.port}?topic=fw&ca=${trusted.cert}&cert=${client.cert}&key=${client.key}`;
+      push('a', '1.0.0');
+      await start({ NOTIFY: url(other) });
+      await until(() => service!.events('notifier.failed').length > 0, 'the refusal', 20_000);
+      expect(service!.events('notifier.failed')[0]?.reason).toMatch(/certificate|signature/i);
+      await service?.stop();
+      await start({ NOTIFY: url(ca) });
+      await service?.version('a');
+      await until(
+        () => metric(`otaflux_notices_total{notifier="${name}",result="confirmed"} 1`),
+        'the confirmation',
+        20_000,
+      );
+      expect(JSON.stringify(service!.logs)).not.toContain('p@ss');
+      await broker.stop();
+      rmSync(folder, { recursive: true, force: true });
+    }, 90_000);
   });
 }
 

@@ -313,7 +313,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     push('a', '1.0.0');
     await service.version('a');
     await idle();
-    await broker.kill();
+    await broker.kill('SIGTERM');
     push('a', '1.0.0', firmwareBytes(1_000, 'moved'));
     await hook('a', '1.0.0');
     await until(() => service.events('release.changed').length === 2, 'the moved tag');
@@ -354,6 +354,31 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     expect([...subscriber.newest.keys(), ...system.newest.keys()]).toEqual(['firmware/releases/good']);
     await subscriber.stop();
     await system.stop();
+  });
+
+  it('of two replicas are told by one at least, and by each once at most', async () => {
+    await start({ MQTT_URL: `mqtt://127.0.0.1:${broker.port}?client_id=first` });
+    const first = service;
+    await start({ MQTT_URL: `mqtt://127.0.0.1:${broker.port}?client_id=second` });
+    const subscriber = await Subscriber.start(broker.port);
+    const versions = ['1.0.0', '1.1.0', '1.2.0'];
+    for (const version of versions) {
+      push('a', version);
+      // The registry's webhook reaches one of them; the other finds out by a device.
+      await hook('a', version);
+      await until(async () => (await service.versionOf('a')) === version, 'the second replica');
+      await fetch(`${first.url}/webhooks/generic`, { method: 'POST', body: JSON.stringify({ repository: 'fw/a' }) });
+      await until(async () => (await first.versionOf('a')) === version, 'the first replica');
+    }
+    await idle();
+    await until(() => subscriber.newest.get('firmware/releases/a') === payload('1.2.0'), 'the newest');
+    await first.stop();
+    for (const version of versions) {
+      const count = subscriber.messages.filter((message) => message.payload === payload(version)).length;
+      expect(count).toBeGreaterThanOrEqual(1);
+      expect(count).toBeLessThanOrEqual(2);
+    }
+    await subscriber.stop();
   });
 
   it('go to the notifier of a team, too', async () => {

@@ -18,6 +18,12 @@ export interface Message {
   readonly payload: string;
 }
 
+/** Makes a broker demand TLS and client certificates of `ca`, and show `server`. */
+export interface BrokerTls {
+  readonly ca: string;
+  readonly server: { readonly cert: string; readonly key: string };
+}
+
 export interface Listener {
   readonly messages: Message[];
   stop(): Promise<unknown>;
@@ -73,6 +79,10 @@ export abstract class Broker {
 }
 
 export class RedisServer extends Broker {
+  constructor(private readonly tls?: BrokerTls) {
+    super();
+  }
+
   override get url(): string {
     return `redis://127.0.0.1:${this.port}?topic=firmware:releases`;
   }
@@ -105,14 +115,24 @@ export class RedisServer extends Broker {
 
   protected override command(): ReturnType<Broker['command']> {
     const options = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always', '--dir', this.folder];
-    return { program: 'redis-server', args: ['--bind', '127.0.0.1', '--port', String(this.port), ...options] };
+    const port = this.tls ? ['--port', '0', '--tls-port'] : ['--port'];
+    const tls = this.tls
+      ? ['--tls-cert-file', this.tls.server.cert, '--tls-key-file', this.tls.server.key].concat(
+          ['--tls-ca-cert-file', this.tls.ca],
+          ['--requirepass', 'p@ss'],
+        )
+      : [];
+    return { program: 'redis-server', args: ['--bind', '127.0.0.1', ...port, String(this.port), ...options, ...tls] };
   }
 }
 
 const wordsToDevice = (words: string): string => words.replaceAll('.', '/').replaceAll('%2E', '.');
 
 export class NatsServer extends Broker {
-  constructor(private readonly hasJetStream = true) {
+  constructor(
+    private readonly hasJetStream = true,
+    private readonly tls?: BrokerTls,
+  ) {
     super();
   }
 
@@ -153,7 +173,13 @@ export class NatsServer extends Broker {
 
   protected override command(): ReturnType<Broker['command']> {
     const stream = this.hasJetStream ? ['-js', '-sd', this.folder] : [];
-    return { program: 'nats-server', args: ['-a', '127.0.0.1', '-p', String(this.port), ...stream] };
+    const tls = this.tls
+      ? ['--tlsverify', '--tlscert', this.tls.server.cert, '--tlskey', this.tls.server.key].concat(
+          ['--tlscacert', this.tls.ca],
+          ['--user', 'robot', '--pass', 'p@ss'],
+        )
+      : [];
+    return { program: 'nats-server', args: ['-a', '127.0.0.1', '-p', String(this.port), ...stream, ...tls] };
   }
 }
 
@@ -161,6 +187,10 @@ export class NatsServer extends Broker {
 export class RabbitMq extends Broker {
   private distributionPort = 0;
   private mapperPort = 0;
+  constructor(private readonly tls?: BrokerTls) {
+    super();
+  }
+
   private readonly name = `otaflux-${process.pid}-${Math.floor(Math.random() * 1e6)}@localhost`;
 
   override get url(): string {
@@ -172,6 +202,7 @@ export class RabbitMq extends Broker {
     this.distributionPort ||= await freePort();
     this.mapperPort ||= await freePort();
     await super.start();
+    if (this.tls) return this;
     await this.withChannel(async (channel) => {
       await channel.assertExchange('firmware.releases', 'topic', { durable: true });
       await channel.assertQueue('all', { durable: true });
@@ -213,7 +244,18 @@ export class RabbitMq extends Broker {
 
   protected override command(): ReturnType<Broker['command']> {
     const path = (name: string): string => join(this.folder, name);
-    writeFileSync(path('rabbitmq.conf'), `listeners.tcp.1 = 127.0.0.1:${this.port}\n`);
+    const lines = this.tls
+      ? [
+          'listeners.tcp = none',
+          `listeners.ssl.1 = 127.0.0.1:${this.port}`,
+          `ssl_options.cacertfile = ${this.tls.ca}`,
+          `ssl_options.certfile = ${this.tls.server.cert}`,
+          `ssl_options.keyfile = ${this.tls.server.key}`,
+          'ssl_options.verify = verify_peer',
+          'ssl_options.fail_if_no_peer_cert = true',
+        ]
+      : [`listeners.tcp.1 = 127.0.0.1:${this.port}`];
+    writeFileSync(path('rabbitmq.conf'), [...lines, ''].join('\n'));
     writeFileSync(path('plugins'), '[].');
     const env = {
       HOME: this.folder,

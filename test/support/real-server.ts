@@ -164,14 +164,14 @@ export class Mosquitto {
     return path;
   }
 
-  /** Killed without warning: what it had not saved is lost. */
-  async kill(): Promise<void> {
+  /** Killed without warning, what it had not saved is lost; it saves at SIGTERM. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const { process: child } = this;
     this.process = undefined;
     if (!child) return;
     await new Promise((resolve) => {
       child.once('exit', resolve);
-      child.kill('SIGKILL');
+      child.kill(signal);
     });
   }
 

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { ConnectionOptions } from '@nats-io/transport-node';
 import type { Notifier } from '../notifier.js';
 import type { Target } from '../target.js';
@@ -16,6 +17,8 @@ export function create(target: Target, name: string, driver: NatsDriver): Notifi
   );
   const { ca, cert, key } = target.tlsFiles();
   const tls = { ...(ca && { ca: String(ca) }), ...(cert && { cert: String(cert) }), ...(key && { key: String(key) }) };
+  // The library tells Node no name where the host is an address, which is then held against `localhost`.
+  const address = isIP(url.hostname) ? { host: url.hostname } : {};
   return new NatsNotifier(name, driver, {
     subject: topic.replaceAll('/', '.'),
     stream: target.option('stream'),
@@ -24,7 +27,7 @@ export function create(target: Target, name: string, driver: NatsDriver): Notifi
     connection: {
       servers: (target.option('hosts') ?? url.host).split(','),
       ...accessOf(username, password),
-      ...(target.scheme === 'tls' && { tls }),
+      ...(target.scheme === 'tls' && { tls: { ...tls, ...address } }),
     },
   });
 }
