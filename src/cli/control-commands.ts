@@ -16,6 +16,16 @@ export function statusCommand(): Command {
   });
 }
 
+/** `otaflux health`: the probe for a container's HEALTHCHECK, which has no curl. */
+export function healthCommand(): Command {
+  const command = new Command('health').description('Tell by the exit code whether a running server is ready.');
+  return withServer(command).action(async () => {
+    const { json } = command.opts<{ json?: boolean }>();
+    const { health } = await import('./control.js');
+    process.exitCode = await health(await serverOf(command), json ?? false);
+  });
+}
+
 /** `otaflux notify DEVICE`: tells its current release again. */
 export function notifyCommand(): Command {
   const command = new Command('notify')

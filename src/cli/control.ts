@@ -43,6 +43,16 @@ export async function notify(server: ControlledServer, device: string, json: boo
   return notifiers.length > 0 && notifiers.every(([, isConfirmed]) => isConfirmed) ? 0 : EXIT_FAILURE;
 }
 
+/** Resolves to 0 when the server is ready to answer devices, else to 1, as probes have it. */
+export async function health(server: ControlledServer, json: boolean): Promise<number> {
+  const answer = await ask(server, 'GET', 'health/ready');
+  if (!answer) return EXIT_FAILURE;
+  if (json) process.stdout.write(`${answer.body}\n`);
+  if (answer.code === 200) return 0;
+  process.stderr.write(`otaflux: ${server.url} answered ${answer.code}\n`);
+  return EXIT_FAILURE;
+}
+
 interface Answer {
   readonly code: number;
   readonly body: string;

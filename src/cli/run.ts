@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError, reasonOf } from '../errors.js';
-import { notifyCommand, statusCommand } from './control-commands.js';
+import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve.js';
 import { verifyCommand } from './verify-command.js';
@@ -22,6 +22,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .addCommand(verifyCommand())
     .addCommand(statusCommand())
     .addCommand(notifyCommand())
+    .addCommand(healthCommand())
     .addHelpText(
       'after',
       () => `\nServing is what no command means. ${serve.helpInformation().replace(/^Usage: /, 'Its usage: ')}`,

@@ -134,6 +134,16 @@ describe('otaflux status', () => {
   });
 });
 
+describe('otaflux health', () => {
+  it('is 0 while the server is ready, and 1 when it is not there', async () => {
+    await start();
+    expect(await command(['health'])).toEqual({ code: 0, stdout: '', stderr: '' });
+    const { stdout } = await command(['health', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ status: 'ok' });
+    expect(await run(['health', '--url', 'http://127.0.0.1:1'])).toMatchObject({ code: 1, stdout: '' });
+  });
+});
+
 describe('otaflux notify', () => {
   it('tells the current release again', async () => {
     await start();

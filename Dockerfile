@@ -1,0 +1,40 @@
+# syntax=docker/dockerfile:1
+ARG NODE_VERSION=26
+
+# Built on the machine's own platform: what comes out is JavaScript, the same for all.
+FROM --platform=$BUILDPLATFORM docker.io/library/node:${NODE_VERSION}-bookworm AS build
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts
+COPY nest-cli.json tsconfig.json tsconfig.build.json ./
+COPY src ./src
+RUN npm run build && find dist -name '*.map' -delete
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+COPY scripts/production-modules.sh ./scripts/
+RUN scripts/production-modules.sh && rm -r scripts package-lock.json .npmrc && mv /src/dist .
+
+# Node itself, of the target platform, without symbols, npm and headers; of its libraries the one that distroless lacks.
+FROM docker.io/library/node:${NODE_VERSION}-bookworm AS node
+RUN mkdir -p /rootfs/usr/bin /rootfs/usr/lib \
+  && strip -o /rootfs/usr/bin/node /usr/local/bin/node \
+  && ldd /usr/local/bin/node | awk '/libatomic/ { print $3 }' | xargs -r -I{} cp -L {} /rootfs/usr/lib/
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="OtaFlux" \
+  org.opencontainers.image.description="Firmware for IoT devices over HTTP, straight from a container registry" \
+  org.opencontainers.image.licenses="MIT" \
+  org.opencontainers.image.source="https://github.com/otaflux/otaflux" \
+  org.opencontainers.image.version="${VERSION}" \
+  org.opencontainers.image.revision="${REVISION}"
+COPY --from=node /rootfs /
+COPY --from=build /app /app
+ENV NODE_ENV=production LD_LIBRARY_PATH=/usr/lib
+USER 65532:65532
+WORKDIR /app
+EXPOSE 8080 9090
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/usr/bin/node", "/app/dist/main.js", "health"]
+# Node is process 1 and hears SIGTERM itself; nothing is written but to CACHE_DIR, STATE_DIR and a spool in /tmp.
+ENTRYPOINT ["/usr/bin/node", "/app/dist/main.js"]
