@@ -1,8 +1,10 @@
 /**
- * Writes docs/configuration.md and config/otaflux.yaml from the option table (`npm run docs`).
+ * Writes docs/configuration.md and config/otaflux.yaml from the option table, and the schema of the chart's values from
+ * their comments (`npm run docs`).
  * With `--check` it writes nothing and fails when they are not current.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { valuesSchema } from './values-schema.mjs';
 import { flagOf, optionOf, VARIABLES } from '../dist/config/index.js';
 
 const target = (path) => new URL(`../${path}`, import.meta.url);
@@ -98,6 +100,7 @@ let stale = 0;
 for (const [path, content] of [
   ['docs/configuration.md', markdown()],
   ['config/otaflux.yaml', yaml()],
+  ['helm/otaflux/values.schema.json', valuesSchema(readFileSync(target('helm/otaflux/values.yaml'), 'utf8'))],
 ]) {
   if (!process.argv.includes('--check')) {
     writeFileSync(target(path), content);
