@@ -85,9 +85,11 @@ async function compare(name, path, ours, bare, other = 'bare') {
 
 try {
   await push();
+  // Limits count and refuse nothing.
+  const limits = ['--address-rate-limit', '999999999/s', '--device-rate-limit', '999999999/s'];
   const ours = await start([
     MAIN,
-    ...['--registry-url', `oci:${folder}/r`, '--log-format', 'json'],
+    ...['--registry-url', `oci:${folder}/r`, '--log-format', 'json', ...limits],
     ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
   ]);
   await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -99,15 +101,28 @@ try {
   await compare('/version', '/version?device=bench', ours.address, bare.address);
   const keyed = await start([
     MAIN,
-    ...['--registry-url', `oci:${SIGNED}`, '--cosign-pub-key-path', KEY, '--log-format', 'json'],
+    ...['--registry-url', `oci:${SIGNED}`, '--cosign-pub-key-path', KEY, '--log-format', 'json', ...limits],
     ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
   ]);
   const open = await start([
     MAIN,
-    ...['--registry-url', `oci:${SIGNED}`, '--log-format', 'json'],
+    ...['--registry-url', `oci:${SIGNED}`, '--log-format', 'json', ...limits],
     ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
   ]);
   await compare('/version with a key', '/version?device=signed-bundle', keyed.address, open.address, 'without');
+  const unlimited = await start([
+    MAIN,
+    ...['--registry-url', `oci:${folder}/r`, '--log-format', 'json'],
+    ...['--address-rate-limit', '0', '--device-rate-limit', '0'],
+    ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
+  ]);
+  // As young as the other.
+  const limited = await start([
+    MAIN,
+    ...['--registry-url', `oci:${folder}/r`, '--log-format', 'json', ...limits],
+    ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
+  ]);
+  await compare('/version with limits', '/version?device=bench', limited.address, unlimited.address, 'without');
   await compare('/firmware, 1 MiB', '/firmware?device=bench', ours.address, bare.address);
   console.log(`RSS after it        ${rssMb(ours.pid).toFixed(0)} MB`);
 } finally {

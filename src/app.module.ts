@@ -2,7 +2,7 @@ import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { CacheModule, type FirmwareStore } from './cache/index.js';
 import { SettingsModule, type GivenValues } from './config/index.js';
 import { ControlModule } from './control/index.js';
-import { DeviceModule, type DeviceProtocol } from './device/index.js';
+import { DeviceModule, type DeviceAuthenticator, type DeviceProtocol } from './device/index.js';
 import { FirmwareModule } from './firmware/index.js';
 import { HealthModule } from './health/index.js';
 import { MetricsModule } from './metrics/index.js';
@@ -19,6 +19,7 @@ export interface AppModuleOptions {
   verifier?: Type<SignatureVerifier>;
   store?: Type<FirmwareStore>;
   protocols?: Type<DeviceProtocol>[];
+  authenticators?: Type<DeviceAuthenticator>[];
   sources?: Type<WebhookSource>[];
   notifiers?: Type<Notifier>[];
 }
@@ -32,6 +33,7 @@ export class AppModule {
     verifier,
     store,
     protocols = [],
+    authenticators = [],
     sources = [],
     notifiers = [],
   }: AppModuleOptions): DynamicModule {
@@ -50,7 +52,7 @@ export class AppModule {
         SettingsModule.forRoot(given),
         MetricsModule,
         firmware,
-        DeviceModule.forRoot({ imports: [firmware], protocols }),
+        DeviceModule.forRoot({ imports: [firmware], protocols, authenticators }),
         WebhookModule.forRoot({ imports: [firmware], sources }),
         notification,
         ControlModule.forRoot({ imports: [firmware, notification] }),

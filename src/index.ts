@@ -2,6 +2,7 @@
 export { AppModule, type AppModuleOptions } from './app.module.js';
 export { CacheModule, FirmwareStore, type Firmware, type FirmwareSource, type Lease } from './cache/index.js';
 export { gather, parseSettings, Settings, SettingsModule, type GivenValues } from './config/index.js';
+export { DeviceAuthenticator, type Access } from './device/index.js';
 export { DeviceHttpAdapter, DeviceModule, DeviceProtocol, DeviceRouter, type DeviceRequest } from './device/index.js';
 export { OtaError, type OtaErrorCode } from './errors.js';
 export { FirmwareModule, Release, ReleaseService, type ReleaseChanged } from './firmware/index.js';

@@ -4,13 +4,13 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import { AppModule, type AppModuleOptions } from './app.module.js';
 import { GraceTime, type Settings } from './config/index.js';
-import { DeviceHttpAdapter, DeviceRouter } from './device/index.js';
+import { DeviceHttpAdapter, DeviceRouter, TlsFiles } from './device/index.js';
 import { ConfigError, reasonOf } from './errors.js';
 import { Lifecycle } from './health/index.js';
-import { HttpMeter, ManagementServer } from './metrics/index.js';
+import { HttpMeter, LimitMeter, ManagementServer } from './metrics/index.js';
 
 export interface ServiceOptions extends AppModuleOptions {
-  settings: Pick<Settings, 'shutdownGrace' | 'listenAddr' | 'metricsListenAddr'>;
+  settings: Settings;
   logger: LoggerService | false;
 }
 
@@ -20,22 +20,40 @@ export class Service {
     readonly app: INestApplication,
     private readonly adapter: DeviceHttpAdapter,
     private readonly management: ManagementServer,
+    /** Undefined for plain HTTP. */
+    readonly tls: TlsFiles | undefined,
     readonly address: AddressInfo,
     readonly managementAddress: AddressInfo,
   ) {}
 
   /** Starts without asking the registry; rejects with ConfigError when an address cannot be listened on. */
   static async start({ settings, logger, ...options }: ServiceOptions): Promise<Service> {
-    const adapter = new DeviceHttpAdapter(settings.shutdownGrace);
+    const tls = TlsFiles.from(settings, (renewed) => {
+      adapter.renewTls(renewed);
+    });
+    const adapter: DeviceHttpAdapter = new DeviceHttpAdapter({
+      graceMs: () => app.get(GraceTime, { strict: false }).leftMs,
+      headersTimeoutMs: settings.headersTimeout,
+      maxConnections: settings.maxConnections,
+      tls,
+    });
     const nestOptions: NestApplicationOptions = {
       logger,
       abortOnError: false,
       // Webhooks are signed over their raw bytes, and nothing else has a body.
       bodyParser: false,
     };
-    const app = await NestFactory.create(AppModule.forRoot(options), adapter, nestOptions);
+    const app: INestApplication = await NestFactory.create(AppModule.forRoot(options), adapter, nestOptions);
     await app.init();
     adapter.serveDevices(app.get(DeviceRouter, { strict: false }).handle);
+    const limits = app.get(LimitMeter, { strict: false });
+    limits.observeListener(
+      () => adapter.connectionCount,
+      () => tls?.notAfterMs,
+    );
+    adapter.observeHandshakes(() => {
+      limits.handshakeFailed();
+    });
     const meter = app.get(HttpMeter, { strict: false });
     adapter.observeControlPlane((request, response, durationMs) => {
       meter.route(routeOf(request)).record(request.method ?? '', response.statusCode, durationMs);
@@ -47,8 +65,9 @@ export class Service {
       );
       const { host, port } = settings.listenAddr;
       const server = (await listening('--listen-addr', () => app.listen(port, host))) as Server;
-      return new Service(app, adapter, management, server.address() as AddressInfo, managementAddress);
+      return new Service(app, adapter, management, tls, server.address() as AddressInfo, managementAddress);
     } catch (error) {
+      tls?.stop();
       await management.close();
       await app.close();
       throw error;
@@ -57,6 +76,7 @@ export class Service {
 
   /** Not ready from now on, no new connections; resolves when downloads in flight have ended, or the grace time has. */
   async stop(): Promise<void> {
+    this.tls?.stop();
     this.app.get(Lifecycle, { strict: false }).end();
     this.app.get(GraceTime, { strict: false }).begin();
     await this.adapter.close();

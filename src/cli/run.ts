@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError, reasonOf } from '../errors.js';
+import { signUrlCommand, tokenCommand } from './access-commands.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve.js';
@@ -23,6 +24,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     .addCommand(statusCommand())
     .addCommand(notifyCommand())
     .addCommand(healthCommand())
+    .addCommand(tokenCommand())
+    .addCommand(signUrlCommand())
     .addHelpText(
       'after',
       () => `\nServing is what no command means. ${serve.helpInformation().replace(/^Usage: /, 'Its usage: ')}`,

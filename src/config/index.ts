@@ -1,6 +1,6 @@
 export { SettingsModule } from './config.module.js';
 export { GraceTime } from './grace-time.js';
-export { isMqttTopic, type ListenAddress, type RegistryLocation } from './kinds.js';
+export { isMqttTopic, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
 export {
   CHECKSUMS,
   flagOf,

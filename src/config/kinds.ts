@@ -98,6 +98,21 @@ export const size = kind('size', 'a size such as 512MiB, 4GiB or 100000', (value
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 });
 
+/** So many a second. */
+export interface Rate {
+  readonly perSecond: number;
+}
+
+const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600 };
+
+/** A rate, as nginx and others write it; 0 is no limit. */
+export const rate = kind('rate', 'a rate such as 100/s or 600/m, or 0 for no limit', (value): Rate | undefined => {
+  if (value === '0') return { perSecond: 0 };
+  const [, amount = '', unit = ''] = /^(\d{1,9}(?:\.\d{1,6})?)\/([smh])$/.exec(value) ?? [];
+  const perSecond = Number(amount) / (SECONDS[unit] ?? NaN);
+  return perSecond > 0 ? { perSecond } : undefined;
+});
+
 /** One of `values`, in any case. */
 export function choice<const T extends string>(values: readonly T[]): Kind<T> {
   return kind(values.length > 4 ? 'name' : values.join('|'), `one of ${values.join(', ')}`, (value) =>

@@ -166,6 +166,16 @@ export const OPTIONS = {
     default: '0.0.0.0:9090',
     help: 'Where `/metrics` and probes are answered.',
   }),
+  TLS_CERT_PATH: option(kinds.path, {
+    help: 'PEM file with the certificate of the device port, its chain behind it; read again when it changes. TLS 1.2 and 1.3.',
+  }),
+  TLS_KEY_PATH: option(kinds.path, { help: 'PEM file with its key. Both files are given, or none.' }),
+  TLS_CLIENT_CA_PATH: option(kinds.path, {
+    help: 'PEM file with the authorities of device certificates. The device port then demands one, whose common name or alternative name is the device that it asks for.',
+  }),
+  TLS_DEVICE_MAP: option(kinds.path, {
+    help: 'YAML file that lets certificates speak for other devices: a map of certificate names to ids or globs; read again when it changes.',
+  }),
   SHUTDOWN_GRACE: option(kinds.duration, {
     default: '30s',
     help: 'How long downloads may go on after SIGTERM; a second signal ends at once.',
@@ -176,6 +186,39 @@ export const OPTIONS = {
   }),
   LOG_FORMAT: option(kinds.choice(['json', 'pretty']), {
     help: 'How messages look: json, but pretty on a terminal, without it.',
+  }),
+
+  DEVICE_TOKENS_PATH: option(kinds.path, {
+    section: 'Devices',
+    help: 'A file with one hashed token a device, as `otaflux token` prints it; read again when it changes. A device shows its token as Bearer, or as the password of Basic authentication.',
+  }),
+  DEVICE_URL_SECRET: option(kinds.list, {
+    secret: true,
+    help: 'Lets in devices whose URLs `otaflux sign-url` signed; several for rotation, the first of which signs.',
+  }),
+  DEVICE_HEADER: option(kinds.text, {
+    help: 'A header in which a proxy of TRUST_PROXY names the device whose certificate it has verified, such as X-SSL-Client-S-DN.',
+  }),
+  TRUST_PROXY: option(kinds.list, {
+    help: 'Addresses and networks of proxies, whose X-Forwarded-For is believed in limits and logs, such as 10.0.0.0/8.',
+  }),
+  ADDRESS_RATE_LIMIT: option(kinds.rate, {
+    default: '5000/s',
+    help: 'Requests that one address may send, in the long run; twenty times as many at once. 429 beyond it. 0 for no limit.',
+  }),
+  DEVICE_RATE_LIMIT: option(kinds.rate, {
+    default: '5000/s',
+    help: 'The same for one device id, which a whole fleet may share.',
+  }),
+  MAX_DOWNLOADS: option(kinds.integer(1, 1_000_000), {
+    help: 'Downloads at once. Beyond it `/version` answers 503, while those that were told a version get it. No limit without it.',
+  }),
+  MAX_CONNECTIONS: option(kinds.integer(1, 1_000_000), {
+    help: 'Connections on the device port; further ones are closed at once. No limit but that of the system without it.',
+  }),
+  HEADERS_TIMEOUT: option(kinds.duration, {
+    default: '60s',
+    help: 'How long a client may take to send the headers of a request.',
   }),
 
   WEBHOOK_SECRET: option(kinds.list, {

@@ -14,6 +14,7 @@ export const settingsSchema = z
   .superRefine((values, context) => {
     const settings = values as unknown as SettingValues;
     demandTogether(settings, ['mqttCaCertPath', 'mqttClientCertPath', 'mqttClientKeyPath'], context);
+    demandPair(settings, context);
     demandIssuer(settings, context);
     if (settings.mqttUrl !== undefined && settings.mqttTopic === undefined)
       context.addIssue({ code: 'custom', path: ['mqttTopic'], message: 'a topic, because a broker is given' });
@@ -64,6 +65,17 @@ function demandTogether(
     path: [missing[0] ?? ''],
     message: 'a path, because the others of the three TLS files are given',
   });
+}
+
+function demandPair({ tlsCertPath, tlsKeyPath, tlsClientCaPath }: SettingValues, context: z.RefinementCtx): void {
+  const demand = (path: string, message: string): void => {
+    context.addIssue({ code: 'custom', path: [path], message });
+  };
+  if (tlsCertPath === undefined && tlsKeyPath !== undefined) demand('tlsCertPath', 'a path, because a key is given');
+  if (tlsKeyPath === undefined && tlsCertPath !== undefined)
+    demand('tlsKeyPath', 'a path, because a certificate is given');
+  if (tlsClientCaPath !== undefined && tlsCertPath === undefined)
+    demand('tlsCertPath', 'a path, because client certificates are asked for');
 }
 
 /** An identity without its issuer could be vouched for by anybody (cosign demands both, too). */

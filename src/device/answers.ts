@@ -22,6 +22,13 @@ export const missingDevice = (): DeviceRefusal => new DeviceRefusal(400, "Missin
 export const invalidDevice = (): DeviceRefusal => new DeviceRefusal(400, 'Invalid device id');
 export const methodNotAllowed = (): DeviceRefusal =>
   new DeviceRefusal(405, 'Method not allowed', ['Allow', 'GET, HEAD']);
+export const unauthorized = (): DeviceRefusal =>
+  new DeviceRefusal(401, 'Unauthorized', ['WWW-Authenticate', 'Bearer realm="otaflux"']);
+export const forbidden = (): DeviceRefusal => new DeviceRefusal(403, 'Forbidden');
+export const tooManyRequests = (waitMs: number): DeviceRefusal =>
+  new DeviceRefusal(429, 'Too many requests', ['Retry-After', String(jitteredSeconds() + Math.ceil(waitMs / 1000))]);
+export const busy = (): DeviceRefusal =>
+  new DeviceRefusal(503, 'Too many downloads, try again later', ['Retry-After', String(jitteredSeconds())]);
 export const noFirmware = (device: string): DeviceRefusal =>
   new DeviceRefusal(404, `No firmware for device '${device}'`);
 export const wrongRegistry = (): DeviceRefusal => new DeviceRefusal(502, 'The registry answered wrongly');
@@ -29,10 +36,12 @@ export const internalError = (): DeviceRefusal => new DeviceRefusal(500, 'Intern
 export const preconditionFailed = (): DeviceRefusal => new DeviceRefusal(412, 'The firmware is another one');
 export const rangeNotSatisfiable = (sizeBytes: number): DeviceRefusal =>
   new DeviceRefusal(416, 'Range not satisfiable', ['Content-Range', `bytes */${sizeBytes}`]);
-export const tryLater = (): DeviceRefusal => {
-  const seconds = MIN_RETRY_AFTER_S + Math.floor(Math.random() * RETRY_AFTER_SPREAD_S);
-  return new DeviceRefusal(503, 'Registry unavailable, try again later', ['Retry-After', String(seconds)]);
-};
+export const tryLater = (): DeviceRefusal =>
+  new DeviceRefusal(503, 'Registry unavailable, try again later', ['Retry-After', String(jitteredSeconds())]);
+
+function jitteredSeconds(): number {
+  return MIN_RETRY_AFTER_S + Math.floor(Math.random() * RETRY_AFTER_SPREAD_S);
+}
 
 /** The one table from what went wrong to what a device is answered (CONTRACT, "Device endpoints"). */
 export function refusalOf(error: unknown, device: string): DeviceRefusal {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import { Server as NetServer, type Socket } from 'node:net';
 
 /**
@@ -11,13 +12,25 @@ import { Server as NetServer, type Socket } from 'node:net';
 export class Connections {
   /** The answer that each connection was given last: on one connection they end in order, so it is the last to end. */
   private readonly last = new Map<Socket, ServerResponse | undefined>();
+  /** Below TLS, so that a handshake that never ends holds up nothing. */
+  private readonly accepted = new Set<Socket>();
   private draining = false;
 
-  constructor(private readonly server: Server) {
-    server.on('connection', (socket: Socket) => {
+  constructor(private readonly server: Server | TlsServer) {
+    // With TLS, requests come over a socket of their own around the one that was accepted.
+    server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
       this.last.set(socket, undefined);
       socket.once('close', () => this.last.delete(socket));
     });
+    if (!(server instanceof TlsServer)) return;
+    server.on('connection', (socket: Socket) => {
+      this.accepted.add(socket);
+      socket.once('close', () => this.accepted.delete(socket));
+    });
+  }
+
+  get count(): number {
+    return this.last.size;
   }
 
   /** Notes a request; called before it is answered. On the hot path: no listener as long as nothing ends. */
@@ -38,7 +51,7 @@ export class Connections {
     });
     for (const [socket, response] of this.last) this.endBehind(socket, response);
     const timer = setTimeout(() => {
-      for (const socket of this.last.keys()) socket.destroy();
+      for (const socket of [...this.last.keys(), ...this.accepted]) socket.destroy();
     }, graceMs);
     await closed;
     clearTimeout(timer);

@@ -1,23 +1,40 @@
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { TlsOptions } from 'node:tls';
 import { Connections } from './connections.js';
+import type { TlsFiles } from './tls/tls-files.js';
 
 /** Answers a device request, or leaves it to the control plane by returning false. */
 export type DeviceHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** How the device port listens. */
+export interface ListenerOptions {
+  /** How long answers may go on once the server is told to close. */
+  readonly graceMs: () => number;
+  readonly headersTimeoutMs: number;
+  /** No limit but the system's when undefined. */
+  readonly maxConnections: number | undefined;
+  /** Plain HTTP when undefined. */
+  readonly tls: TlsFiles | undefined;
+}
+
 /** Told of a finished answer, and how long it took. */
 export type ControlPlaneObserver = (request: IncomingMessage, response: ServerResponse, durationMs: number) => void;
 type ControlPlane = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** More than any device, proxy or webhook sender sends; Node's default of 16 KiB is per connection that never ends its headers. */
 const MAX_HEADER_BYTES = 8 * 1024;
-/** A modem that loses its link in the middle of a request gets this long. */
-const HEADERS_TIMEOUT_MS = 60_000;
+/** How often Node looks for clients that are too slow. */
+const CHECK_MS = 30_000;
 const REQUEST_TIMEOUT_MS = 120_000;
 /** Longer than the idle timeout of common load balancers (60 s), so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
 /** A reader may stop to erase flash for a minute; one that stops for five has gone. There is no limit on the whole. */
 const SILENCE_MS = 300_000;
+
+/** For a refused client to read why. */
+const LINGER_MS = 2_000;
 
 const BAD_REQUEST = 'Bad request';
 const HEADERS_TOO_LARGE = 'Request header fields too large';
@@ -28,9 +45,9 @@ export class DeviceHttpAdapter extends ExpressAdapter {
   private handleDevice: DeviceHandler = () => false;
   private connections: Connections | undefined;
   private observer: ControlPlaneObserver = () => undefined;
+  private handshakeFailures: () => void = () => undefined;
 
-  /** @param graceMs how long answers may go on once the server is told to close */
-  constructor(private readonly graceMs: number) {
+  constructor(private readonly listener: ListenerOptions) {
     super();
     this.disable('x-powered-by');
     this.disable('etag');
@@ -46,6 +63,21 @@ export class DeviceHttpAdapter extends ExpressAdapter {
     this.observer = observer;
   }
 
+  /** New connections are made with these certificates; those that are open stay as they are. */
+  renewTls(options: TlsOptions): void {
+    if (this.httpServer instanceof TlsServer) this.httpServer.setSecureContext(options);
+  }
+
+  /** Names who is told of every TLS handshake that failed. */
+  observeHandshakes(failed: () => void): void {
+    this.handshakeFailures = failed;
+  }
+
+  /** Connections of devices that are open now. */
+  get connectionCount(): number {
+    return this.connections?.count ?? 0;
+  }
+
   /** The control plane without the devices, for the management port. */
   get controlPlane(): ControlPlane {
     return this.getInstance<ControlPlane>();
@@ -53,43 +85,49 @@ export class DeviceHttpAdapter extends ExpressAdapter {
 
   override initHttpServer(): void {
     const controlPlane = this.controlPlane;
-    const server = createServer(
-      {
-        maxHeaderSize: MAX_HEADER_BYTES,
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        // Small clients leave Host out, and nothing here depends on it.
-        requireHostHeader: false,
-        keepAlive: true,
-        keepAliveInitialDelay: 60_000,
-      },
-      (request, response) => {
-        connections.begin(request, response);
-        if (this.handleDevice(request, response)) return;
-        closeBehindErrors(response);
-        const startedMs = performance.now();
-        response.once('close', () => {
-          this.observer(request, response, performance.now() - startedMs);
-        });
-        controlPlane(request, response);
-      },
-    );
+    const { tls, headersTimeoutMs, maxConnections } = this.listener;
+    const answer = (request: IncomingMessage, response: ServerResponse): void => {
+      connections.begin(request, response);
+      if (this.handleDevice(request, response)) return;
+      closeBehindErrors(response);
+      const startedMs = performance.now();
+      response.once('close', () => {
+        this.observer(request, response, performance.now() - startedMs);
+      });
+      controlPlane(request, response);
+    };
+    const options = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headersTimeoutMs),
+      connectionsCheckingInterval: Math.min(headersTimeoutMs / 2, CHECK_MS),
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      // Small clients leave Host out, and nothing here depends on it.
+      requireHostHeader: false,
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
+    };
+    const server = tls ? createTlsServer({ ...options, ...tls.options }, answer) : createServer(options, answer);
+    if (maxConnections !== undefined) server.maxConnections = maxConnections;
     const connections = new Connections(server);
+    this.connections = connections;
     server.setTimeout(SILENCE_MS);
     server.on('clientError', refuseBrokenRequest);
     // An expectation that is not 100-continue is no reason to refuse a device.
     server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
       server.emit('request', request, response),
     );
-    this.connections = connections;
+    server.on('tlsClientError', (_error: Error, socket: Socket) => {
+      this.handshakeFailures();
+      socket.destroy();
+    });
     this.httpServer = server;
   }
 
   /** Ends like `Connections.drain`, within the grace time. */
   override async close(): Promise<void> {
     const server = this.httpServer as Server | undefined;
-    if (server?.listening) await this.connections?.drain(this.graceMs);
+    if (server?.listening) await this.connections?.drain(this.listener.graceMs());
   }
 }
 
@@ -117,4 +155,9 @@ function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
+  // One that goes on sending would hold its half of the connection, and ours, for ever.
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => {
+    clearTimeout(timer);
+  });
 }

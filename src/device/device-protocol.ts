@@ -1,3 +1,4 @@
+import { deviceIn } from './query.js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /** A device's request, taken apart once. */
@@ -20,6 +21,13 @@ export interface DeviceRequest {
  */
 export abstract class DeviceProtocol {
   abstract match(method: string, path: string): boolean;
+  /**
+   * The device that a request is about, which limits and authenticators go by: `?device=` unless the dialect has it
+   * elsewhere. Throws a DeviceRefusal when it names none.
+   */
+  deviceOf({ query }: DeviceRequest): string {
+    return deviceIn(query);
+  }
   /** Answers; a promise is awaited, and what it rejects with is answered by the table in `answers.ts`. */
   abstract handle(request: DeviceRequest, response: ServerResponse): void | Promise<void>;
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { reasonOf } from '../errors.js';
 import { HttpMeter, type RouteMeter } from '../metrics/index.js';
 import { DeviceRefusal, internalError, refuse } from './answers.js';
+import { DeviceGuard } from './device-guard.js';
 import { DeviceProtocol, type DeviceRequest } from './device-protocol.js';
 
 /** The token of the list of protocols. */
@@ -15,6 +16,7 @@ export class DeviceRouter {
 
   constructor(
     @Inject(DEVICE_PROTOCOLS) private readonly protocols: readonly DeviceProtocol[],
+    private readonly guard: DeviceGuard,
     private readonly meter: HttpMeter,
   ) {}
 
@@ -36,6 +38,7 @@ export class DeviceRouter {
     };
     const route = this.meter.route(path);
     try {
+      this.guard.check(protocol, request);
       const pending = protocol.handle(request, response);
       if (pending)
         pending.catch((error: unknown) => {

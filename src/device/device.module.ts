@@ -1,17 +1,24 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Type } from '@nestjs/common';
+import { Settings } from '../config/index.js';
+import { builtInAuthenticators, type DeviceAuthenticator } from './access/index.js';
+import { ClientAddress } from './client-address.js';
+import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
 import type { DeviceProtocol } from './device-protocol.js';
 import { DEVICE_PROTOCOLS, DeviceRouter } from './device-router.js';
+import { Limits } from './limits/limits.js';
 import { NativeProtocol } from './native-protocol.js';
 
 export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Further client dialects, asked after the native one. */
   protocols?: Type<DeviceProtocol>[];
+  /** Further ways to tell who a device is, beside those that the settings ask for. */
+  authenticators?: Type<DeviceAuthenticator>[];
 }
 
 /** Provides DeviceRouter, over the ReleaseService of `imports`. */
 @Module({})
 export class DeviceModule {
-  static forRoot({ imports = [], protocols = [] }: DeviceModuleOptions): DynamicModule {
+  static forRoot({ imports = [], protocols = [], authenticators = [] }: DeviceModuleOptions): DynamicModule {
     const all = [NativeProtocol, ...protocols];
     return {
       module: DeviceModule,
@@ -19,6 +26,17 @@ export class DeviceModule {
       providers: [
         ...all,
         { provide: DEVICE_PROTOCOLS, useFactory: (...list: DeviceProtocol[]) => list, inject: all },
+        ...authenticators,
+        {
+          provide: DEVICE_AUTHENTICATORS,
+          useFactory: (settings: Settings, ...own: DeviceAuthenticator[]) => [
+            ...builtInAuthenticators(settings, new ClientAddress(settings.trustProxy)),
+            ...own,
+          ],
+          inject: [Settings, ...authenticators],
+        },
+        Limits,
+        DeviceGuard,
         DeviceRouter,
       ],
       exports: [DeviceRouter],

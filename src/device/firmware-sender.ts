@@ -5,6 +5,7 @@ import type { Lease } from '../cache/index.js';
 import { codeOf, OtaError, reasonOf } from '../errors.js';
 import type { Release, ReleaseService } from '../firmware/index.js';
 import type { RouteMeter } from '../metrics/index.js';
+import type { Limits } from './limits/limits.js';
 import { preconditionFailed, rangeNotSatisfiable } from './answers.js';
 import { allowsRange, evaluateConditions } from './conditions.js';
 import type { DeviceRequest } from './device-protocol.js';
@@ -17,6 +18,7 @@ export class FirmwareSender {
 
   constructor(
     private readonly releases: ReleaseService,
+    private readonly limits: Limits,
     private readonly meter: RouteMeter,
   ) {}
 
@@ -46,7 +48,9 @@ export class FirmwareSender {
     const lease = this.releases.open(release);
     if (!lease)
       throw new OtaError('unavailable', `${release.device} ${release.version} was dropped from the cache just now`);
+    this.limits.downloadBegins();
     response.once('close', () => {
+      this.limits.downloadEnds();
       lease.release();
     });
     const { sizeBytes } = release.firmware;

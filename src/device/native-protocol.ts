@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { HttpMeter } from '../metrics/index.js';
+import { Limits } from './limits/limits.js';
 import { methodNotAllowed, noFirmware, refusalOf, refuse } from './answers.js';
 import { DeviceProtocol, type DeviceRequest } from './device-protocol.js';
 import { FirmwareSender } from './firmware-sender.js';
@@ -18,10 +19,11 @@ export class NativeProtocol extends DeviceProtocol {
 
   constructor(
     private readonly releases: ReleaseService,
+    private readonly limits: Limits,
     meter: HttpMeter,
   ) {
     super();
-    this.sender = new FirmwareSender(releases, meter.route('/firmware'));
+    this.sender = new FirmwareSender(releases, limits, meter.route('/firmware'));
   }
 
   override match(_method: string, path: string): boolean {
@@ -46,6 +48,8 @@ export class NativeProtocol extends DeviceProtocol {
 
   /** Without a promise when the release is known and its bytes are here: the way that is gone millions of times. */
   private version(device: string, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+    // A device that is told a version comes for it: better told to come back than left waiting.
+    this.limits.demandDownload();
     const release = this.releases.current(device, request.receivedAtMs);
     if (release instanceof Promise) return this.versionLater(release, request, response);
     const bytes = this.releases.deliverable(release);
@@ -92,8 +96,11 @@ export class NativeProtocol extends DeviceProtocol {
   private wanted(device: string, { query, raw, receivedAtMs }: DeviceRequest): Release | Promise<Release> {
     const version = parameter(query, 'version');
     if (version === '') throw noFirmware(device);
+    const told = this.told.toldTo(raw.socket, device, receivedAtMs);
+    if (told && (version === undefined || told.version === version)) return told;
+    this.limits.demandDownload();
     if (version !== undefined) return this.releases.exact(device, version);
-    return this.told.toldTo(raw.socket, device, receivedAtMs) ?? this.releases.current(device, receivedAtMs);
+    return this.releases.current(device, receivedAtMs);
   }
 
   private async firmwareLater(

@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { CacheMeter } from './cache-meter.js';
 import { HttpMeter } from './http-meter.js';
+import { LimitMeter } from './limit-meter.js';
 import { ManagementServer } from './management-server.js';
 import { MetricsController } from './metrics.controller.js';
 import { MetricsRegistry } from './metrics-registry.js';
@@ -18,6 +19,7 @@ const METERS = [
   WebhookMeter,
   NotificationMeter,
   CacheMeter,
+  LimitMeter,
   HttpMeter,
 ];
 

@@ -1,14 +1,46 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConnectionOptions } from 'node:tls';
+import { Authority } from '../support/authority.js';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
 import { esp32Update } from '../support/esp32-device.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { RawClient, type RawResponse } from '../support/raw-client.js';
-import { TestService, until } from '../support/service.js';
+import { hasProgram } from '../support/real-server.js';
+import { TestService, until, type TestOptions } from '../support/service.js';
 
 const firmware = firmwareBytes(100_000);
 const next = firmwareBytes(90_000, 'next');
 
-describe('the device plane', () => {
+const folder = mkdtempSync(join(tmpdir(), 'otaflux-tls-'));
+const hasOpenssl = hasProgram('openssl');
+const ca = hasOpenssl ? new Authority(folder, 'ca') : undefined;
+
+/** With TLS, a client certificate that may speak for all, and limits: nothing of it may change a byte. */
+function secure(): { options: TestOptions; tls: ConnectionOptions } {
+  const [server, client] = [ca!.issue('server'), ca!.issue('tester')];
+  writeFileSync(join(folder, 'map.yaml'), "tester: ['**']\n");
+  return {
+    options: {
+      TLS_CERT_PATH: server.cert,
+      TLS_KEY_PATH: server.key,
+      TLS_CLIENT_CA_PATH: ca!.cert,
+      TLS_DEVICE_MAP: join(folder, 'map.yaml'),
+      DEVICE_RATE_LIMIT: '10000/s',
+      MAX_DOWNLOADS: '100',
+    },
+    tls: { ca: ca!.pem, cert: readFileSync(client.cert), key: readFileSync(client.key) },
+  };
+}
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe.each(hasOpenssl ? (['http', 'https'] as const) : (['http'] as const))('the device plane over %s', (scheme) => {
+  const { options, tls } = scheme === 'https' ? secure() : { options: {}, tls: undefined };
   const registry = new FakeRegistry();
   let service: TestService;
   let client: RawClient;
@@ -17,7 +49,7 @@ describe('the device plane', () => {
     await registry.start();
     registry.push('fw/sensor', '1.2.3', firmware);
     registry.push('fw/line-1/sensor', '1.0.0', firmware);
-    service = await TestService.start({ REGISTRY_URL: registry.url, REPOSITORY_PREFIX: 'fw/' });
+    service = await TestService.start({ REGISTRY_URL: registry.url, REPOSITORY_PREFIX: 'fw/', ...options }, {}, tls);
     await service.version('sensor');
   });
 
@@ -31,7 +63,7 @@ describe('the device plane', () => {
   });
 
   const ask = async (text: string, options?: { head?: boolean }): Promise<RawResponse> => {
-    client = await RawClient.open(service.port);
+    client = await RawClient.open(service.port, tls);
     return client.request(text, options);
   };
   const get = (target: string, headers = ''): Promise<RawResponse> =>
@@ -194,7 +226,7 @@ describe('the device plane', () => {
   });
 
   it('sends 600 ranges over one connection', async () => {
-    client = await RawClient.open(service.port);
+    client = await RawClient.open(service.port, tls);
     const size = Math.ceil(firmware.length / 600);
     const parts: Buffer[] = [];
     for (let start = 0; start < firmware.length; start += size) {
@@ -209,7 +241,7 @@ describe('the device plane', () => {
   });
 
   it('answers three requests that are sent at once, in order', async () => {
-    client = await RawClient.open(service.port);
+    client = await RawClient.open(service.port, tls);
     client.send(
       'GET /version?device=sensor HTTP/1.1\r\n\r\nGET /firmware?device=sensor HTTP/1.1\r\nRange: bytes=0-3\r\n\r\nGET /version?device=nobody HTTP/1.1\r\n\r\n',
     );
@@ -219,20 +251,29 @@ describe('the device plane', () => {
   });
 
   it('updates a device that behaves as the ESP32 client does', async () => {
-    client = await RawClient.open(service.port);
-    const update = await esp32Update(service.port, 'sensor');
+    client = await RawClient.open(service.port, tls);
+    const update = await esp32Update(service.port, 'sensor', undefined, tls);
     expect(update).toMatchObject({ version: '1.2.3', size: firmware.length });
     expect(update.flash.equals(firmware)).toBe(true);
   });
 
   it('gives a device the release that it was told, though a newer one came in between', async () => {
-    client = await RawClient.open(service.port);
+    client = await RawClient.open(service.port, tls);
     registry.push('fw/told', '1.0.0', firmware);
-    const own = await TestService.start({ REGISTRY_URL: registry.url, REPOSITORY_PREFIX: 'fw', REFRESH_INTERVAL: '0' });
-    const update = await esp32Update(own.port, 'told', async () => {
-      registry.push('fw/told', '2.0.0', next);
-      await until(async () => (await own.versionOf('told')) === '2.0.0', 'the newer release');
-    });
+    const own = await TestService.start(
+      { REGISTRY_URL: registry.url, REPOSITORY_PREFIX: 'fw', REFRESH_INTERVAL: '0', ...options },
+      {},
+      tls,
+    );
+    const update = await esp32Update(
+      own.port,
+      'told',
+      async () => {
+        registry.push('fw/told', '2.0.0', next);
+        await until(async () => (await own.versionOf('told')) === '2.0.0', 'the newer release');
+      },
+      tls,
+    );
     expect(update).toMatchObject({ version: '1.0.0', size: firmware.length });
     expect(update.flash.equals(firmware)).toBe(true);
     const current = await own.firmware('told');
@@ -241,10 +282,14 @@ describe('the device plane', () => {
   });
 
   it('keeps a told release for download by version, also while the registry is away', async () => {
-    client = await RawClient.open(service.port);
+    client = await RawClient.open(service.port, tls);
     const gone = await new FakeRegistry().start();
     gone.push('kept', '1.0.0', firmware);
-    const own = await TestService.start({ REGISTRY_URL: gone.url, REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '300ms' });
+    const own = await TestService.start(
+      { REGISTRY_URL: gone.url, REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '300ms', ...options },
+      {},
+      tls,
+    );
     expect(await own.versionOf('kept')).toBe('1.0.0');
     gone.push('kept', '2.0.0', next);
     expect(await own.versionOf('kept')).toBe('2.0.0');
@@ -255,7 +300,7 @@ describe('the device plane', () => {
   });
 
   it('serves a version exactly, however it is written', async () => {
-    client = await RawClient.open(service.port);
+    client = await RawClient.open(service.port, tls);
     registry.push('fw/exact', '1.0.0', firmware);
     registry.push('fw/exact', 'v1.1.0_build.7', next);
     registry.push('fw/exact', '2.0.0', firmware);
@@ -272,23 +317,24 @@ describe('the device plane', () => {
   });
 
   it('answers /health with an empty 200 on both ports', async () => {
-    client = await RawClient.open(service.port);
-    for (const url of [service.url, service.managementUrl]) {
-      const response = await fetch(`${url}/health`);
+    client = await RawClient.open(service.port, tls);
+    const ports = [(path: string) => service.fetch(path), (path: string) => fetch(`${service.managementUrl}${path}`)];
+    for (const ask of ports) {
+      const response = await ask('/health');
       expect({ status: response.status, body: await response.text() }).toEqual({ status: 200, body: '' });
-      expect((await fetch(`${url}/health/live`)).status).toBe(200);
-      const ready = (await (await fetch(`${url}/health/ready`)).json()) as { details: unknown };
+      expect((await ask('/health/live')).status).toBe(200);
+      const ready = (await (await ask('/health/ready')).json()) as { details: unknown };
       expect(ready).toMatchObject({
         status: 'ok',
         details: { registry: { state: 'up' }, cache: { diskHealthy: true } },
       });
     }
-    expect((await fetch(`${service.url}/metrics`)).status).toBe(404);
+    expect((await service.fetch('/metrics')).status).toBe(404);
     expect((await fetch(`${service.managementUrl}/version?device=sensor`)).status).toBe(404);
   });
 
   it('counts requests by method, route and status', async () => {
-    client = await RawClient.open(service.port);
+    client = await RawClient.open(service.port, tls);
     const metrics = await service.metrics();
     expect(metrics).toMatch(/^http_requests_total\{method="GET",path="\/version",status="200"\} \d+$/m);
     expect(metrics).toMatch(/^http_requests_total\{method="GET",path="\/firmware",status="206"\} 6\d\d$/m);

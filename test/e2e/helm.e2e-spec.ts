@@ -180,9 +180,16 @@ describeWith(['helm'], 'the chart', () => {
     const sample = (variable: (typeof VARIABLES)[number]): unknown => {
       const { default: fallback, kind } = optionOf(variable);
       if (fallback) return fallback;
-      return [`https://example.com`, '1.2.3', 'all', '30s', 'json', 'text', [{ match: '*', required: false }]].find(
-        (value) => kind.schema.safeParse(value).success,
-      );
+      return [
+        `https://example.com`,
+        '1.2.3',
+        '100',
+        'all',
+        '30s',
+        'json',
+        'text',
+        [{ match: '*', required: false }],
+      ].find((value) => kind.schema.safeParse(value).success);
     };
     const plain = VARIABLES.filter((variable) => !optionOf(variable).secret && variable !== 'REGISTRY_URL');
     const config = Object.fromEntries(plain.map((variable) => [flagOf(variable), sample(variable)]));

@@ -1,4 +1,6 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import { connectTo } from './raw-client.js';
 
 /** The client's buffer for headers and the `/version` body (esp32-home-sensor, ota.rs:145). */
 const BUFFER_BYTES = 1024;
@@ -20,9 +22,9 @@ export async function esp32Update(
   port: number,
   device: string,
   between: () => Promise<void> = () => Promise.resolve(),
+  tls?: ConnectionOptions,
 ): Promise<Update> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+  const socket = await connectTo(port, tls);
   socket.write(`\r\nGET /version?device=${device} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: keep-alive\r\n\r\n`);
   const text = await readVersion(socket);
   const [version = '', , size = ''] = text.split('\n');

@@ -1,4 +1,13 @@
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+
+/** A connection that is ready to be written to. */
+export async function connectTo(port: number, tls?: ConnectionOptions): Promise<Socket> {
+  const to = { port, host: '127.0.0.1', noDelay: true };
+  const socket = tls ? connectTls({ ...to, ...tls }) : connect(to);
+  await new Promise((resolve, reject) => socket.once(tls ? 'secureConnect' : 'connect', resolve).once('error', reject));
+  return socket;
+}
 
 /** One answer as it came off the wire. */
 export interface RawResponse {
@@ -30,10 +39,9 @@ export class RawClient {
     }
   }
 
-  static async open(port: number): Promise<RawClient> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-    return new RawClient(socket);
+  /** @param tls what to trust and show; plain TCP without it */
+  static async open(port: number, tls?: ConnectionOptions): Promise<RawClient> {
+    return new RawClient(await connectTo(port, tls));
   }
 
   send(text: string): void {

@@ -1,3 +1,5 @@
+import type { ConnectionOptions } from 'node:tls';
+import { Agent, fetch as fetchBy } from 'undici';
 import { PinoLogger } from '../../src/logging/index.js';
 import { parseSettings, type GivenValues, type Variable } from '../../src/config/index.js';
 import { expectStop, stopped } from './leftovers.js';
@@ -13,9 +15,18 @@ export class TestService {
   private constructor(
     readonly service: Service,
     readonly logs: LogLine[],
-  ) {}
+    private readonly tls: ConnectionOptions | undefined,
+  ) {
+    this.dispatcher = tls && new Agent({ connect: tls as object });
+  }
 
-  static async start(options: TestOptions, parts: Partial<ServiceOptions> = {}): Promise<TestService> {
+  private readonly dispatcher: Agent | undefined;
+
+  static async start(
+    options: TestOptions,
+    parts: Partial<ServiceOptions> = {},
+    tls?: ConnectionOptions,
+  ): Promise<TestService> {
     const values: TestOptions = {
       LISTEN_ADDR: '127.0.0.1:0',
       METRICS_LISTEN_ADDR: '127.0.0.1:0',
@@ -32,7 +43,7 @@ export class TestService {
     const destination = { write: (line: string) => void logs.push(JSON.parse(line) as LogLine) };
     const logger = new PinoLogger({ level: 'trace', secrets: [], destination });
     const service = await Service.start({ given, settings: parseSettings(given), logger, ...parts });
-    const started = new TestService(service, logs);
+    const started = new TestService(service, logs, tls);
     expectStop(started, () => started.stop());
     return started;
   }
@@ -42,7 +53,7 @@ export class TestService {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.tls ? 'https' : 'http'}://127.0.0.1:${this.port}`;
   }
 
   get managementUrl(): string {
@@ -51,15 +62,23 @@ export class TestService {
 
   stop(): Promise<void> {
     stopped(this);
+    void this.dispatcher?.destroy();
     return this.service.stop();
   }
 
+  /** Asks the device port, by TLS where it speaks that. */
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const { dispatcher } = this;
+    if (!dispatcher) return fetch(`${this.url}${path}`, init);
+    return fetchBy(`${this.url}${path}`, { ...(init as object), dispatcher });
+  }
+
   version(device: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`${this.url}/version?device=${device}`, init);
+    return this.fetch(`/version?device=${device}`, init);
   }
 
   firmware(device: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`${this.url}/firmware?device=${device}`, init);
+    return this.fetch(`/firmware?device=${device}`, init);
   }
 
   /** The first line of `/version`, or the status when it is no success. */

@@ -73,6 +73,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if or $mqtt.existingTlsSecret $mqtt.caCert }}{{ $_ := set $env "MQTT_CA_CERT_PATH" "/etc/otaflux/mqtt/ca.crt" }}{{ end -}}
 {{- if or $mqtt.existingTlsSecret $mqtt.clientCert }}{{ $_ := set $env "MQTT_CLIENT_CERT_PATH" "/etc/otaflux/mqtt/client.crt" }}{{ end -}}
 {{- if or $mqtt.existingTlsSecret $mqtt.clientKey }}{{ $_ := set $env "MQTT_CLIENT_KEY_PATH" "/etc/otaflux/mqtt/client.key" }}{{ end -}}
+{{- with $o.tls }}{{ if .existingSecret -}}
+{{- $_ := set $env "TLS_CERT_PATH" "/etc/otaflux/tls/tls.crt" -}}
+{{- $_ := set $env "TLS_KEY_PATH" "/etc/otaflux/tls/tls.key" -}}
+{{- if .clientCertificates }}{{ $_ := set $env "TLS_CLIENT_CA_PATH" "/etc/otaflux/tls/ca.crt" }}{{ end -}}
+{{- end }}{{ end -}}
 {{- if $cache.dir.enabled }}{{ $_ := set $env "CACHE_DIR" "/var/cache/otaflux" }}{{ $_ := set $env "CACHE_DISK" $cache.dir.size }}{{ end -}}
 {{- if $state.enabled }}{{ $_ := set $env "STATE_DIR" "/var/lib/otaflux" }}{{ end -}}
 {{- if or $o.config $signing.policy }}{{ $_ := set $env "CONFIG" "/etc/otaflux/config/otaflux.yaml" }}{{ end -}}

@@ -1,0 +1,61 @@
+import { Logger } from '@nestjs/common';
+import { createHash } from 'node:crypto';
+import { Reloaded } from '../../reloaded.js';
+import type { DeviceRequest } from '../device-protocol.js';
+import { DeviceAuthenticator, type Access } from './device-authenticator.js';
+
+/** SHA-256 of each token, and the devices that show it. */
+type Tokens = ReadonlyMap<string, ReadonlySet<string>>;
+
+const LINE = /^(\S+)\s+sha256:([0-9a-f]{64})$/;
+
+/** The hash that a token is known by: it is long and random, so one round is enough, and a device waits for no more. */
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+/**
+ * A token for each device: `Authorization: Bearer T`, or Basic with T as the password. The file holds hashes, one
+ * `DEVICE sha256:HEX` a line, several for a device while its token is changed, and is read again when it changes.
+ * Looking a hash up tells nothing of the token by its time.
+ */
+export class DeviceTokens extends DeviceAuthenticator {
+  private readonly tokens: Reloaded<Tokens>;
+
+  /** Throws ConfigError when the file cannot be read. */
+  constructor(path: string) {
+    super();
+    this.tokens = new Reloaded('--device-tokens-path', [path], parseTokens, new Logger('DeviceTokens'));
+  }
+
+  override accessOf({ raw }: DeviceRequest, device: string): Access {
+    const token = tokenIn(raw.headers.authorization);
+    const devices = token === undefined ? undefined : this.tokens.current.get(hashToken(token));
+    if (!devices) return 'unknown';
+    return devices.has(device) ? 'allowed' : 'other';
+  }
+
+  override close(): void {
+    this.tokens.stop();
+  }
+}
+
+function parseTokens(text: string): Tokens {
+  const tokens = new Map<string, Set<string>>();
+  for (const [index, line] of text.split('\n').entries()) {
+    const trimmed = line.trim();
+    if (!trimmed || trimmed.startsWith('#')) continue;
+    const [, device = '', hash = ''] = LINE.exec(trimmed) ?? [];
+    if (!device) throw new Error(`line ${index + 1}: takes DEVICE sha256:HEX, as otaflux token prints it`);
+    const devices = tokens.get(hash) ?? new Set();
+    tokens.set(hash, devices.add(device));
+  }
+  return tokens;
+}
+
+function tokenIn(header: string | undefined): string | undefined {
+  const [, scheme = '', credentials = ''] = /^(Bearer|Basic) +(\S+)$/i.exec(header ?? '') ?? [];
+  if (scheme.toLowerCase() !== 'basic') return credentials || undefined;
+  const text = Buffer.from(credentials, 'base64').toString('utf8');
+  return text.slice(text.indexOf(':') + 1) || undefined;
+}

@@ -1,0 +1,24 @@
+import type { ClientAddress } from '../client-address.js';
+import type { DeviceRequest } from '../device-protocol.js';
+import { DeviceAuthenticator, type Access } from './device-authenticator.js';
+
+/** A header in which a proxy of TRUST_PROXY, which has looked at the device's certificate itself, names the device. */
+export class ProxyHeader extends DeviceAuthenticator {
+  private readonly header: string;
+
+  constructor(
+    header: string,
+    private readonly addresses: ClientAddress,
+  ) {
+    super();
+    this.header = header.toLowerCase();
+  }
+
+  override accessOf({ raw }: DeviceRequest, device: string): Access {
+    const named = raw.headers[this.header];
+    if (typeof named !== 'string' || !this.addresses.isProxied(raw)) return 'unknown';
+    // nginx's $ssl_client_s_dn is a whole name; its common name is the device.
+    const name = /(?:^|[,/])CN=([^,/]+)/.exec(named)?.[1] ?? named;
+    return name === device || named === device ? 'allowed' : 'other';
+  }
+}

@@ -1,0 +1,43 @@
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { LimitMeter } from '../metrics/index.js';
+import { DeviceAuthenticator } from './access/index.js';
+import { forbidden, unauthorized } from './answers.js';
+import type { DeviceProtocol, DeviceRequest } from './device-protocol.js';
+import { Limits } from './limits/limits.js';
+
+/** The token of the list of authenticators. */
+export const DEVICE_AUTHENTICATORS = Symbol('device authenticators');
+
+/** What every device request passes before a protocol answers it: limits, and who may speak for which device. */
+@Injectable()
+export class DeviceGuard implements OnApplicationShutdown {
+  constructor(
+    @Inject(DEVICE_AUTHENTICATORS) private readonly authenticators: readonly DeviceAuthenticator[],
+    private readonly limits: Limits,
+    private readonly meter: LimitMeter,
+  ) {}
+
+  /** Throws the DeviceRefusal for a request that may not pass. */
+  check(protocol: DeviceProtocol, request: DeviceRequest): void {
+    this.limits.takeAddress(request);
+    if (this.authenticators.length === 0 && !this.limits.countsDevices) return;
+    const device = protocol.deviceOf(request);
+    this.limits.takeDevice(device, request.receivedAtMs);
+    if (this.authenticators.length > 0) this.authenticate(request, device);
+  }
+
+  onApplicationShutdown(): void {
+    for (const authenticator of this.authenticators) authenticator.close();
+  }
+
+  private authenticate(request: DeviceRequest, device: string): void {
+    let isKnown = false;
+    for (const authenticator of this.authenticators) {
+      const access = authenticator.accessOf(request, device);
+      if (access === 'allowed') return;
+      isKnown ||= access === 'other';
+    }
+    this.meter.denied(isKnown ? 'other' : 'unknown');
+    throw isKnown ? forbidden() : unauthorized();
+  }
+}

@@ -1,0 +1,75 @@
+import type { Logger } from '@nestjs/common';
+import { readFileSync } from 'node:fs';
+import { ConfigError, reasonOf } from './errors.js';
+
+/** How often files are looked at: a mounted Secret takes up to a minute to change anyway. */
+export const RELOAD_MS = 10_000;
+
+/**
+ * What files say, read again when they change. A change that cannot be read or parsed is said once and changes nothing:
+ * half of a new pair of files must not take the service away.
+ */
+export class Reloaded<T> {
+  private texts: readonly string[];
+  private value: T;
+  private failing = false;
+  private readonly timer: NodeJS.Timeout;
+
+  /**
+   * Throws ConfigError, which names `option`, when the files cannot be read or parsed now.
+   *
+   * @param parse throws an Error with one line for what is wrong
+   */
+  constructor(
+    private readonly option: string,
+    private readonly paths: readonly string[],
+    private readonly parse: (...texts: string[]) => T,
+    private readonly logger: Logger,
+    private readonly onChange: (value: T) => void = () => undefined,
+  ) {
+    try {
+      this.texts = this.read();
+      this.value = parse(...this.texts);
+    } catch (error) {
+      throw new ConfigError(`${option}: ${reasonOf(error)}`);
+    }
+    this.timer = setInterval(() => {
+      this.reload();
+    }, RELOAD_MS).unref();
+  }
+
+  get current(): T {
+    return this.value;
+  }
+
+  /** Looks at the files now. */
+  reload(): void {
+    try {
+      const texts = this.read();
+      if (texts.every((text, index) => text === this.texts[index])) return;
+      const value = this.parse(...texts);
+      this.onChange(value);
+      this.texts = texts;
+      this.value = value;
+      this.failing = false;
+      this.logger.log({ event: 'file.reloaded', option: this.option });
+    } catch (error) {
+      if (!this.failing) this.logger.error({ event: 'file.failed', option: this.option, reason: reasonOf(error) });
+      this.failing = true;
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private read(): string[] {
+    return this.paths.map((path) => {
+      try {
+        return readFileSync(path, 'utf8');
+      } catch (error) {
+        throw new Error(`cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+      }
+    });
+  }
+}

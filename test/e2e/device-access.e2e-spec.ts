@@ -1,0 +1,165 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DeviceAuthenticator, type Access } from '../../src/index.js';
+import { hashToken, signedQuery } from '../../src/device/index.js';
+import { firmwareBytes } from '../support/bytes.js';
+import { run } from '../support/cli.js';
+import { FakeRegistry } from '../support/fake-registry.js';
+import { RawClient, type RawResponse } from '../support/raw-client.js';
+import { TestService, type TestOptions } from '../support/service.js';
+
+const firmware = firmwareBytes(5_000);
+
+describe('who may ask for which device', () => {
+  const registry = new FakeRegistry();
+  let folder = '';
+  let service: TestService;
+
+  beforeAll(async () => {
+    await registry.start();
+    registry.push('esp32', '1.0.0', firmware);
+    registry.push('line-1/sensor', '1.0.0', firmware);
+  });
+  afterAll(() => registry.stop());
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'otaflux-access-'));
+  });
+  afterEach(async () => {
+    await service.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const start = async (options: TestOptions): Promise<void> => {
+    service = await TestService.start({ REGISTRY_URL: registry.url, ...options });
+  };
+  const get = async (target: string, headers = ''): Promise<RawResponse> => {
+    const client = await RawClient.open(service.port);
+    const response = await client.request(`GET ${target} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
+    client.close();
+    return response;
+  };
+  const statusOf = async (target: string, headers = ''): Promise<number> => (await get(target, headers)).status;
+
+  it('is everybody for all, by default', async () => {
+    await start({});
+    expect(await statusOf('/version?device=esp32')).toBe(200);
+  });
+
+  it('is told by a token, as Bearer or as the password of Basic authentication', async () => {
+    const path = join(folder, 'tokens');
+    writeFileSync(path, `# devices\nesp32 sha256:${hashToken('first')}\nesp32 sha256:${hashToken('second')}\n`);
+    await start({ DEVICE_TOKENS_PATH: path });
+    const basic = (token: string): string =>
+      `Authorization: Basic ${Buffer.from(`esp32:${token}`).toString('base64')}\r\n`;
+    expect(await statusOf('/version?device=esp32', 'Authorization: Bearer first\r\n')).toBe(200);
+    expect(await statusOf('/firmware?device=esp32', 'Authorization: Bearer second\r\n')).toBe(200);
+    expect(await statusOf('/version?device=esp32', basic('first'))).toBe(200);
+    expect(await statusOf('/version?device=esp32', basic('wrong'))).toBe(401);
+    expect(await statusOf('/version?device=esp32', 'Authorization: Bearer\r\n')).toBe(401);
+    expect(await statusOf('/firmware?device=line-1/sensor', 'Authorization: Bearer first\r\n')).toBe(403);
+    const refused = await get('/version?device=esp32');
+    expect(refused).toMatchObject({ status: 401, body: Buffer.from('Unauthorized') });
+    expect(refused.headers.get('www-authenticate')).toBe('Bearer realm="otaflux"');
+    expect(refused.headers.get('connection')).toBe('close');
+    expect(refused.head.length).toBeLessThan(400);
+    // What is no device is told first, and probes are for all.
+    expect(await statusOf('/version')).toBe(400);
+    expect(await statusOf('/health')).toBe(200);
+    expect(await service.metrics()).toMatch(/otaflux_device_denied_total\{reason="unknown"\} 3/);
+  });
+
+  it('is told by tokens that otaflux token makes', async () => {
+    const path = join(folder, 'tokens');
+    const { stdout } = await run(['token', 'esp32', '--file', path]);
+    const other = JSON.parse((await run(['token', 'line-1/sensor', '--json'])).stdout) as {
+      token: string;
+      line: string;
+    };
+    appendFileSync(path, `${other.line}\n`);
+    expect(readFileSync(path, 'utf8')).not.toContain(stdout.trim());
+    await start({ DEVICE_TOKENS_PATH: path });
+    expect(await statusOf('/version?device=esp32', `Authorization: Bearer ${stdout.trim()}\r\n`)).toBe(200);
+    expect(await statusOf('/version?device=line-1/sensor', `Authorization: Bearer ${other.token}\r\n`)).toBe(200);
+    expect((await run(['token', 'No Device'])).code).toBe(2);
+  });
+
+  it('names the line of a token file that is wrong', async () => {
+    const path = join(folder, 'tokens');
+    writeFileSync(path, 'esp32 plain-token\n');
+    await expect(start({ DEVICE_TOKENS_PATH: path })).rejects.toThrow(
+      '--device-tokens-path: line 1: takes DEVICE sha256:HEX',
+    );
+    await start({});
+  });
+
+  it('is told by a signed URL, until it expires', async () => {
+    await start({ DEVICE_URL_SECRET: 'new,old' });
+    const seconds = Math.floor(Date.now() / 1000);
+    const signed = (secret: string, device: string, expires: number): string => signedQuery(secret, device, expires);
+    expect(await statusOf(`/version?${signed('new', 'esp32', seconds + 60)}`)).toBe(200);
+    expect(await statusOf(`/firmware?${signed('old', 'esp32', seconds + 60)}&version=1.0.0`)).toBe(200);
+    expect(await statusOf(`/version?${signed('new', 'esp32', seconds - 1)}`)).toBe(403);
+    expect(await statusOf(`/version?${signed('wrong', 'esp32', seconds + 60)}`)).toBe(403);
+    expect(
+      await statusOf(`/version?${signed('new', 'line-1/sensor', seconds + 60).replace('line-1/sensor', 'esp32')}`),
+    ).toBe(403);
+    expect(
+      await statusOf(
+        `/version?${signed('new', 'esp32', seconds + 60).replace(/expires=\d+/, `expires=${seconds + 61}`)}`,
+      ),
+    ).toBe(403);
+    expect(await statusOf('/version?device=esp32')).toBe(401);
+    const { stdout } = await run(['sign-url', 'esp32', '--expires-in', '5m', '--url', service.url], {
+      DEVICE_URL_SECRET: 'new,old',
+    });
+    const [version = '', image = ''] = stdout.trim().split('\n');
+    expect((await fetch(version)).status).toBe(200);
+    expect(Buffer.from(await (await fetch(image)).arrayBuffer()).equals(firmware)).toBe(true);
+    expect(await run(['sign-url', 'esp32'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('DEVICE_URL_SECRET'),
+    });
+    expect(await run(['sign-url', 'esp32', '--expires-in', 'x', '--device-url-secret', 's'])).toMatchObject({
+      code: 2,
+    });
+  });
+
+  it('is told by a header of a proxy that is trusted, and of no other', async () => {
+    await start({ DEVICE_HEADER: 'X-SSL-Client-S-DN', TRUST_PROXY: '127.0.0.0/8' });
+    expect(await statusOf('/version?device=esp32', 'X-SSL-Client-S-DN: CN=esp32,O=Example\r\n')).toBe(200);
+    expect(await statusOf('/version?device=esp32', 'x-ssl-client-s-dn: esp32\r\n')).toBe(200);
+    expect(await statusOf('/version?device=esp32', 'X-SSL-Client-S-DN: CN=other\r\n')).toBe(403);
+    expect(await statusOf('/version?device=esp32')).toBe(401);
+    await service.stop();
+    await start({ DEVICE_HEADER: 'X-SSL-Client-S-DN', TRUST_PROXY: '10.0.0.0/8' });
+    expect(await statusOf('/version?device=esp32', 'X-SSL-Client-S-DN: CN=esp32\r\n')).toBe(401);
+    await service.stop();
+    await expect(start({ TRUST_PROXY: '10.0.0.0/40' })).rejects.toThrow(
+      '--trust-proxy: got "10.0.0.0/40", takes addresses and networks',
+    );
+    await start({});
+  });
+
+  it('is allowed when one of several ways allows it', async () => {
+    class Badge extends DeviceAuthenticator {
+      override accessOf({ raw }: { raw: { headers: Record<string, unknown> } }, device: string): Access {
+        return raw.headers['x-badge'] === undefined
+          ? 'unknown'
+          : raw.headers['x-badge'] === device
+            ? 'allowed'
+            : 'other';
+      }
+    }
+    service = await TestService.start(
+      { REGISTRY_URL: registry.url, DEVICE_URL_SECRET: 's3cret' },
+      { authenticators: [Badge] },
+    );
+    const seconds = Math.floor(Date.now() / 1000) + 60;
+    expect(await statusOf('/version?device=esp32', 'X-Badge: esp32\r\n')).toBe(200);
+    expect(await statusOf(`/version?${signedQuery('s3cret', 'esp32', seconds)}`)).toBe(200);
+    expect(await statusOf('/version?device=esp32', 'X-Badge: other\r\n')).toBe(403);
+    expect(await statusOf('/version?device=esp32')).toBe(401);
+  });
+});
