@@ -1,27 +1,32 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { CacheModule, type FirmwareStore } from './cache/index.js';
-import { SettingsModule, type GivenValues } from './config/index.js';
+import { SettingsModule, type AsyncGiven, type GivenValues } from './config/index.js';
 import { ControlModule } from './control/index.js';
 import { DeviceModule, type DeviceAuthenticator, type DeviceProtocol } from './device/index.js';
 import { FirmwareModule } from './firmware/index.js';
 import { HealthModule } from './health/index.js';
 import { MetricsModule } from './metrics/index.js';
 import { NotificationModule, type Notifier } from './notification/index.js';
+import type { Part } from './parts.js';
 import { RegistryModule, type Registry } from './registry/index.js';
 import { WebhookModule, type WebhookSource } from './webhook/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 
-/** What the service is made of; every part can be yours. */
-export interface AppModuleOptions {
-  /** Option values as somebody wrote them; see `gather`. */
-  given: GivenValues;
-  registry?: Type<Registry> | Registry;
-  verifier?: Type<SignatureVerifier>;
+/** Parts of a team's own. */
+export interface OwnParts {
+  registry?: Part<Registry>;
+  verifier?: Part<SignatureVerifier>;
   store?: Type<FirmwareStore>;
-  protocols?: Type<DeviceProtocol>[];
-  authenticators?: Type<DeviceAuthenticator>[];
-  sources?: Type<WebhookSource>[];
-  notifiers?: Type<Notifier>[];
+  protocols?: Part<DeviceProtocol>[];
+  authenticators?: Part<DeviceAuthenticator>[];
+  sources?: Part<WebhookSource>[];
+  notifiers?: Part<Notifier>[];
+}
+
+/** What the service is made of; every part can be yours. */
+export interface AppModuleOptions extends OwnParts {
+  /** Option values as somebody wrote them; see `gather`. */
+  given: GivenValues | AsyncGiven;
 }
 
 /** The service: which modules it has, and which of them knows which. */
@@ -49,7 +54,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [
-        SettingsModule.forRoot(given),
+        'useFactory' in given ? SettingsModule.forRootAsync(given) : SettingsModule.forRoot(given),
         MetricsModule,
         firmware,
         DeviceModule.forRoot({ imports: [firmware], protocols, authenticators }),

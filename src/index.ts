@@ -1,14 +1,25 @@
 /** The public door of the package: what a platform team builds on. */
-export { AppModule, type AppModuleOptions } from './app.module.js';
+export { AppModule, type AppModuleOptions, type OwnParts } from './app.module.js';
+export type { Plugin, PluginContext } from './cli/plugins.js';
+export { OtaFluxModule, type OtaFluxAsyncOptions, type OtaFluxOptions } from './otaflux.module.js';
+export type { Part } from './parts.js';
 export { CacheModule, FirmwareStore, type Firmware, type FirmwareSource, type Lease } from './cache/index.js';
-export { gather, parseSettings, Settings, SettingsModule, type GivenValues } from './config/index.js';
-export { DeviceAuthenticator, type Access } from './device/index.js';
+export {
+  gather,
+  parseSettings,
+  Settings,
+  SettingsModule,
+  type AsyncGiven,
+  type GivenValues,
+  type PlainValues,
+} from './config/index.js';
+export { DeviceAuthenticator, DeviceRefusal, type Access } from './device/index.js';
 export { DeviceHttpAdapter, DeviceModule, DeviceProtocol, DeviceRouter, type DeviceRequest } from './device/index.js';
 export { OtaError, type OtaErrorCode } from './errors.js';
 export { FirmwareModule, Release, ReleaseService, type ReleaseChanged } from './firmware/index.js';
 export { HealthModule } from './health/index.js';
-export { MetricsModule } from './metrics/index.js';
-export { NotificationModule, Notifier, type ReleaseNotice } from './notification/index.js';
+export { ManagementServer, MetricsModule } from './metrics/index.js';
+export { NotificationModule, Notifier, NotNow, type ReleaseNotice } from './notification/index.js';
 export * from './oci/index.js';
 export { Registry, RegistryModule, type FetchedManifest, type RegistryModuleOptions } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';

@@ -1,10 +1,12 @@
 import { Command } from 'commander';
-import { gather, optionOf, parseSettings, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
+import { gather, optionOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import type { PinoLogger } from '../logging/index.js';
+import type { OwnParts } from '../app.module.js';
 import type { Service } from '../service.js';
 import { packageVersion } from '../version.js';
 import { addFlags, givenFlags } from './flags.js';
+import { withPlugins } from './plugins.js';
 
 const CONTEXT = 'OtaFlux';
 /** What a shell reports of a process that a signal ended. */
@@ -20,7 +22,7 @@ export function serveCommand(): Command {
 
 async function serve(given: GivenValues): Promise<void> {
   const startedMs = performance.now();
-  const settings = parseSettings(given);
+  const { parts, settings } = await withPlugins(given);
   // The service is loaded once it is clear that it will run: --help and a wrong flag answer at once.
   const { createLogger } = await import('../logging/index.js');
   const logger = await createLogger({
@@ -28,7 +30,7 @@ async function serve(given: GivenValues): Promise<void> {
     format: settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json'),
     secrets: secretsIn(given, settings),
   });
-  const service = await started(given, settings, logger);
+  const service = await started(given, settings, logger, parts);
   await warnAboutOpenDoors(settings, logger);
   logger.log(
     {
@@ -45,10 +47,10 @@ async function serve(given: GivenValues): Promise<void> {
   logger.log({ event: 'server.stopped' }, CONTEXT);
 }
 
-async function started(given: GivenValues, settings: Settings, logger: PinoLogger): Promise<Service> {
+async function started(given: GivenValues, settings: Settings, logger: PinoLogger, parts: OwnParts): Promise<Service> {
   try {
     const { Service } = await import('../service.js');
-    return await Service.start({ given, settings, logger });
+    return await Service.start({ given, settings, logger, ...parts });
   } catch (error) {
     if (!(error instanceof ConfigError)) logger.fatal({ event: 'server.failed', reason: reasonOf(error) }, CONTEXT);
     throw error;

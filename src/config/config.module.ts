@@ -1,14 +1,40 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type InjectionToken, type ModuleMetadata } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { GraceTime } from './grace-time.js';
 import { parseSettings, Settings } from './settings.js';
+import type { Variable } from './options.js';
 import type { GivenValues } from './sources.js';
 
 const KEY = 'otaflux';
 
+/** Option values that are found when the application starts, as by a ConfigService of its own. */
+export interface AsyncGiven extends Pick<ModuleMetadata, 'imports'> {
+  inject?: InjectionToken[];
+  /** Resolves to values by variable, such as `{ REGISTRY_URL: 'https://…' }`; those that are undefined are not given. */
+  useFactory: (...dependencies: never[]) => Promise<PlainValues> | PlainValues;
+}
+
+export type PlainValues = Partial<Record<Variable, unknown>>;
+
 /** Provides Settings to every module. */
 @Module({})
 export class SettingsModule {
+  /** Settings from what `useFactory` finds; the start rejects with ConfigError. */
+  static forRootAsync({ imports = [], inject = [], useFactory }: AsyncGiven): DynamicModule {
+    const settings = {
+      provide: Settings,
+      useFactory: async (...dependencies: never[]) => parseSettings(givenBy(await useFactory(...dependencies))),
+      inject,
+    };
+    return {
+      module: SettingsModule,
+      global: true,
+      imports,
+      providers: [settings, GraceTime],
+      exports: [Settings, GraceTime],
+    };
+  }
+
   /** Settings from `given`, validated by `@nestjs/config`; rejects with ConfigError. */
   static forRoot(given: GivenValues): DynamicModule {
     return {
@@ -34,4 +60,10 @@ export class SettingsModule {
       exports: [Settings, GraceTime],
     };
   }
+}
+
+/** Values as `gather` finds them, of values by variable. */
+export function givenBy(values: PlainValues): GivenValues {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([variable, value]) => [variable, { value, where: variable }]));
 }

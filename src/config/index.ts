@@ -1,4 +1,4 @@
-export { SettingsModule } from './config.module.js';
+export { givenBy, SettingsModule, type AsyncGiven, type PlainValues } from './config.module.js';
 export { GraceTime } from './grace-time.js';
 export { isMqttTopic, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
 export {

@@ -180,6 +180,9 @@ export const OPTIONS = {
     default: '30s',
     help: 'How long downloads may go on after SIGTERM; a second signal ends at once.',
   }),
+  PLUGIN: option(kinds.list, {
+    help: 'Modules with parts of your own (registry, notifiers, webhook sources, device protocols and authenticators, verifier): paths, or names of packages; see docs/extending.md.',
+  }),
   LOG_LEVEL: option(kinds.choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal']), {
     default: 'info',
     help: 'The least severe messages that are logged.',

@@ -1,4 +1,4 @@
-import { Module, type DynamicModule, type ModuleMetadata, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { builtInAuthenticators, type DeviceAuthenticator } from './access/index.js';
 import { ClientAddress } from './client-address.js';
@@ -6,34 +6,36 @@ import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
 import type { DeviceProtocol } from './device-protocol.js';
 import { DEVICE_PROTOCOLS, DeviceRouter } from './device-router.js';
 import { Limits } from './limits/limits.js';
+import { partsOf, type Part } from '../parts.js';
 import { NativeProtocol } from './native-protocol.js';
 
 export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Further client dialects, asked after the native one. */
-  protocols?: Type<DeviceProtocol>[];
+  protocols?: Part<DeviceProtocol>[];
   /** Further ways to tell who a device is, beside those that the settings ask for. */
-  authenticators?: Type<DeviceAuthenticator>[];
+  authenticators?: Part<DeviceAuthenticator>[];
 }
 
 /** Provides DeviceRouter, over the ReleaseService of `imports`. */
 @Module({})
 export class DeviceModule {
   static forRoot({ imports = [], protocols = [], authenticators = [] }: DeviceModuleOptions): DynamicModule {
-    const all = [NativeProtocol, ...protocols];
+    const all = partsOf([NativeProtocol, ...protocols]);
+    const ways = partsOf(authenticators);
     return {
       module: DeviceModule,
       imports,
       providers: [
-        ...all,
-        { provide: DEVICE_PROTOCOLS, useFactory: (...list: DeviceProtocol[]) => list, inject: all },
-        ...authenticators,
+        ...all.providers,
+        { provide: DEVICE_PROTOCOLS, useFactory: (...list: DeviceProtocol[]) => list, inject: all.tokens },
+        ...ways.providers,
         {
           provide: DEVICE_AUTHENTICATORS,
           useFactory: (settings: Settings, ...own: DeviceAuthenticator[]) => [
             ...builtInAuthenticators(settings, new ClientAddress(settings.trustProxy)),
             ...own,
           ],
-          inject: [Settings, ...authenticators],
+          inject: [Settings, ...ways.tokens],
         },
         Limits,
         DeviceGuard,

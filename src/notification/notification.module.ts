@@ -1,5 +1,6 @@
-import { Module, type DynamicModule, type ModuleMetadata, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { Settings } from '../config/index.js';
+import { partsOf, type Part } from '../parts.js';
 import { builtInNotifiers } from './adapters.js';
 import { NOTIFIERS, NotificationService } from './notification.service.js';
 import type { Notifier } from './notifier.js';
@@ -7,25 +8,26 @@ import { StateDirectory } from './told-file.js';
 
 export interface NotificationModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Notifiers of your own, beside those that the settings name. */
-  notifiers?: Type<Notifier>[];
+  notifiers?: Part<Notifier>[];
 }
 
 /** Tells brokers of new releases, over the ReleaseService of `imports`. */
 @Module({})
 export class NotificationModule {
   static forRoot({ imports = [], notifiers = [] }: NotificationModuleOptions): DynamicModule {
+    const own = partsOf(notifiers);
     return {
       module: NotificationModule,
       imports,
       providers: [
-        ...notifiers,
+        ...own.providers,
         {
           provide: NOTIFIERS,
           useFactory: async (settings: Settings, state: StateDirectory, ...own: Notifier[]) => {
             await state.demand();
             return [...(await builtInNotifiers(settings)), ...own];
           },
-          inject: [Settings, StateDirectory, ...notifiers],
+          inject: [Settings, StateDirectory, ...own.tokens],
         },
         StateDirectory,
         NotificationService,

@@ -1,13 +1,14 @@
-import { Module, type DynamicModule, type ModuleMetadata, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { SignatureMeter } from '../metrics/index.js';
+import type { Part } from '../parts.js';
 import { Registry } from '../registry/index.js';
 import { createVerifier } from './create-verifier.js';
 import { SignatureVerifier } from './signature-verifier.js';
 
 export interface SignatureModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** A verifier of your own. */
-  verifier?: Type<SignatureVerifier>;
+  verifier?: Part<SignatureVerifier>;
 }
 
 /** Provides SignatureVerifier over the Registry of `imports`: the one that the settings ask for, or yours. */
@@ -19,7 +20,9 @@ export class SignatureModule {
       imports,
       providers: [
         verifier
-          ? { provide: SignatureVerifier, useClass: verifier }
+          ? typeof verifier === 'function'
+            ? { provide: SignatureVerifier, useClass: verifier }
+            : { provide: SignatureVerifier, useValue: verifier }
           : { provide: SignatureVerifier, useFactory: createVerifier, inject: [Settings, Registry, SignatureMeter] },
       ],
       exports: [SignatureVerifier],

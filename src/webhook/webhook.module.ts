@@ -1,4 +1,5 @@
-import { Module, type DynamicModule, type ModuleMetadata, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
+import { partsOf, type Part } from '../parts.js';
 import { RefreshQueue } from './refresh-queue.js';
 import { builtInSources } from './sources/index.js';
 import { WEBHOOK_SOURCES, WebhookController } from './webhook.controller.js';
@@ -6,24 +7,25 @@ import type { WebhookSource } from './webhook-source.js';
 
 export interface WebhookModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Senders of your own; one with the name of a built-in one takes its place. */
-  sources?: Type<WebhookSource>[];
+  sources?: Part<WebhookSource>[];
 }
 
 /** `POST /webhooks/{source}`, over the ReleaseService of `imports`. */
 @Module({})
 export class WebhookModule {
   static forRoot({ imports = [], sources = [] }: WebhookModuleOptions): DynamicModule {
+    const own = partsOf(sources);
     return {
       module: WebhookModule,
       imports,
       controllers: [WebhookController],
       providers: [
-        ...sources,
+        ...own.providers,
         RefreshQueue,
         {
           provide: WEBHOOK_SOURCES,
-          useFactory: (...own: WebhookSource[]) => [...builtInSources(), ...own],
-          inject: sources,
+          useFactory: (...added: WebhookSource[]) => [...builtInSources(), ...added],
+          inject: own.tokens,
         },
       ],
     };

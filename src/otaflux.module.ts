@@ -1,0 +1,66 @@
+import {
+  Inject,
+  Module,
+  type DynamicModule,
+  type MiddlewareConsumer,
+  type NestMiddleware,
+  type NestModule,
+} from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { AppModule, type OwnParts } from './app.module.js';
+import { givenBy, type AsyncGiven, type PlainValues } from './config/index.js';
+import { DeviceRouter } from './device/index.js';
+
+export interface OtaFluxOptions extends OwnParts {
+  /** Options by variable, such as `{ REGISTRY_URL: 'https://registry.example.com' }`. */
+  options: PlainValues;
+}
+
+export interface OtaFluxAsyncOptions extends OwnParts, AsyncGiven {}
+
+/** Gives device requests to the device plane, and leaves the rest to the application. */
+class DeviceMiddleware implements NestMiddleware {
+  private readonly router: DeviceRouter;
+
+  constructor(@Inject(ModuleRef) modules: ModuleRef) {
+    this.router = modules.get(DeviceRouter, { strict: false });
+  }
+
+  use(request: IncomingMessage & { originalUrl?: string }, response: ServerResponse, next: () => void): void {
+    const { url = '' } = request;
+    // Express takes off what a middleware is mounted at.
+    request.url = request.originalUrl ?? url;
+    if (this.router.handle(request, response)) return;
+    request.url = url;
+    next();
+  }
+}
+
+/**
+ * OtaFlux inside of a Nest application of your own (Express): devices, webhooks and probes on its port. Webhooks are
+ * signed over raw bytes, so make the application with `bodyParser: false`, or have yours skip `/webhooks`. Whoever wants
+ * every byte as the server itself sends it, and its shutdown, starts a `Service` instead.
+ *
+ * @publicApi
+ */
+@Module({})
+export class OtaFluxModule implements NestModule {
+  /** Rejects the start with ConfigError for options that are wrong. */
+  static forRoot({ options, ...parts }: OtaFluxOptions): DynamicModule {
+    return {
+      module: OtaFluxModule,
+      imports: [AppModule.forRoot({ ...parts, given: givenBy(options) })],
+    };
+  }
+
+  /** The same with options that a factory finds. */
+  static forRootAsync({ imports, inject, useFactory, ...parts }: OtaFluxAsyncOptions): DynamicModule {
+    const given: AsyncGiven = { useFactory, ...(imports && { imports }), ...(inject && { inject }) };
+    return { module: OtaFluxModule, imports: [AppModule.forRoot({ ...parts, given })] };
+  }
+
+  configure(consumer: MiddlewareConsumer): void {
+    consumer.apply(DeviceMiddleware).forRoutes('{*path}');
+  }
+}
