@@ -2,7 +2,7 @@
 export { AppModule, type AppModuleOptions, type OwnParts } from './app.module.js';
 export type { Plugin, PluginContext } from './cli/plugins.js';
 export { OtaFluxModule, type OtaFluxAsyncOptions, type OtaFluxOptions } from './otaflux.module.js';
-export type { Part } from './parts.js';
+export { injects, type Part } from './parts.js';
 export { CacheModule, FirmwareStore, type Firmware, type FirmwareSource, type Lease } from './cache/index.js';
 export {
   gather,
@@ -21,7 +21,13 @@ export { HealthModule } from './health/index.js';
 export { ManagementServer, MetricsModule } from './metrics/index.js';
 export { NotificationModule, Notifier, NotNow, type ReleaseNotice } from './notification/index.js';
 export * from './oci/index.js';
-export { Registry, RegistryModule, type FetchedManifest, type RegistryModuleOptions } from './registry/index.js';
+export {
+  Registry,
+  RegistryModule,
+  verified,
+  type FetchedManifest,
+  type RegistryModuleOptions,
+} from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
 export { WebhookModule, WebhookSource, type RepositoryChange } from './webhook/index.js';
 export {

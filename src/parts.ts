@@ -1,4 +1,4 @@
-import type { InjectionToken, Provider, Type } from '@nestjs/common';
+import { Inject, type InjectionToken, type Provider, type Type } from '@nestjs/common';
 
 /** Something of a team's own behind a port: a class that Nest makes, or an object. */
 export type Part<T> = Type<T> | T;
@@ -23,4 +23,16 @@ export function partsOf(parts: readonly Part<object>[]): Parts {
 
 function isClass(part: Part<object>): part is Type<object> {
   return typeof part === 'function';
+}
+
+/**
+ * Says what Nest hands to the constructor of `target`, for code without decorators: `injects(MyProtocol, ReleaseService)`.
+ *
+ * @publicApi
+ */
+export function injects<T extends Type<object>>(target: T, ...tokens: InjectionToken[]): T {
+  tokens.forEach((token, index) => {
+    Inject(token)(target, undefined, index);
+  });
+  return target;
 }

@@ -3,3 +3,4 @@ export { ArtifactWriter, type BlobSource } from './artifact-writer.js';
 export { Registry, type FetchedManifest } from './registry.js';
 export type { RegistrySettings } from './registry-settings.js';
 export { RegistryModule, type RegistryModuleOptions } from './registry.module.js';
+export { verified } from './verified.js';
