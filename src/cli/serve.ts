@@ -9,6 +9,8 @@ import { addFlags, givenFlags } from './flags.js';
 import { withPlugins } from './plugins.js';
 
 const CONTEXT = 'OtaFlux';
+/** After the end, for whatever still has to end by itself. */
+const LINGER_MS = 1_000;
 /** What a shell reports of a process that a signal ended. */
 const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -45,6 +47,8 @@ async function serve(given: GivenValues): Promise<void> {
   await untilSignal(logger);
   await service.stop();
   logger.log({ event: 'server.stopped' }, CONTEXT);
+  // A driver whose connection never came about may leave its socket behind (nats.js does).
+  setTimeout(() => process.exit(process.exitCode ?? 0), LINGER_MS).unref();
 }
 
 async function started(given: GivenValues, settings: Settings, logger: PinoLogger, parts: OwnParts): Promise<Service> {

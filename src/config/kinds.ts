@@ -69,6 +69,12 @@ export function integer(min: number, max: number): Kind<number> {
   });
 }
 
+/** From 0 to 1. */
+export const fraction = kind('0…1', 'a number from 0 to 1, such as 0.01', (value) => {
+  const number = /^\d(?:\.\d{1,9})?$/.test(value) ? Number(value) : NaN;
+  return number <= 1 ? number : undefined;
+});
+
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Longer ones would overflow a timer (2^31 ms); a year is more than anyone waits. */

@@ -187,6 +187,10 @@ export const OPTIONS = {
     default: 'info',
     help: 'The least severe messages that are logged.',
   }),
+  ACCESS_LOG: option(kinds.fraction, {
+    default: '0',
+    help: 'Which part of device requests is logged (event `device.request`): 1 for all, 0.01 for one in a hundred.',
+  }),
   LOG_FORMAT: option(kinds.choice(['json', 'pretty']), {
     help: 'How messages look: json, but pretty on a terminal, without it.',
   }),

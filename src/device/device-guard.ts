@@ -21,9 +21,20 @@ export class DeviceGuard implements OnApplicationShutdown {
   check(protocol: DeviceProtocol, request: DeviceRequest): void {
     this.limits.takeAddress(request);
     if (this.authenticators.length === 0 && !this.limits.countsDevices) return;
-    const device = protocol.deviceOf(request);
+    const device = this.deviceOf(protocol, request);
+    if (device === undefined) return;
     this.limits.takeDevice(device, request.receivedAtMs);
     if (this.authenticators.length > 0) this.authenticate(request, device);
+  }
+
+  /** Who has to show something must say for which device; else what names none is for its protocol to answer. */
+  private deviceOf(protocol: DeviceProtocol, request: DeviceRequest): string | undefined {
+    try {
+      return protocol.deviceOf(request);
+    } catch (error) {
+      if (this.authenticators.length > 0) throw error;
+      return undefined;
+    }
   }
 
   onApplicationShutdown(): void {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
+import { contextOf, requestContext } from '../request-context.js';
 import { Connections } from './connections.js';
 import type { TlsFiles } from './tls/tls-files.js';
 
@@ -94,7 +95,9 @@ export class DeviceHttpAdapter extends ExpressAdapter {
       response.once('close', () => {
         this.observer(request, response, performance.now() - startedMs);
       });
-      controlPlane(request, response);
+      const context = contextOf(request.headers);
+      response.setHeader('X-Request-Id', context.requestId);
+      requestContext.run(context, controlPlane, request, response);
     };
     const options = {
       maxHeaderSize: MAX_HEADER_BYTES,

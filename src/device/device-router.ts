@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { reasonOf } from '../errors.js';
 import { HttpMeter, type RouteMeter } from '../metrics/index.js';
+import { AccessLog } from './access-log.js';
 import { DeviceRefusal, internalError, refuse } from './answers.js';
 import { DeviceGuard } from './device-guard.js';
 import { DeviceProtocol, type DeviceRequest } from './device-protocol.js';
@@ -17,6 +18,7 @@ export class DeviceRouter {
   constructor(
     @Inject(DEVICE_PROTOCOLS) private readonly protocols: readonly DeviceProtocol[],
     private readonly guard: DeviceGuard,
+    private readonly accessLog: AccessLog,
     private readonly meter: HttpMeter,
   ) {}
 
@@ -48,6 +50,7 @@ export class DeviceRouter {
       this.fail(response, error);
     }
     this.count(route, method, response, receivedAtMs);
+    if (this.accessLog.samples()) this.accessLog.log(request, response);
     return true;
   };
 

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { builtInAuthenticators, type DeviceAuthenticator } from './access/index.js';
+import { AccessLog } from './access-log.js';
 import { ClientAddress } from './client-address.js';
 import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
 import type { DeviceProtocol } from './device-protocol.js';
@@ -37,6 +38,7 @@ export class DeviceModule {
           ],
           inject: [Settings, ...ways.tokens],
         },
+        AccessLog,
         Limits,
         DeviceGuard,
         DeviceRouter,

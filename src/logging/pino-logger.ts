@@ -1,6 +1,8 @@
 import type { LoggerService } from '@nestjs/common';
 import { pino, stdTimeFunctions, type DestinationStream, type Level, type Logger } from 'pino';
+import { requestContext } from '../request-context.js';
 import { redactor } from './redact.js';
+import { Repeats } from './repeats.js';
 
 export interface LoggingOptions {
   level: Level;
@@ -19,6 +21,9 @@ const START_FAILED = 'ExceptionHandler';
 /** Nest's logger over pino: events with fields, one JSON object a line, or coloured lines for people. */
 export class PinoLogger implements LoggerService {
   private readonly pino: Logger;
+  private readonly repeats = new Repeats((event, lines) => {
+    this.pino.warn({ event: 'log.suppressed', of: event, lines });
+  });
 
   constructor({ level, secrets, destination }: LoggingOptions) {
     const redact = redactor(secrets);
@@ -26,6 +31,7 @@ export class PinoLogger implements LoggerService {
       level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
+      mixin: () => requestContext.getStore() ?? {},
       formatters: { level: (label: string) => ({ level: label }) },
       hooks: {
         // Every line passes here once it is text: a secret inside of a URL or an error's message goes, too.
@@ -65,6 +71,7 @@ export class PinoLogger implements LoggerService {
     const context = contextOf(rest);
     const stack = rest.length > 1 && typeof rest[0] === 'string' ? rest[0] : undefined;
     if (typeof message === 'object' && message !== null) {
+      if (isRepeated(level) && 'event' in message && !this.repeats.admits(String(message.event))) return;
       const fields = message instanceof Error ? { reason: message.message, stack: message.stack } : message;
       this.pino[level]({ context, ...fields, ...(stack !== undefined && { stack }) });
     } else this.pino[level]({ context, ...(stack !== undefined && { stack }) }, String(message));
@@ -75,4 +82,9 @@ export class PinoLogger implements LoggerService {
 function contextOf(rest: unknown[]): string | undefined {
   const last = rest.at(-1);
   return typeof last === 'string' ? last : undefined;
+}
+
+/** Only what an operator is woken by repeats harmfully: detail was asked for. */
+function isRepeated(level: Level): boolean {
+  return level === 'warn' || level === 'error';
 }

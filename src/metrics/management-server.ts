@@ -2,6 +2,7 @@ import { CanActivate, ExecutionContext, Injectable, Logger, NotFoundException } 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ListenAddress } from '../config/index.js';
+import { contextOf, requestContext } from '../request-context.js';
 
 const managed = new WeakSet<IncomingMessage>();
 
@@ -18,7 +19,9 @@ export class ManagementServer {
   ): Promise<AddressInfo> {
     const server = createServer((request, response) => {
       managed.add(request);
-      controlPlane(request, response);
+      const context = contextOf(request.headers);
+      response.setHeader('X-Request-Id', context.requestId);
+      requestContext.run(context, controlPlane, request, response);
     });
     this.server = server;
     await new Promise<void>((resolve, reject) => {

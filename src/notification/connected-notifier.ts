@@ -4,6 +4,8 @@ import { Notifier, type ReleaseNotice } from './notifier.js';
 
 /** For the last words to a broker. */
 const GOODBYE_MS = 1_000;
+/** Longer than drivers are told to wait for a connection: their own words say more. */
+const CONNECT_MS = 15_000;
 
 interface Link<C> {
   readonly connection: C;
@@ -19,8 +21,8 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   private readonly lostSubject = new Subject<void>();
   private link: Link<C> | undefined;
 
-  /** Connects within ten seconds or rejects; `onLost` is called when the connection has ended, whoever ended it. */
-  protected abstract connect(onLost: () => void, signal: AbortSignal): Promise<C>;
+  /** Connects or rejects; `onLost` is called when the connection has ended, whoever ended it. */
+  protected abstract connect(onLost: () => void): Promise<C>;
   /** The payload that each device was last told, where the broker keeps it. */
   protected abstract readKept(connection: C, signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined>;
   /** Resolves when the broker has confirmed. */
@@ -37,10 +39,11 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   override async open(signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined> {
     await this.close();
     const gone = new AbortController();
-    const connection = await this.connect(() => {
+    const connecting = this.connect(() => {
       gone.abort();
       if (this.link?.gone === gone) this.drop(this.link);
-    }, signal);
+    });
+    const connection = await this.inTime(connecting, signal);
     const link = { connection, gone };
     this.link = link;
     const either = AbortSignal.any([signal, gone.signal]);
@@ -71,6 +74,22 @@ export abstract class ConnectedNotifier<C> extends Notifier {
     if (!link) return;
     await Promise.race([this.disconnect(link.connection).catch(() => undefined), delay(GOODBYE_MS)]);
     this.destroy(link.connection);
+  }
+
+  /** The connection; what comes after the end, or after its time, is ended at once: some drivers wait for ever. */
+  private async inTime(connecting: Promise<C>, signal: AbortSignal): Promise<C> {
+    const deadline = AbortSignal.timeout(CONNECT_MS);
+    try {
+      return await unlessAborted(connecting, AbortSignal.any([signal, deadline]));
+    } catch (error) {
+      connecting.then(
+        (late) => {
+          this.destroy(late);
+        },
+        () => undefined,
+      );
+      throw deadline.aborted ? new Error(`no connection within ${CONNECT_MS} ms`) : error;
+    }
   }
 
   private drop(link: Link<C>): void {

@@ -6,6 +6,7 @@ import {
   HttpException,
   HttpStatus,
   Inject,
+  Logger,
   NotFoundException,
   Param,
   Post,
@@ -29,6 +30,7 @@ export const WEBHOOK_SOURCES = Symbol('webhook sources');
 @Controller('webhooks')
 export class WebhookController {
   private readonly sources: ReadonlyMap<string, WebhookSource>;
+  private readonly logger = new Logger('WebhookController');
   private readonly secrets: WebhookSecrets;
 
   constructor(
@@ -54,6 +56,7 @@ export class WebhookController {
       const changes = changesIn(source, parseBody(body, request.headers['content-type'] ?? ''), request);
       const queued = this.queue.add(changes);
       this.meter.received(name, queued > 0 ? 'queued' : 'ignored');
+      this.logger.log({ event: 'webhook.received', source: name, changes: changes.length, queued });
       return { queued };
     } catch (error) {
       this.meter.received(name, error instanceof HttpException ? resultOf(error.getStatus()) : 'failed');
