@@ -20,6 +20,7 @@ import { NotificationService } from '../notification/index.js';
 import { isRepositoryName } from '../oci/index.js';
 import { packageVersion } from '../version.js';
 import { WebhookSecrets } from '../webhook/index.js';
+import { openApi } from './openapi.js';
 import type { DeviceStatus, Status } from './status.js';
 
 /** How the server stands, and what an operator may have it do: on the management port, for those who show WEBHOOK_SECRET. */
@@ -55,6 +56,11 @@ export class ControlController {
       notifiers: this.notifiers.samples().map(([name, { connected, pending }]) => ({ name, connected, pending })),
       devices: this.devices(device),
     };
+  }
+
+  @Get('openapi.json')
+  describe(): object {
+    return openApi();
   }
 
   /** Tells the current release of a device again: 202 with the notifiers, and whether each has confirmed. */

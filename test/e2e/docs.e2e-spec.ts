@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
 import { firmwareBytes } from '../support/bytes.js';
 import { hasProgram } from '../support/real-server.js';
 
@@ -74,6 +75,16 @@ describe('the documentation', () => {
     expect(events.length).toBeGreaterThan(10);
     const page = read('docs/troubleshooting.md');
     expect([...new Set(events)].filter((event) => !page.includes(`\`${event}\``))).toEqual([]);
+  });
+
+  it('names, in workflows, scripts that are there', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    for (const name of readdirSync(join(ROOT, '.github/workflows'))) {
+      const workflow = parse(read(`.github/workflows/${name}`)) as { jobs: object };
+      expect(Object.keys(workflow.jobs).length).toBeGreaterThan(0);
+      const used = [...read(`.github/workflows/${name}`).matchAll(/npm run ([\w:]+)/g)].map((match) => match[1] ?? '');
+      expect(used.filter((script) => !(script in scripts))).toEqual([]);
+    }
   });
 
   it('has no path of a machine in it', () => {

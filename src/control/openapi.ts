@@ -1,0 +1,198 @@
+import { packageVersion } from '../version.js';
+
+const text = (description: string): object => ({
+  description,
+  content: { 'text/plain': { schema: { type: 'string' } } },
+});
+const json = (description: string, schema: object = { type: 'object' }): object => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+const parameter = (
+  name: string,
+  where: 'query' | 'header' | 'path',
+  description: string,
+  required = false,
+): object => ({
+  name,
+  in: where,
+  description,
+  required,
+  schema: { type: 'string' },
+});
+
+const DEVICE = parameter('device', 'query', 'The device id: a repository name behind the prefix', true);
+const SIGNED = [
+  parameter('expires', 'query', 'Of a signed URL: seconds since the epoch'),
+  parameter('signature', 'query', 'Of a signed URL: otaflux sign-url'),
+];
+/** What every device request may be answered. */
+const REFUSALS = {
+  400: text('No device, or an id that none can have'),
+  401: text('Nothing known was shown (DEVICE_TOKENS_PATH and its like)'),
+  403: text('It is known, and is not this device'),
+  404: text('No firmware for this device'),
+  405: text('A method other than GET and HEAD'),
+  429: text('Too many requests; Retry-After says when'),
+  500: text('An error of ours'),
+  502: text('The registry answered wrongly'),
+  503: text('The registry cannot be asked and nothing is known, or too many downloads; Retry-After says when'),
+};
+
+const VERSION = {
+  summary: 'What the device should run',
+  tags: ['device'],
+  parameters: [DEVICE, ...SIGNED],
+  responses: {
+    200: {
+      description: 'VERSION, CHECKSUM and SIZE, a line each; with Accept: application/json an object with digests, too',
+      content: {
+        'text/plain': { schema: { type: 'string', example: '1.2.3\n3190312966\n942320' } },
+        'application/json': {
+          schema: {
+            type: 'object',
+            required: ['device', 'version', 'size', 'crc32', 'checksum', 'md5', 'sha1', 'sha256', 'manifest'],
+            properties: {
+              device: { type: 'string' },
+              version: { type: 'string' },
+              size: { type: 'integer' },
+              crc32: { type: 'integer' },
+              checksum: { type: 'integer' },
+              md5: { type: 'string' },
+              sha1: { type: 'string' },
+              sha256: { type: 'string' },
+              manifest: { type: 'string' },
+              signedBy: { type: 'string' },
+            },
+          },
+        },
+      },
+    },
+    ...REFUSALS,
+  },
+};
+
+const bytes = (description: string): object => ({
+  description,
+  content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
+});
+
+const FIRMWARE = {
+  summary: 'The firmware: what this connection was told, else the version asked for, else the current one',
+  tags: ['device'],
+  parameters: [
+    DEVICE,
+    parameter('version', 'query', 'Exactly this version'),
+    parameter('Range', 'header', 'One range of bytes'),
+    parameter('If-Range', 'header', 'The range only of this ETag or date'),
+    parameter('If-None-Match', 'header', '304 for what is there already'),
+    ...SIGNED,
+  ],
+  responses: {
+    200: bytes('All of it, with ETag and Content-Length'),
+    206: bytes('The range'),
+    304: { description: 'The device has it already' },
+    412: text('It is another one than If-Match names'),
+    416: text('The range begins behind the end'),
+    ...REFUSALS,
+  },
+};
+
+const MANAGEMENT = 'On the management port only.';
+const secured = { security: [{ bearer: [] }] };
+
+/** The HTTP interface as OpenAPI 3.1, kept by hand: a test compares it with the routes and with what they answer. */
+export function openApi(): object {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'OtaFlux',
+      version: packageVersion(),
+      description: 'Devices and webhooks on the device port; metrics, status and probes on the management port.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    tags: [{ name: 'device' }, { name: 'webhook' }, { name: 'probe' }, { name: 'management' }],
+    components: {
+      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'WEBHOOK_SECRET, where it is set' } },
+    },
+    paths: {
+      '/version': { get: VERSION },
+      '/firmware': { get: FIRMWARE },
+      '/webhooks/{source}': {
+        post: {
+          summary: 'A registry tells of a change',
+          tags: ['webhook'],
+          ...secured,
+          parameters: [parameter('source', 'path', 'harbor, distribution, cloudevents, github, quay, …', true)],
+          requestBody: { required: true, content: { 'application/json': { schema: { type: 'object' } } } },
+          responses: {
+            200: json('Queued: how many devices are refreshed', {
+              type: 'object',
+              required: ['queued'],
+              properties: { queued: { type: 'integer' } },
+            }),
+            400: json('Not JSON, or of another shape'),
+            401: json('The secret is missing or wrong'),
+            404: json('No such source'),
+            405: json('Not POST'),
+            413: json('Over 1 MiB'),
+            415: json('No JSON'),
+          },
+        },
+      },
+      '/health': {
+        get: { summary: 'The process answers', tags: ['probe'], responses: { 200: { description: 'Empty' } } },
+      },
+      '/health/live': { get: { summary: 'The same as JSON', tags: ['probe'], responses: { 200: json('Alive') } } },
+      '/health/ready': {
+        get: {
+          summary: 'Devices can be answered',
+          tags: ['probe'],
+          responses: { 200: json('Ready, with the states of registry, cache and brokers'), 503: json('Shutting down') },
+        },
+      },
+      '/metrics': {
+        get: {
+          summary: 'Prometheus metrics',
+          description: MANAGEMENT,
+          tags: ['management'],
+          responses: { 200: text('Metrics') },
+        },
+      },
+      '/status': {
+        get: {
+          summary: 'Devices, versions, freshness, pending notices',
+          description: MANAGEMENT,
+          tags: ['management'],
+          ...secured,
+          parameters: [parameter('device', 'query', 'Only this one')],
+          responses: { 200: json('The status'), 401: json('The secret is missing or wrong') },
+        },
+      },
+      '/notify': {
+        post: {
+          summary: 'Tells the current release of a device again',
+          description: MANAGEMENT,
+          tags: ['management'],
+          ...secured,
+          parameters: [DEVICE],
+          responses: {
+            202: json('Told; whether each notifier has confirmed'),
+            400: json('No device'),
+            401: json('The secret is missing or wrong'),
+            404: json('It has no release'),
+            503: json('It has no release now'),
+          },
+        },
+      },
+      '/openapi.json': {
+        get: {
+          summary: 'This document',
+          description: MANAGEMENT,
+          tags: ['management'],
+          responses: { 200: json('OpenAPI 3.1') },
+        },
+      },
+    },
+  };
+}
