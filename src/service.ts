@@ -7,6 +7,7 @@ import { GraceTime, type Settings } from './config/index.js';
 import { DeviceHttpAdapter, DeviceRouter, TlsFiles } from './device/index.js';
 import { ConfigError, reasonOf } from './errors.js';
 import { Lifecycle } from './health/index.js';
+import { enableTracing } from './tracing.js';
 import { HttpMeter, LimitMeter, ManagementServer } from './metrics/index.js';
 
 export interface ServiceOptions extends AppModuleOptions {
@@ -28,6 +29,7 @@ export class Service {
 
   /** Starts without asking the registry; rejects with ConfigError when an address cannot be listened on. */
   static async start({ settings, logger, ...options }: ServiceOptions): Promise<Service> {
+    await enableTracing(process.env);
     const tls = TlsFiles.from(settings, (renewed) => {
       adapter.renewTls(renewed);
     });

@@ -11,6 +11,7 @@ import { Release } from './release.js';
 import { newestFirst, type Candidate } from './select-version.js';
 import { limited } from './limited.js';
 import { UntrustedVersions } from './untrusted-versions.js';
+import { traced } from '../tracing.js';
 
 export interface ReleaseFinderOptions {
   /** What stands before the device id in a repository name, with its slash. */
@@ -162,7 +163,9 @@ export class ReleaseFinder {
   ): Promise<Signer | undefined> {
     const before = this.untrusted.recall(repository, version, manifest);
     if (before) throw before;
-    const verdict = await this.assessor.verify(repository, manifest, version, signal);
+    const verdict = await traced('otaflux.verify', { repository, version }, () =>
+      this.assessor.verify(repository, manifest, version, signal),
+    );
     if (!verdict.trusted) throw this.untrusted.note(repository, version, manifest, verdict);
     return verdict.signer;
   }
@@ -222,11 +225,13 @@ export class ReleaseFinder {
     const stored = plain ? await this.store.find(hexOf(blob.digest)) : undefined;
     if (stored) return stored;
     const firmware = await this.pulls(() =>
-      this.store.put({
-        // Only then is what comes in as large as the blob.
-        sizeBytes: packing === 'none' ? blob.size : undefined,
-        open: () => this.contentOf(repository, { blob, packing }, signal),
-      }),
+      traced('otaflux.pull', { repository, sizeBytes: blob.size }, () =>
+        this.store.put({
+          // Only then is what comes in as large as the blob.
+          sizeBytes: packing === 'none' ? blob.size : undefined,
+          open: () => this.contentOf(repository, { blob, packing }, signal),
+        }),
+      ),
     );
     // A registry of somebody else's making may not have checked what it handed out.
     if (plain && firmware.sha256 !== hexOf(blob.digest))

@@ -13,6 +13,7 @@ import { isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.
 import { RegistryState } from './registry-state.js';
 import { ReleaseFinder, repositoryPrefix } from './release-finder.js';
 import { type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
+import { traced } from '../tracing.js';
 import { SingleFlight } from './single-flight.js';
 
 /** How long it is remembered that a device has no firmware (CONTRACT, "Freshness"). */
@@ -237,7 +238,9 @@ export class ReleaseService implements OnApplicationShutdown {
       const known = state.release;
       const again = state.judgeAgain;
       state.judgeAgain = false;
-      const { release, passedOver } = await this.finder.current(state.device, known, this.shutdown.signal, again);
+      const { release, passedOver } = await traced('otaflux.refresh', { device: state.device }, () =>
+        this.finder.current(state.device, known, this.shutdown.signal, again),
+      );
       this.registryState.answered();
       state.passedOver = passedOver > 0;
       this.confirm(state, release);

@@ -1,9 +1,11 @@
 import { Logger } from '@nestjs/common';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '../backoff.js';
 import { reasonOf } from '../errors.js';
 import type { NotificationMeter } from '../metrics/index.js';
+import { traced } from '../tracing.js';
 import { NotNow, payloadOf, type Notifier, type ReleaseNotice } from './notifier.js';
 import type { StateDirectory, ToldFile } from './told-file.js';
 
@@ -23,6 +25,8 @@ interface Pending {
   readonly sinceMs: number;
   /** The device was told the same before, of other bytes: that the other side has it already says nothing. */
   readonly isRepeat: boolean;
+  /** Runs work as a part of what the notice came from: its trace, its request. */
+  readonly within: <T>(work: () => T) => T;
 }
 
 /** A broker that confirms nothing for so long is as good as lost. */
@@ -105,7 +109,7 @@ export class Outbox {
       !isFirst && (isTold || (older !== undefined && older.isRepeat && payloadOf(older.notice) === payload));
     // From now on the other side may have got this one, confirmed or not.
     if (!isFirst) this.told.delete(device);
-    this.put({ notice, sinceMs, isRepeat });
+    this.put({ notice, sinceMs, isRepeat, within: AsyncLocalStorage.snapshot() });
   }
 
   /** Tells a notice though it was told before; resolves to whether it was confirmed within `patienceMs`. */
@@ -125,7 +129,7 @@ export class Outbox {
       };
       const timer = setTimeout(end, patienceMs, false);
       waiters.add(onConfirmed);
-      this.put({ notice, sinceMs: performance.now(), isRepeat: true });
+      this.put({ notice, sinceMs: performance.now(), isRepeat: true, within: AsyncLocalStorage.snapshot() });
     });
   }
 
@@ -212,7 +216,9 @@ export class Outbox {
     // A newer one has taken its place, or the connection is gone: its turn comes again.
     if (!this.isOpen || this.pending.get(notice.device) !== entry) return;
     try {
-      await this.notifier.publish(notice, AbortSignal.any([this.stop.signal, AbortSignal.timeout(CONFIRM_MS)]));
+      const signal = AbortSignal.any([this.stop.signal, AbortSignal.timeout(CONFIRM_MS)]);
+      const attributes = { notifier: this.name, device: notice.device };
+      await entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal)));
       this.meter.told(this.notifier.name, (performance.now() - sinceMs) / 1000);
     } catch (error) {
       this.meter.failed(this.notifier.name);

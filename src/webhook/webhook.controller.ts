@@ -17,6 +17,7 @@ import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import { Settings } from '../config/index.js';
 import { WebhookMeter } from '../metrics/index.js';
+import { continued, traced } from '../tracing.js';
 import type { RepositoryChange } from './repository-change.js';
 import { RefreshQueue } from './refresh-queue.js';
 import { badRequest, parseBody, readRequest } from './request-body.js';
@@ -51,6 +52,12 @@ export class WebhookController {
       throw new NotFoundException(
         `no webhook ${JSON.stringify(name.slice(0, 50))}, there are ${[...this.sources.keys()].join(', ')}`,
       );
+    return continued(request.headers, () =>
+      traced('otaflux.webhook', { source: name }, () => this.handle(name, source, request)),
+    );
+  }
+
+  private async handle(name: string, source: WebhookSource, request: IncomingMessage): Promise<{ queued: number }> {
     try {
       const body = await this.authenticated(request, source);
       const changes = changesIn(source, parseBody(body, request.headers['content-type'] ?? ''), request);
