@@ -131,6 +131,7 @@ describe('who may ask for which device', () => {
     expect(await statusOf('/version?device=esp32', 'X-SSL-Client-S-DN: CN=esp32,O=Example\r\n')).toBe(200);
     expect(await statusOf('/version?device=esp32', 'x-ssl-client-s-dn: esp32\r\n')).toBe(200);
     expect(await statusOf('/version?device=esp32', 'X-SSL-Client-S-DN: CN=other\r\n')).toBe(403);
+    expect(await statusOf('/version?device=esp32', 'X-SSL-Client-S-DN: O=x\\,CN=esp32,CN=other\r\n')).toBe(403);
     expect(await statusOf('/version?device=esp32')).toBe(401);
     await service.stop();
     await start({ DEVICE_HEADER: 'X-SSL-Client-S-DN', TRUST_PROXY: '10.0.0.0/8' });
