@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { gather, optionOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
+import { gather, optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import type { PinoLogger } from '../logging/index.js';
 import type { OwnParts } from '../app.module.js';
@@ -77,9 +77,11 @@ function untilSignal(logger: PinoLogger): Promise<void> {
 
 /** Secrets as they were given, each of a list, and the passwords within URLs, which drivers write without the rest. */
 function secretsIn(given: GivenValues, settings: Settings): string[] {
-  const asGiven = VARIABLES.filter((variable) => optionOf(variable).secret).map((variable) => given[variable]?.value);
-  const lists = [settings.webhookSecret, settings.notify, settings.mqttUrl].flatMap((value) => value ?? []);
-  return [...asGiven.flatMap((value) => value ?? []).map(String), ...lists, ...lists.flatMap(passwordIn)];
+  const secrets = VARIABLES.filter((variable) => optionOf(variable).secret);
+  const asGiven = secrets.flatMap((variable) => given[variable]?.value ?? []);
+  const read = settings as unknown as Record<string, string | string[] | undefined>;
+  const asRead = secrets.flatMap((variable) => read[settingOf(variable)] ?? []);
+  return [...asGiven.map(String), ...asRead, ...asRead.flatMap(passwordIn)];
 }
 
 /** A user without a password may be a token. */

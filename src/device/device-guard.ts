@@ -23,8 +23,9 @@ export class DeviceGuard implements OnApplicationShutdown {
     if (this.authenticators.length === 0 && !this.limits.countsDevices) return;
     const device = this.deviceOf(protocol, request);
     if (device === undefined) return;
-    this.limits.takeDevice(device, request.receivedAtMs);
     if (this.authenticators.length > 0) this.authenticate(request, device);
+    // Only then: a stranger must not use up what the device may ask for.
+    this.limits.takeDevice(device, request.receivedAtMs);
   }
 
   /** Who has to show something must say for which device; else what names none is for its protocol to answer. */

@@ -28,6 +28,7 @@ type ControlPlane = (request: IncomingMessage, response: ServerResponse) => void
 const MAX_HEADER_BYTES = 8 * 1024;
 /** How often Node looks for clients that are too slow. */
 const CHECK_MS = 30_000;
+const MIN_CHECK_MS = 100;
 const REQUEST_TIMEOUT_MS = 120_000;
 /** Longer than the idle timeout of common load balancers (60 s), so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
@@ -103,7 +104,7 @@ export class DeviceHttpAdapter extends ExpressAdapter {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: headersTimeoutMs,
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headersTimeoutMs),
-      connectionsCheckingInterval: Math.min(headersTimeoutMs / 2, CHECK_MS),
+      connectionsCheckingInterval: checkEveryMs(headersTimeoutMs),
       keepAliveTimeout: KEEP_ALIVE_MS,
       // Small clients leave Host out, and nothing here depends on it.
       requireHostHeader: false,
@@ -132,6 +133,11 @@ export class DeviceHttpAdapter extends ExpressAdapter {
     const server = this.httpServer as Server | undefined;
     if (server?.listening) await this.connections?.drain(this.listener.graceMs());
   }
+}
+
+/** Often enough for the timeout to be kept, which 0 turns off. */
+function checkEveryMs(headersTimeoutMs: number): number {
+  return headersTimeoutMs === 0 ? CHECK_MS : Math.min(Math.max(headersTimeoutMs / 2, MIN_CHECK_MS), CHECK_MS);
 }
 
 /** A device that asks for a path that is not there needs the end of the connection as much as one that asks for a version. */

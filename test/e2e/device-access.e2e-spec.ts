@@ -85,6 +85,17 @@ describe('who may ask for which device', () => {
     expect((await run(['token', 'No Device'])).code).toBe(2);
   });
 
+  it('is asked before the limit of a device is touched, so that no stranger uses it up', async () => {
+    const path = join(folder, 'tokens');
+    writeFileSync(path, `esp32 sha256:${hashToken('first')}\n`);
+    await start({ DEVICE_TOKENS_PATH: path, DEVICE_RATE_LIMIT: '6/m' });
+    for (let i = 0; i < 5; i++) expect(await statusOf('/version?device=esp32')).toBe(401);
+    const token = 'Authorization: Bearer first\r\n';
+    expect(await statusOf('/version?device=esp32', token)).toBe(200);
+    expect(await statusOf('/firmware?device=esp32', token)).toBe(200);
+    expect(await statusOf('/version?device=esp32', token)).toBe(429);
+  });
+
   it('names the line of a token file that is wrong', async () => {
     const path = join(folder, 'tokens');
     writeFileSync(path, 'esp32 plain-token\n');

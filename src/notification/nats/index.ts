@@ -18,7 +18,8 @@ export function create(target: Target, name: string, driver: NatsDriver): Notifi
   const { ca, cert, key } = target.tlsFiles();
   const tls = { ...(ca && { ca: String(ca) }), ...(cert && { cert: String(cert) }), ...(key && { key: String(key) }) };
   // The library tells Node no name where the host is an address, which is then held against `localhost`.
-  const address = isIP(url.hostname) ? { host: url.hostname } : {};
+  const host = url.hostname.replaceAll(/^\[|\]$/g, '');
+  const address = isIP(host) ? { host } : {};
   return new NatsNotifier(name, driver, {
     subject: topic.replaceAll('/', '.'),
     stream: target.option('stream'),
