@@ -1,11 +1,12 @@
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 import { contextOf, requestContext } from '../request-context.js';
 import { Connections } from './connections.js';
 import type { TlsFiles } from './tls/tls-files.js';
+import { acknowledged } from './unacknowledged.js';
 
 /** Answers a device request, or leaves it to the control plane by returning false. */
 export type DeviceHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
@@ -128,10 +129,13 @@ export class DeviceHttpAdapter extends ExpressAdapter {
     this.httpServer = server;
   }
 
-  /** Ends like `Connections.drain`, within the grace time. */
+  /** Ends like `Connections.drain`, and when what was sent has arrived, within the grace time. */
   override async close(): Promise<void> {
     const server = this.httpServer as Server | undefined;
-    if (server?.listening) await this.connections?.drain(this.listener.graceMs());
+    if (!server?.listening) return;
+    const { port } = server.address() as AddressInfo;
+    await this.connections?.drain(this.listener.graceMs());
+    await acknowledged(port, this.listener.graceMs());
   }
 }
 

@@ -43,6 +43,23 @@ describe('SIGTERM', () => {
     expect(await server.finished).toMatchObject({ code: 0, stderr: '' });
   });
 
+  // In a container what the kernel has not sent by then is lost with the network.
+  it('is not over before what was sent has arrived', async () => {
+    const server = serve();
+    const port = await server.port();
+    const { management } = await server.event('server.ready');
+    await (await fetch(`http://127.0.0.1:${port}/version?device=fw`)).text();
+    const download = await SlowReader.start(port);
+    await download.readUntil(firmware.length - 1_000_000);
+    server.kill('SIGTERM');
+    await refused(port);
+    // It would have ended by now if the kernel's having the bytes were enough.
+    for (let turn = 0; turn < 100; turn++)
+      expect((await fetch(`http://${String(management)}/health/live`)).status).toBe(200);
+    expect(await download.finish()).toBe(firmware.length);
+    expect(await server.finished).toMatchObject({ code: 0, stderr: '' });
+  });
+
   it('removes the temporary folder of firmware that is larger than the memory for it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'otaflux-shutdown-'));
     const server = new Cli(
@@ -105,6 +122,19 @@ class SlowReader {
     const first = await new Promise<Buffer>((resolve, reject) => socket.once('data', resolve).once('error', reject));
     socket.pause();
     return new SlowReader(socket, first.length - (first.indexOf('\r\n\r\n') + 4));
+  }
+
+  /** Reads that many bytes of the body at least, and stops. */
+  async readUntil(bytes: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const read = (piece: Buffer): void => {
+        this.received += piece.length;
+        if (this.received < bytes) return;
+        this.socket.off('data', read).pause();
+        resolve();
+      };
+      this.socket.on('data', read).resume();
+    });
   }
 
   /** The number of bytes of the body, once the server has closed the connection. */
