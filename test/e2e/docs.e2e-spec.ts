@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { firmwareBytes } from '../support/bytes.js';
 import { hasProgram } from '../support/real-server.js';
 
@@ -59,6 +59,14 @@ describe('the documentation', () => {
     });
     rmSync(folder, { recursive: true });
     expect({ status, output: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, output: '' });
+  });
+
+  it.each(PAGES)('%s has no block that its own language refuses', (page) => {
+    for (const [, language, text = ''] of read(page).matchAll(/```(sh|yaml|json)\n([\s\S]*?)```/g)) {
+      if (language === 'yaml') expect(parseAllDocuments(text).flatMap(({ errors }) => errors)).toEqual([]);
+      else if (language === 'json') expect(() => JSON.parse(text) as unknown).not.toThrow();
+      else expect(spawnSync('bash', ['-n', '-c', text], { encoding: 'utf8' }).stderr).toBe('');
+    }
   });
 
   it.each(PAGES)('%s links to what is there', (page) => {

@@ -15,6 +15,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CHART = join(ROOT, 'helm/otaflux');
 const FIXTURES = join(ROOT, 'test/fixtures/helm');
 const values = (name: string): string => join(FIXTURES, `${name}.values.yaml`);
+const SCHEMAS = join(ROOT, 'test/fixtures/kubernetes-schemas/{{.ResourceKind}}{{.KindSuffix}}.json');
 const NAMES = readdirSync(FIXTURES)
   .filter((name) => name.endsWith('.values.yaml'))
   .map((name) => name.replace('.values.yaml', ''));
@@ -210,12 +211,27 @@ describeWith(['helm'], 'the chart', () => {
 });
 
 describe('what the chart renders', () => {
+  itWith(['helm', 'kubeconform'], 'of the values in the documentation, Kubernetes takes', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'otaflux-helm-'));
+    const pages = ['kubernetes', 'tutorial']
+      .map((page) => readFileSync(join(ROOT, `docs/${page}.md`), 'utf8'))
+      .join('\n');
+    const blocks = [...pages.matchAll(/^otaflux:\n(?: .*\n|[a-zA-Z]+:.*\n)*/gm)].map(([text]) => text);
+    expect(blocks).toHaveLength(2);
+    for (const block of blocks) {
+      writeFileSync(join(folder, 'values.yaml'), block);
+      writeFileSync(join(folder, 'manifests.yaml'), render(join(folder, 'values.yaml')));
+      runProgram('kubeconform', ['-strict', '-schema-location', SCHEMAS, join(folder, 'manifests.yaml')]);
+    }
+    rmSync(folder, { recursive: true });
+    await Promise.resolve();
+  });
+
   itWith(['helm', 'kubeconform'], 'is what Kubernetes, the Prometheus operator and the Gateway API take', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'otaflux-helm-'));
     for (const name of NAMES) {
       writeFileSync(join(folder, `${name}.yaml`), render(values(name)));
-      const schemas = join(ROOT, 'test/fixtures/kubernetes-schemas/{{.ResourceKind}}{{.KindSuffix}}.json');
-      runProgram('kubeconform', ['-strict', '-schema-location', schemas, join(folder, `${name}.yaml`)]);
+      runProgram('kubeconform', ['-strict', '-schema-location', SCHEMAS, join(folder, `${name}.yaml`)]);
     }
     rmSync(folder, { recursive: true });
     await Promise.resolve();
