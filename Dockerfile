@@ -16,6 +16,7 @@ RUN scripts/production-modules.sh && rm -r scripts package-lock.json .npmrc && m
 
 # Node itself, of the target platform, without symbols, npm and headers; of its libraries the one that distroless lacks.
 FROM docker.io/library/node:${NODE_VERSION}-bookworm AS node
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN mkdir -p /rootfs/usr/bin /rootfs/usr/lib \
   && strip -o /rootfs/usr/bin/node /usr/local/bin/node \
   && ldd /usr/local/bin/node | awk '/libatomic/ { print $3 }' | xargs -r -I{} cp -L {} /rootfs/usr/lib/
