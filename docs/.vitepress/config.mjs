@@ -33,6 +33,7 @@ export default defineConfig({
       {
         text: 'Operate',
         items: [
+          page('A signed update under Kubernetes', 'tutorial'),
           page('Operations', 'operations'),
           page('Kubernetes', 'kubernetes'),
           page('TLS, identity, limits', 'access'),
