@@ -5,19 +5,23 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlink
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { firmwareBytes } from '../support/bytes.js';
 import { expectStop, stopped } from '../support/leftovers.js';
 import { RawClient } from '../support/raw-client.js';
+import { REQUIRED, runProgram } from '../support/real-server.js';
 import { S3Server } from '../support/s3-server.js';
 import { until } from '../support/service.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const firmware = firmwareBytes(20_000);
 
-/** The packed tarball in an empty folder, beside the dependencies of this one, and the examples. */
+const versionOf = (name: string): string =>
+  (JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
+
+/** The packed tarball in an empty folder, and the examples: installed by npm in CI, linked elsewhere. */
 describe('the package', () => {
   const folder = mkdtempSync(join(tmpdir(), 'otaflux-package-'));
   const installed = join(folder, 'node_modules/otaflux');
@@ -30,21 +34,31 @@ describe('the package', () => {
       encoding: 'utf8',
     });
     tarball = join(folder, stdout.trim());
-    mkdirSync(installed, { recursive: true });
-    spawnSync('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
-    // As npm would have installed them, without asking anybody for them.
-    symlinkSync(join(ROOT, 'node_modules'), join(installed, 'node_modules'));
-    cpSync(join(ROOT, 'examples'), join(folder, 'examples'), { recursive: true });
-    symlinkSync(join(ROOT, 'node_modules/aws4fetch'), join(folder, 'node_modules/aws4fetch'));
-    writeFileSync(join(folder, 'firmware.bin'), firmware);
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+    cpSync(join(ROOT, 'examples'), join(folder, 'examples'), { recursive: true });
+    writeFileSync(join(folder, 'firmware.bin'), firmware);
+    // What the examples and the team's application import is their own to install.
+    const theirs = ['aws4fetch', '@nestjs/common', '@nestjs/core', 'reflect-metadata'];
+    if (REQUIRED) {
+      const versions = theirs.map((name) => `${name}@${versionOf(name)}`);
+      runProgram('npm', ['install', '--prefer-offline', tarball, ...versions], folder);
+    } else {
+      // As npm would have installed it, without asking anybody.
+      mkdirSync(installed, { recursive: true });
+      runProgram('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
+      symlinkSync(join(ROOT, 'node_modules'), join(installed, 'node_modules'));
+      for (const name of theirs) {
+        mkdirSync(dirname(join(folder, 'node_modules', name)), { recursive: true });
+        symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
+      }
+    }
     const push = (version: string): void => {
       const args = [main, 'push', 'line-1/esp32', version, 'firmware.bin', '--registry-url', 'oci:registry'];
       expect(spawnSync(process.execPath, args, { cwd: folder }).status).toBe(0);
     };
     push('1.0.0');
     push('1.1.0');
-  }, 60_000);
+  }, 240_000);
   afterAll(() => {
     rmSync(folder, { recursive: true, force: true });
   });
@@ -138,9 +152,6 @@ process.on('SIGTERM', () => service.stop());
   });
 
   it('is a module in a Nest application of a team, with options that a factory finds', async () => {
-    symlinkSync(join(ROOT, 'node_modules/@nestjs'), join(folder, 'node_modules/@nestjs'));
-    symlinkSync(join(ROOT, 'node_modules/reflect-metadata'), join(folder, 'node_modules/reflect-metadata'));
-    symlinkSync(join(ROOT, 'node_modules/rxjs'), join(folder, 'node_modules/rxjs'));
     writeFileSync(
       join(folder, 'nest-app.mjs'),
       `import 'reflect-metadata';

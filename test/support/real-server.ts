@@ -8,7 +8,7 @@ import { expectStop, stopped } from './leftovers.js';
 import { GenericContainer, type StartedTestContainer } from 'testcontainers';
 
 /** Set by CI: a real server that is missing is then a failure. */
-const REQUIRED = process.env.REQUIRE_REAL_SERVERS === '1';
+export const REQUIRED = process.env.REQUIRE_REAL_SERVERS === '1';
 
 /** Debian keeps servers where ordinary users do not look. */
 const WITH_SBIN = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
