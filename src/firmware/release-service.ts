@@ -1,6 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import pLimit from 'p-limit';
-import { Subject, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { FirmwareStore, type Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
@@ -8,7 +8,8 @@ import { ReleaseMeter, type RefreshResult } from '../metrics/index.js';
 import { Registry } from '../registry/index.js';
 import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
-import { KnownDevices, type DeviceState } from './known-devices.js';
+import { CurrentReleases } from './current-releases.js';
+import type { DeviceState, KnownDevices } from './known-devices.js';
 import { isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
 import { RegistryState } from './registry-state.js';
 import { ReleaseFinder, repositoryPrefix } from './release-finder.js';
@@ -18,12 +19,9 @@ import { SingleFlight } from './single-flight.js';
 
 /** How long it is remembered that a device has no firmware (CONTRACT, "Freshness"). */
 const ABSENT_MS = 10_000;
-/** A release that was told is kept this long after another took its place (CONTRACT, device rule 5). */
-export const TOLD_MS = 600_000;
 /** Devices that are judged again at once after keys changed. */
 const MAX_REJUDGED = 8;
-/** Told and then superseded more often than this within TOLD_MS is no product, it is a test. */
-const MAX_SUPERSEDED = 8;
+
 /**
  * What each device should run: known releases from memory, the registry asked when they age, at once for what is
  * not known, once however many ask. The heart of the service.
@@ -36,12 +34,12 @@ export class ReleaseService implements OnApplicationShutdown {
   readonly registryState = new RegistryState();
 
   private readonly logger = new Logger('ReleaseService');
-  private readonly devices = new KnownDevices();
+  private readonly releases: CurrentReleases;
+  private readonly devices: KnownDevices;
   private readonly finder: ReleaseFinder;
   private readonly exactReleases: ExactReleases;
   private readonly refreshes = new SingleFlight<Release>();
   private readonly restores = new SingleFlight<void>();
-  private readonly changed = new Subject<ReleaseChanged>();
   private readonly shutdown = new AbortController();
 
   constructor(
@@ -51,6 +49,8 @@ export class ReleaseService implements OnApplicationShutdown {
     private readonly settings: Settings,
     private readonly meter: ReleaseMeter,
   ) {
+    this.releases = new CurrentReleases(store);
+    this.devices = this.releases.devices;
     this.finder = new ReleaseFinder(registry, verifier, store, {
       prefix: repositoryPrefix(settings.repositoryPrefix),
       prereleases: settings.prereleases,
@@ -74,7 +74,7 @@ export class ReleaseService implements OnApplicationShutdown {
 
   /** Every change of a device's current release, after it was made. */
   get changes(): Observable<ReleaseChanged> {
-    return this.changed.asObservable();
+    return this.releases.changes;
   }
 
   /**
@@ -178,7 +178,7 @@ export class ReleaseService implements OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     this.shutdown.abort(new OtaError('unavailable', 'the service is shutting down'));
-    this.changed.complete();
+    this.releases.end();
   }
 
   private first(device: string, state: DeviceState | undefined): Promise<Release> {
@@ -198,33 +198,15 @@ export class ReleaseService implements OnApplicationShutdown {
     }
   }
 
-  /**
-   * Keys or policies changed. What was signed by one who is not trusted any more is forgotten at once, without asking
-   * anybody; all else is judged again behind the devices' backs, a few at a time.
-   */
+  /** Keys or policies changed: what stays trusted is judged again behind the devices' backs, a few at a time. */
   private async judgeAgain(): Promise<void> {
     this.finder.judgeAnew();
     this.exactReleases.forget();
-    const states = [...this.devices.withRelease()];
-    for (const state of states) {
-      const repository = this.finder.repositoryOf(state.device);
-      const trusted = ({ signer }: Release): boolean => this.verifier.stillTrusts(repository, signer);
-      state.superseded = state.superseded.filter(trusted);
-      state.judgeAgain = true;
-      if (state.release && !trusted(state.release)) this.distrust(state, state.release);
-    }
+    const devices = this.releases.distrust((device, { signer }) =>
+      this.verifier.stillTrusts(this.finder.repositoryOf(device), signer),
+    );
     const limit = pLimit(MAX_REJUDGED);
-    await Promise.all(states.map(({ device }) => limit(() => this.refreshAnew(device).catch(() => undefined))));
-  }
-
-  private distrust(state: DeviceState, release: Release): void {
-    const reason = `${release.version} was signed by ${release.signer?.name ?? 'nobody'}, who is not trusted any more`;
-    this.logger.warn({ event: 'release.distrusted', device: state.device, version: release.version, reason });
-    state.failure = new OtaError('untrusted', reason);
-    state.retryAtMs = -Infinity;
-    this.change(state, undefined);
-    // It is not one that was told and superseded: it must not be had by its version either.
-    state.superseded = state.superseded.filter((other) => other !== release);
+    await Promise.all(devices.map((device) => limit(() => this.refreshAnew(device).catch(() => undefined))));
   }
 
   private refreshBehind(device: string): void {
@@ -265,7 +247,7 @@ export class ReleaseService implements OnApplicationShutdown {
       confirmedAtMs: performance.now(),
     });
     this.meter.refreshed(before === release ? 'unchanged' : 'changed');
-    if (before !== release) this.change(state, release);
+    if (before !== release) this.releases.change(state, release);
     state.hintedAtMs = undefined;
   }
 
@@ -280,33 +262,9 @@ export class ReleaseService implements OnApplicationShutdown {
       nowMs + (failure.code === 'absent' && !state.release ? ABSENT_MS : refreshBackoffMs(state.failures));
     if (state.release && isWithdrawn(state, failure, nowMs, this.settings.refreshInterval)) {
       state.retryAtMs = nowMs + ABSENT_MS;
-      this.change(state, undefined);
+      this.releases.change(state, undefined);
     }
     this.devices.file(state);
     throw failure;
-  }
-
-  private change(state: DeviceState, after: Release | undefined): void {
-    const before = state.release;
-    const nowMs = performance.now();
-    if (before && nowMs - before.toldAtMs < TOLD_MS && before.toldAtMs > 0) {
-      this.store.hold(before.firmware.sha256, before.toldAtMs + TOLD_MS);
-      state.superseded = [before, ...state.superseded.filter((release) => nowMs - release.toldAtMs < TOLD_MS)].slice(
-        0,
-        MAX_SUPERSEDED,
-      );
-    }
-    state.release = after;
-    this.devices.file(state);
-    if (before?.equals(after)) return;
-    this.logger.log({
-      event: after ? 'release.changed' : 'release.withdrawn',
-      device: state.device,
-      version: after?.version,
-      before: before?.version,
-      digest: after?.manifestDigest,
-      sizeBytes: after?.firmware.sizeBytes,
-    });
-    this.changed.next({ device: state.device, before, after, sinceMs: state.hintedAtMs ?? nowMs });
   }
 }
