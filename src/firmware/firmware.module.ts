@@ -1,4 +1,5 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
+import { ReleaseMemory } from './release-memory.js';
 import { ReleaseService } from './release-service.js';
 import { Watcher } from './watcher.js';
 
@@ -6,6 +7,11 @@ import { Watcher } from './watcher.js';
 @Module({})
 export class FirmwareModule {
   static forRoot({ imports = [] }: Pick<ModuleMetadata, 'imports'>): DynamicModule {
-    return { module: FirmwareModule, imports, providers: [ReleaseService, Watcher], exports: [ReleaseService] };
+    return {
+      module: FirmwareModule,
+      imports,
+      providers: [ReleaseMemory, ReleaseService, Watcher],
+      exports: [ReleaseService],
+    };
   }
 }

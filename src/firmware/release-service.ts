@@ -12,7 +12,9 @@ import { CurrentReleases } from './current-releases.js';
 import type { DeviceState, KnownDevices } from './known-devices.js';
 import { isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
 import { RegistryState } from './registry-state.js';
-import { ReleaseFinder, repositoryPrefix } from './release-finder.js';
+import { PastReleases } from './past-releases.js';
+import { ReleaseMemory } from './release-memory.js';
+import { ReleaseFinder, repositoryPrefix, type Found } from './release-finder.js';
 import { type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 import { traced } from '../tracing.js';
 import { SingleFlight } from './single-flight.js';
@@ -37,6 +39,7 @@ export class ReleaseService implements OnApplicationShutdown {
   private readonly releases: CurrentReleases;
   private readonly devices: KnownDevices;
   private readonly finder: ReleaseFinder;
+  private readonly past: PastReleases;
   private readonly exactReleases: ExactReleases;
   private readonly refreshes = new SingleFlight<Release>();
   private readonly restores = new SingleFlight<void>();
@@ -48,6 +51,7 @@ export class ReleaseService implements OnApplicationShutdown {
     private readonly store: FirmwareStore,
     private readonly settings: Settings,
     private readonly meter: ReleaseMeter,
+    memory: ReleaseMemory,
   ) {
     this.releases = new CurrentReleases(store);
     this.devices = this.releases.devices;
@@ -61,12 +65,16 @@ export class ReleaseService implements OnApplicationShutdown {
       firmwareFile: settings.firmwareFile,
       maxFirmwareBytes: settings.maxFirmwareSize,
     });
+    this.past = new PastReleases(memory, this.finder, (ageMs) => this.isTooOld(ageMs));
     this.exactReleases = new ExactReleases(this.finder, settings.refreshInterval, this.shutdown.signal);
     meter.observe(
       () => this.devices.samples(),
       () => this.devices.count(({ failure }) => failure !== undefined),
       () => this.devices.count(({ passedOver }) => passedOver),
     );
+    this.changes.subscribe(({ device, after }) => {
+      if (!after) void this.past.forget(device);
+    });
     verifier.changes.subscribe(() => {
       void this.judgeAgain();
     });
@@ -92,8 +100,7 @@ export class ReleaseService implements OnApplicationShutdown {
       state.hits++;
       return release;
     }
-    const tooOld =
-      this.settings.maxStale !== undefined && ageMs >= Math.max(this.settings.maxStale, this.settings.refreshInterval);
+    const tooOld = this.isTooOld(ageMs);
     const waiting = nowMs < state.retryAtMs;
     if (waiting && tooOld)
       throw state.failure ?? new OtaError('unavailable', `${device} was not confirmed for too long`);
@@ -115,7 +122,14 @@ export class ReleaseService implements OnApplicationShutdown {
       await this.deliverable(known);
       return known;
     }
-    return this.exactReleases.find(device, version);
+    try {
+      return await this.exactReleases.find(device, version);
+    } catch (error) {
+      const recalled = state?.release ? undefined : await this.recalledInstead(device, error);
+      if (recalled?.version !== version) throw error;
+      await this.deliverable(recalled);
+      return recalled;
+    }
   }
 
   /** Asks the registry now what `device` should run, or joins those who are asking. Rejects with OtaError. */
@@ -220,19 +234,44 @@ export class ReleaseService implements OnApplicationShutdown {
       const known = state.release;
       const again = state.judgeAgain;
       state.judgeAgain = false;
-      const { release, passedOver } = await traced('otaflux.refresh', { device: state.device }, () =>
-        this.finder.current(state.device, known, this.shutdown.signal, again),
+      const find = (): Promise<Found> => this.finder.current(state.device, known, this.shutdown.signal, again);
+      return await traced('otaflux.refresh', { device: state.device }, () =>
+        this.past.search(state.device, known, find, ({ release, passedOver }) => {
+          this.registryState.answered();
+          state.passedOver = passedOver > 0;
+          this.confirm(state, release);
+        }),
       );
-      this.registryState.answered();
-      state.passedOver = passedOver > 0;
-      this.confirm(state, release);
-      return release;
     } catch (error) {
       const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
       if (failure.code === 'unavailable') this.registryState.failed(failure);
       else this.registryState.answered();
-      return this.fail(state, failure);
+      const kept = failure.code === 'unavailable' && !state.release ? await this.recall(state) : undefined;
+      this.fail(state, failure);
+      if (kept) return kept;
+      throw failure;
     }
+  }
+
+  /** After a start while the registry is away: what was current before it. */
+  private async recall(state: DeviceState): Promise<Release | undefined> {
+    const past = await this.past.recall(state.device, this.shutdown.signal);
+    if (!past) return undefined;
+    // However lately it was confirmed, the registry is asked again as soon as it may be.
+    state.confirmedAtMs = performance.now() - Math.max(past.ageMs, this.settings.refreshInterval);
+    this.releases.change(state, past.release);
+    return past.release;
+  }
+
+  /** For a device that was told before a start what it asks for now, while the registry is away. */
+  private async recalledInstead(device: string, error: unknown): Promise<Release | undefined> {
+    if (!(error instanceof OtaError) || error.code !== 'unavailable') return undefined;
+    return this.refresh(device).catch(() => undefined);
+  }
+
+  private isTooOld(ageMs: number): boolean {
+    const { maxStale, refreshInterval } = this.settings;
+    return maxStale !== undefined && ageMs >= Math.max(maxStale, refreshInterval);
   }
 
   private confirm(state: DeviceState, release: Release): void {
@@ -252,7 +291,7 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /** Notes a failure; the release that is known goes on being served where the failure leaves that open. */
-  private fail(state: DeviceState, failure: OtaError): Release {
+  private fail(state: DeviceState, failure: OtaError): void {
     const nowMs = performance.now();
     this.meter.refreshed(failure.code satisfies RefreshResult);
     reportFailure(this.logger, state, failure);
@@ -265,6 +304,5 @@ export class ReleaseService implements OnApplicationShutdown {
       this.releases.change(state, undefined);
     }
     this.devices.file(state);
-    throw failure;
   }
 }

@@ -85,6 +85,11 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | 
   return { kind: 'index', mediaType: type, ...rest, manifests: manifests ?? [] };
 }
 
+/** `value` as a descriptor; throws OtaError `protocol` when it is none. */
+export function parseDescriptor(value: unknown): Descriptor {
+  return check(descriptorSchema, value, 'descriptor');
+}
+
 function parseJson(bytes: Uint8Array): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));

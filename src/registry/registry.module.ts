@@ -3,6 +3,7 @@ import { Settings } from '../config/index.js';
 import { RegistryMeter } from '../metrics/index.js';
 import { createRegistry } from './adapters.js';
 import { MeteredRegistry } from './metered-registry.js';
+import { RecordedRegistry } from './recorded-registry.js';
 import { Registry } from './registry.js';
 
 export interface RegistryModuleOptions {
@@ -28,7 +29,7 @@ export class RegistryModule {
         adapter,
         {
           provide: Registry,
-          useFactory: (own: Registry, meter: RegistryMeter) => new MeteredRegistry(own, meter),
+          useFactory: (own: Registry, meter: RegistryMeter) => new RecordedRegistry(new MeteredRegistry(own, meter)),
           inject: [ADAPTER, RegistryMeter],
         },
       ],

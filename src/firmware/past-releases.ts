@@ -1,0 +1,58 @@
+import { Logger } from '@nestjs/common';
+import { reasonOf } from '../errors.js';
+import { narrowed, recalled } from '../registry/index.js';
+import type { Release } from './release.js';
+import type { Found, ReleaseFinder } from './release-finder.js';
+import type { ReleaseMemory } from './release-memory.js';
+
+/** Searches that are kept, so that they can be made again after a start while the registry is away. */
+export class PastReleases {
+  private readonly logger = new Logger('ReleaseService');
+
+  constructor(
+    private readonly memory: ReleaseMemory,
+    private readonly finder: ReleaseFinder,
+    private readonly isTooOld: (ageMs: number) => boolean,
+  ) {}
+
+  /** The current release of `device` by the registry, as `ReleaseFinder.current` has it; `told` what it came to, before it is kept. */
+  async search(
+    device: string,
+    known: Release | undefined,
+    find: () => Promise<Found>,
+    told: (found: Found) => void,
+  ): Promise<Release> {
+    const { result, answers } = await this.memory.record(find);
+    const { release } = result;
+    told(result);
+    if (release === known) await this.memory.confirm(device);
+    else await this.memory.keep(device, narrowed(answers, this.finder.repositoryOf(device), release.tag));
+    return release;
+  }
+
+  /**
+   * The release that was current before the start, found and judged again in what the registry answered then, and how
+   * long ago that was; undefined when nothing is kept that may be served.
+   */
+  async recall(device: string, signal: AbortSignal): Promise<{ release: Release; ageMs: number } | undefined> {
+    const kept = await this.memory.recall(device);
+    if (!kept) return undefined;
+    const ageMs = Math.max(Date.now() - kept.confirmedAtMs, 0);
+    if (this.isTooOld(ageMs)) return undefined;
+    try {
+      const { release } = await recalled(kept.answers, () => this.finder.current(device, undefined, signal));
+      this.logger.log({ event: 'release.recalled', device, version: release.version, ageSeconds: ageMs / 1000 });
+      return { release, ageMs };
+    } catch (error) {
+      this.logger.warn({ event: 'release.not_recalled', device, reason: reasonOf(error) });
+      // What the registry says later is judged by itself.
+      this.finder.judgeAnew(device);
+      return undefined;
+    }
+  }
+
+  /** Nothing of `device` is to be served any more. */
+  async forget(device: string): Promise<void> {
+    await this.memory.forget(device);
+  }
+}

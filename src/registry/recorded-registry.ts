@@ -1,0 +1,139 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import { OtaError } from '../errors.js';
+import { algorithmOf, digestOf, parseDescriptor, parseManifest, type Descriptor, type Digest } from '../oci/index.js';
+import { Registry, type FetchedManifest } from './registry.js';
+import { verified } from './verified.js';
+
+/** What a registry answered in one search, by question, fit for JSON; null where it said that nothing is there. */
+export type Answers = Readonly<Record<string, unknown>>;
+
+interface Search {
+  readonly answers: Record<string, unknown>;
+  readonly recalled: boolean;
+}
+
+/** Signatures and what they are about; firmware has a store of its own. */
+const MAX_BLOB_BYTES = 256 * 1024;
+const searches = new AsyncLocalStorage<Search>();
+
+/** Runs `search`, and returns beside its result what the registry answered it. */
+export async function recorded<T>(search: () => Promise<T>): Promise<{ result: T; answers: Answers }> {
+  const answers: Record<string, unknown> = {};
+  return { result: await searches.run({ answers, recalled: false }, search), answers };
+}
+
+/**
+ * Runs `search` on what was answered to an earlier one: the registry is not asked. What was not asked then rejects with
+ * `unavailable`, what is not what it is called with `protocol`: digests are checked as ever.
+ */
+export function recalled<T>(answers: Answers, search: () => Promise<T>): Promise<T> {
+  return searches.run({ answers: { ...answers }, recalled: true }, search);
+}
+
+/** `answers` with `tag` as the only tag of `repository`: newer ones that were passed over were not fetched whole. */
+export function narrowed(answers: Answers, repository: string, tag: string): Answers {
+  return { ...answers, [`tags ${repository}`]: [tag] };
+}
+
+/** Any registry, whose answers can be `recorded`, and `recalled` while it is away. */
+export class RecordedRegistry extends Registry {
+  constructor(private readonly registry: Registry) {
+    super();
+  }
+
+  override listTags(repository: string, signal: AbortSignal): Promise<string[]> {
+    const parse = (kept: unknown): string[] => z.array(z.string()).parse(kept);
+    return this.answer(`tags ${repository}`, parse, () => this.registry.listTags(repository, signal));
+  }
+
+  override resolve(repository: string, reference: string, signal: AbortSignal): Promise<Descriptor> {
+    const question = `resolve ${repository} ${reference}`;
+    return this.answer(question, parseDescriptor, () => this.registry.resolve(repository, reference, signal));
+  }
+
+  override fetchManifest(repository: string, descriptor: Descriptor, signal: AbortSignal): Promise<FetchedManifest> {
+    return this.answer(
+      `manifest ${repository} ${descriptor.digest}`,
+      (kept) => manifestOf(bytesOf(kept), descriptor),
+      () => this.registry.fetchManifest(repository, descriptor, signal),
+      ({ bytes }) => bytes.toString('base64'),
+    );
+  }
+
+  override async fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
+    const ask = (): Promise<Readable> => this.registry.fetchBlob(repository, blob, signal);
+    if (blob.size > MAX_BLOB_BYTES && !searches.getStore()?.recalled) return ask();
+    const bytes = await this.answer(
+      `blob ${repository} ${blob.digest}`,
+      bytesOf,
+      async () => Buffer.concat((await (await ask()).toArray()) as Buffer[]),
+      (content) => content.toString('base64'),
+    );
+    return Readable.from(verified(Readable.from([bytes]), blob), { objectMode: false });
+  }
+
+  override listReferrers(
+    repository: string,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Descriptor[]> {
+    const parse = (kept: unknown): Descriptor[] => z.array(z.unknown()).parse(kept).map(parseDescriptor);
+    return this.answer(`referrers ${repository} ${digest} ${artifactType ?? ''}`, parse, () =>
+      this.registry.listReferrers(repository, digest, artifactType, signal),
+    );
+  }
+
+  override listRepositories(signal: AbortSignal): Promise<string[]> {
+    return this.registry.listRepositories(signal);
+  }
+
+  override ping(signal: AbortSignal): Promise<void> {
+    return this.registry.ping(signal);
+  }
+
+  private async answer<T>(
+    question: string,
+    parse: (kept: unknown) => T,
+    ask: () => Promise<T>,
+    keep: (value: T) => unknown = (value) => value,
+  ): Promise<T> {
+    const search = searches.getStore();
+    if (!search) return ask();
+    if (search.recalled) return this.recall(search.answers, question, parse);
+    try {
+      const value = await ask();
+      search.answers[question] = keep(value);
+      return value;
+    } catch (error) {
+      if (error instanceof OtaError && error.code === 'absent') search.answers[question] = null;
+      throw error;
+    }
+  }
+
+  private recall<T>(answers: Answers, question: string, parse: (kept: unknown) => T): T {
+    if (!Object.hasOwn(answers, question)) throw new OtaError('unavailable', `nothing is kept of: ${question}`);
+    const kept = answers[question];
+    if (kept === null) throw new OtaError('absent', `nothing was there: ${question}`);
+    try {
+      return parse(kept);
+    } catch (error) {
+      if (error instanceof OtaError) throw error;
+      throw new OtaError('protocol', `what is kept is malformed: ${question}`, { cause: error });
+    }
+  }
+}
+
+const bytesOf = (kept: unknown): Buffer => Buffer.from(z.string().parse(kept), 'base64');
+
+function manifestOf(bytes: Buffer, descriptor: Descriptor): FetchedManifest {
+  if (digestOf(bytes, algorithmOf(descriptor.digest)) !== descriptor.digest)
+    throw new OtaError('protocol', `manifest is not ${descriptor.digest}: its bytes have another digest`);
+  return {
+    descriptor: { ...descriptor, size: bytes.length },
+    bytes,
+    content: parseManifest(bytes, descriptor.mediaType),
+  };
+}
