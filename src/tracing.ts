@@ -43,9 +43,10 @@ export function traced<T>(name: string, attributes: otel.Attributes, work: () =>
   });
 }
 
-/** `work` as a part of the caller's trace, which its `traceparent` names. */
+/** `work` within the span around it, which an instrumented server makes, else in the trace that the caller's `traceparent` names. */
 export function continued<T>(headers: IncomingHttpHeaders, work: () => T): T {
   if (!api) return work();
-  const { context, propagation } = api;
+  const { context, propagation, trace } = api;
+  if (trace.getActiveSpan()) return work();
   return context.with(propagation.extract(context.active(), headers), work);
 }

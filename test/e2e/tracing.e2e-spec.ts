@@ -4,7 +4,7 @@ import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-ho
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { Notifier } from '../../src/index.js';
-import { enableTracing } from '../../src/tracing.js';
+import { continued, enableTracing, traced } from '../../src/tracing.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { newKey, signBundle } from '../support/sign.js';
@@ -77,6 +77,16 @@ describe('traces', () => {
       expect(of(child).parentSpanContext?.spanId).toBe(of(parent).spanContext().spanId);
     expect(of('otaflux.publish').attributes).toEqual({ notifier: 'own', device: 'esp32' });
     expect(of('otaflux.verify').attributes).toEqual({ repository: 'esp32', version: '1.0.0' });
+  });
+
+  it('stay within the span of a server that is instrumented', async () => {
+    process.env.OTEL_TRACES_EXPORTER = 'otlp';
+    await start();
+    const span = trace.getTracer('of an instrumentation').startSpan('POST');
+    await context.with(trace.setSpan(context.active(), span), () =>
+      continued({ traceparent: `00-${TRACE}-${PARENT}-01` }, () => traced('own', {}, () => Promise.resolve())),
+    );
+    expect(exporter.getFinishedSpans()[0]?.parentSpanContext?.spanId).toBe(span.spanContext().spanId);
   });
 
   it('are not made when no variable asks for them', async () => {
