@@ -15,7 +15,11 @@ export class PastReleases {
     private readonly isTooOld: (ageMs: number) => boolean,
   ) {}
 
-  /** The current release of `device` by the registry, as `ReleaseFinder.current` has it; `told` what it came to, before it is kept. */
+  /**
+   * What `find` finds for `device`, kept when it is another one than `known`. Rejects as `find` does.
+   *
+   * @param told what was found, before it is written anywhere: a notice must not wait for a disk
+   */
   async search(
     device: string,
     known: Release | undefined,

@@ -11,6 +11,7 @@ import { recorded, type Answers } from '../registry/index.js';
 const MAX_BYTES = 1024 * 1024;
 /** How often it is noted that what is kept is still current. */
 const CONFIRM_MS = 60_000;
+const MAX_NOTED = 100_000;
 /** Of devices that nobody asked for so long nothing is kept. */
 const MAX_AGE_MS = 30 * 24 * 3_600_000;
 
@@ -64,16 +65,15 @@ export class ReleaseMemory implements OnModuleInit {
       const temporary = join(folder, `${randomUUID()}.tmp`);
       await writeFile(temporary, text, { mode: 0o600 });
       await rename(temporary, join(folder, nameOf(device)));
-      this.notedAtMs.set(device, Date.now());
+      this.note(device, Date.now());
     });
   }
 
   /** Notes that what is kept of `device` is current now. */
   async confirm(device: string): Promise<void> {
     const now = Date.now();
-    const notedAtMs = this.notedAtMs.get(device);
-    if (notedAtMs === undefined || now - notedAtMs < CONFIRM_MS) return;
-    this.notedAtMs.set(device, now);
+    if (now - (this.notedAtMs.get(device) ?? -Infinity) < CONFIRM_MS) return;
+    this.note(device, now);
     await this.inFolder((folder) => utimes(join(folder, nameOf(device)), now / 1000, now / 1000));
   }
 
@@ -90,9 +90,15 @@ export class ReleaseMemory implements OnModuleInit {
       if (size > MAX_BYTES) throw new Error(`${path} has ${size} bytes, expected ${MAX_BYTES} at most`);
       const kept = fileSchema.parse(JSON.parse(await readFile(path, 'utf8')));
       if (kept.device !== device) throw new Error(`${path} is about another device`);
-      this.notedAtMs.set(device, confirmedAtMs);
+      this.note(device, confirmedAtMs);
       return { answers: kept.answers, confirmedAtMs };
     });
+  }
+
+  /** Forgetting all of them costs a touch of each file. */
+  private note(device: string, atMs: number): void {
+    if (this.notedAtMs.size >= MAX_NOTED) this.notedAtMs.clear();
+    this.notedAtMs.set(device, atMs);
   }
 
   /** A folder that fails is said once, and done without until it works again. */
