@@ -154,7 +154,9 @@ export const OPTIONS = {
     help: 'How many firmware images are kept in memory.',
   }),
   CACHE_MEMORY: option(kinds.size, { default: '512MiB', help: 'How many bytes of firmware are kept in memory.' }),
-  CACHE_DIR: option(kinds.path, { help: 'A folder that keeps firmware across restarts, and what the registry said of it: known devices are then served after a start while the registry is away.' }),
+  CACHE_DIR: option(kinds.path, {
+    help: 'A folder that keeps firmware across restarts, and what the registry said of it: known devices are then served after a start while the registry is away.',
+  }),
   CACHE_DISK: option(kinds.size, { default: '10GiB', help: 'How many bytes of firmware are kept in CACHE_DIR.' }),
 
   LISTEN_ADDR: option(kinds.listenAddress, {

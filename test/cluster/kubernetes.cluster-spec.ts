@@ -50,81 +50,90 @@ describe('the tutorial', () => {
   });
 });
 
-describe('a rolling update', () => {
-  const NAMESPACE = `otaflux-rollout-${process.pid}`;
-  const inNamespace = (...args: string[]): string => kubectl('--namespace', NAMESPACE, ...args);
+/** A namespace with a registry and the chart, for the length of a `describe`. */
+class Namespace {
+  readonly name: string;
 
-  beforeAll(() => {
-    kubectl('create', 'namespace', NAMESPACE);
-    inNamespace('create', 'secret', 'generic', 'otaflux', '--from-literal', 'WEBHOOK_SECRET=only-for-a-test');
-    inNamespace('apply', '-f', join(ROOT, 'config/kubernetes/registry.yaml'));
-    inNamespace('wait', '--for=condition=Available', 'deployment/registry', '--timeout=120s');
-    const values = ['--set', 'otaflux.registry.url=http://registry:5000', '--set', 'replicaCount=2'];
-    runProgram('helm', ['install', 'ota', CHART, '--namespace', NAMESPACE, ...values, '--wait']);
-  });
-  afterAll(() => {
-    kubectl('delete', 'namespace', NAMESPACE, '--wait=false');
-  });
+  constructor(
+    what: string,
+    private readonly values: readonly string[],
+  ) {
+    this.name = `otaflux-${what}-${process.pid}`;
+    beforeAll(() => {
+      this.start();
+    });
+    afterAll(() => {
+      kubectl('delete', 'namespace', this.name, '--wait=false');
+    });
+  }
+
+  kubectl(...args: string[]): string {
+    return kubectl('--namespace', this.name, ...args);
+  }
 
   /** Runs `script` in a pod of our own image, which has Node; resolves with what it printed. */
-  const inPod = async (name: string, script: string): Promise<string> => {
-    inNamespace('run', name, '--image', IMAGE, '--restart=Never', '--command', '--', 'node', '-e', script);
-    const child = spawn(
-      'kubectl',
-      ['--namespace', NAMESPACE, 'wait', `pod/${name}`, '--timeout=200s'].concat(
-        '--for=jsonpath={.status.phase}=Succeeded',
-      ),
+  async run(name: string, script: string): Promise<string> {
+    this.kubectl('run', name, '--image', IMAGE, '--restart=Never', '--command', '--', 'node', '-e', script);
+    const until = [`pod/${name}`, '--for=jsonpath={.status.phase}=Succeeded', '--timeout=200s'];
+    await new Promise((resolve) =>
+      spawn('kubectl', ['--namespace', this.name, 'wait', ...until], { stdio: 'ignore' }).once('close', resolve),
     );
-    await new Promise((resolve) => child.once('close', resolve));
-    return inNamespace('logs', name);
-  };
+    return this.kubectl('logs', name);
+  }
+
+  async push(version: string, bytes: number): Promise<void> {
+    await this.run(
+      'push',
+      `require('fs').writeFileSync('/tmp/firmware.bin', Buffer.alloc(${bytes}, 'x'));
+       process.argv = ['node', 'otaflux', 'push', 'esp32', '${version}', '/tmp/firmware.bin', '--registry-url', 'http://registry:5000'];
+       import('/app/dist/main.js');`,
+    );
+  }
+
+  private start(): void {
+    kubectl('create', 'namespace', this.name);
+    this.kubectl('create', 'secret', 'generic', 'otaflux', '--from-literal', 'WEBHOOK_SECRET=only-for-a-test');
+    this.kubectl('apply', '-f', join(ROOT, 'config/kubernetes/registry.yaml'));
+    this.kubectl('wait', '--for=condition=Available', 'deployment/registry', '--timeout=120s');
+    const set = ['otaflux.registry.url=http://registry:5000', ...this.values].flatMap((value) => ['--set', value]);
+    runProgram('helm', ['install', 'ota', CHART, '--namespace', this.name, ...set, '--wait']);
+  }
+}
+
+describe('a rolling update', () => {
+  const namespace = new Namespace('rollout', ['replicaCount=2']);
 
   it('fails no request, and ends no download', async () => {
-    await inPod(
-      'push',
-      `require('fs').writeFileSync('/tmp/firmware.bin', Buffer.alloc(8_000_000, 'x'));
-       require('child_process').execFileSync('node', ['dist/main.js', 'push', 'esp32', '1.0.0', '/tmp/firmware.bin',
-         '--registry-url', 'http://registry:5000'], { stdio: 'inherit' });`,
-    );
-    // A device now and then: many connections from one address would be sent to ended pods by conntrack, which remembers ports.
-    const devices = inPod(
-      'devices',
-      `const http = require('http');
-       const results = {};
-       const get = (path, onAnswer) => new Promise((resolve) => {
- const startedAt = Date.now();
-         const request = http.get({ host: 'ota-otaflux', path, agent: false, timeout: 20_000 }, (response) => onAnswer(response, resolve));
-         request.on('timeout', () => request.destroy(new Error('timeout ' + path + ' after ' + (Date.now() - startedAt) + ' ' + (request.bytes ?? ''))));
-         request.on('error', (error) => resolve(error.code ?? error.message));
-       });
-       const ask = () => get('/version?device=esp32', (response, resolve) => response.resume().on('end', () => resolve(response.statusCode)));
-       // 8 MB in 40 steps of half a second: longer than two rollouts.
-       const download = () => get('/firmware?device=esp32', (response, resolve) => {
-         let bytes = 0;
-         response.on('error', (error) => resolve(error.code ?? error.message)).on('end', () => resolve(bytes === 8_000_000 ? 'downloaded' : 'cut at ' + bytes));
-         response.on('data', (chunk) => {
-           const before = bytes;
-           bytes += chunk.length; response.req.bytes = bytes;
-           if (Math.floor(before / 200_000) !== Math.floor(bytes / 200_000)) { response.pause(); setTimeout(() => response.resume(), 500); }
-         });
-       });
-       const count = (result) => { results[result] = (results[result] ?? 0) + 1; };
-       const endsAt = Date.now() + 45_000;
-       Promise.all([
-         ...Array.from({ length: 4 }, async () => {
-           while (Date.now() < endsAt) { count(await ask()); await new Promise((resolve) => setTimeout(resolve, 100)); }
-         }),
-         ...Array.from({ length: 4 }, async () => count(await download())),
-       ]).then(() => console.log(JSON.stringify(results)));`,
-    );
-    inNamespace('wait', 'pod/devices', '--for=condition=Ready', '--timeout=30s');
+    await namespace.push('1.0.0', 8_000_000);
+    const devices = namespace.run('devices', readFileSync(join(ROOT, 'test/cluster/devices.cjs'), 'utf8'));
+    namespace.kubectl('wait', 'pod/devices', '--for=condition=Ready', '--timeout=30s');
     for (let turn = 0; turn < 3; turn++) {
-      inNamespace('rollout', 'restart', 'deployment/ota-otaflux');
-      inNamespace('rollout', 'status', 'deployment/ota-otaflux', '--timeout=60s');
+      namespace.kubectl('rollout', 'restart', 'deployment/ota-otaflux');
+      namespace.kubectl('rollout', 'status', 'deployment/ota-otaflux', '--timeout=60s');
     }
     const { 200: answered, ...others } = JSON.parse(await devices) as Record<string, number>;
     expect(answered).toBeGreaterThan(500);
     expect(others).toEqual({ downloaded: 4 });
+  });
+});
+
+describe('a container that starts again while the registry is away', () => {
+  const namespace = new Namespace('recall', ['otaflux.cache.dir.enabled=true']);
+  const inServer = (script: string): string =>
+    namespace.kubectl('exec', 'deployment/ota-otaflux', '--', 'node', '-e', script);
+  const ask = "fetch('http://localhost:8080/version?device=esp32').then((answer) => answer.text()).then(console.log)";
+
+  it('serves what it served', async () => {
+    await namespace.push('1.0.0', 10_000);
+    const before = inServer(ask);
+    expect(before).toMatch(/^1\.0\.0\n/);
+    namespace.kubectl('scale', 'deployment/registry', '--replicas=0');
+    namespace.kubectl('wait', '--for=delete', 'pod', '--selector', 'app=registry', '--timeout=60s');
+    inServer("process.kill(1, 'SIGTERM')");
+    const pods = ['pod', '--selector', 'app.kubernetes.io/name=otaflux', '--timeout=60s'];
+    namespace.kubectl('wait', ...pods, '--for=jsonpath={.status.containerStatuses[0].restartCount}=1');
+    namespace.kubectl('wait', ...pods, '--for=condition=Ready');
+    expect(inServer(ask)).toBe(before);
   });
 });
 
