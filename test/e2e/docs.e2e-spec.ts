@@ -95,6 +95,25 @@ describe('the documentation', () => {
     }
   });
 
+  it('releases the image under the tag that the chart asks for', () => {
+    const { jobs } = parse(read('.github/workflows/release.yaml')) as {
+      jobs: { image: { steps: { id?: string; run?: string; with?: { tags?: string } }[] } };
+    };
+    const { appVersion } = parse(read('helm/otaflux/Chart.yaml')) as { appVersion: string };
+    const folder = mkdtempSync(join(tmpdir(), 'otaflux-docs-'));
+    const output = join(folder, 'output');
+    const run = jobs.image.steps.find(({ id }) => id === 'version')?.run ?? '';
+    spawnSync('bash', ['-c', run], {
+      env: { ...process.env, GITHUB_REF_NAME: `v${appVersion}`, GITHUB_OUTPUT: output },
+    });
+    const [name, version = ''] = readFileSync(output, 'utf8').trim().split('=');
+    rmSync(folder, { recursive: true });
+    const tags = jobs.image.steps.flatMap((step) => step.with?.tags ?? []);
+    expect(tags.map((tag) => tag.replace(`\${{ steps.version.outputs.${name} }}`, version))).toEqual([
+      `\${{ env.IMAGE }}:${appVersion}`,
+    ]);
+  });
+
   it('has no path of a machine in it', () => {
     expect(
       PAGES.filter((page) => /\/(?:home|root|work)\/[a-z]/.test(read(page))).map((page) => relative('.', page)),
