@@ -108,9 +108,10 @@ describe('the documentation', () => {
     });
     const [name, version = ''] = readFileSync(output, 'utf8').trim().split('=');
     rmSync(folder, { recursive: true });
-    const tags = jobs.image.steps.flatMap((step) => step.with?.tags ?? []);
+    const tags = jobs.image.steps.flatMap((step) => step.with?.tags?.trim().split('\n') ?? []);
     expect(tags.map((tag) => tag.replace(`\${{ steps.version.outputs.${name} }}`, version))).toEqual([
       `\${{ env.IMAGE }}:${appVersion}`,
+      '${{ env.IMAGE }}:latest',
     ]);
   });
 
