@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { reasonOf } from '../errors.js';
+import { reasonOf, type OtaError } from '../errors.js';
 import { narrowed, recalled } from '../registry/index.js';
 import type { Release } from './release.js';
 import type { Found, ReleaseFinder } from './release-finder.js';
@@ -35,10 +35,22 @@ export class PastReleases {
   }
 
   /**
-   * The release that was current before the start, found and judged again in what the registry answered then, and how
-   * long ago that was; undefined when nothing is kept that may be served.
+   * What to serve of a device without a release instead of the failure to find one: while the registry is away, what was
+   * current before the start, and how long ago that was confirmed. Where the registry has said that there is none, what
+   * was kept is forgotten: a later start must not bring it back.
    */
-  async recall(device: string, signal: AbortSignal): Promise<{ release: Release; ageMs: number } | undefined> {
+  async instead(
+    device: string,
+    failure: OtaError,
+    signal: AbortSignal,
+  ): Promise<{ release: Release; ageMs: number } | undefined> {
+    if (failure.code === 'unavailable') return this.recall(device, signal);
+    if (failure.code === 'untrusted' || (failure.code === 'absent' && !failure.denied)) await this.forget(device);
+    return undefined;
+  }
+
+  /** Found and judged again in what the registry answered; undefined when nothing is kept that may be served. */
+  private async recall(device: string, signal: AbortSignal): Promise<{ release: Release; ageMs: number } | undefined> {
     const kept = await this.memory.recall(device);
     if (!kept) return undefined;
     const ageMs = Math.max(Date.now() - kept.confirmedAtMs, 0);

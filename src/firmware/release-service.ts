@@ -246,21 +246,16 @@ export class ReleaseService implements OnApplicationShutdown {
       const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
       if (failure.code === 'unavailable') this.registryState.failed(failure);
       else this.registryState.answered();
-      const kept = failure.code === 'unavailable' && !state.release ? await this.recall(state) : undefined;
+      const past = state.release ? undefined : await this.past.instead(state.device, failure, this.shutdown.signal);
+      if (past) {
+        // However lately it was confirmed, the registry is asked again as soon as it may be.
+        state.confirmedAtMs = performance.now() - Math.max(past.ageMs, this.settings.refreshInterval);
+        this.releases.change(state, past.release);
+      }
       this.fail(state, failure);
-      if (kept) return kept;
+      if (past) return past.release;
       throw failure;
     }
-  }
-
-  /** After a start while the registry is away: what was current before it. */
-  private async recall(state: DeviceState): Promise<Release | undefined> {
-    const past = await this.past.recall(state.device, this.shutdown.signal);
-    if (!past) return undefined;
-    // However lately it was confirmed, the registry is asked again as soon as it may be.
-    state.confirmedAtMs = performance.now() - Math.max(past.ageMs, this.settings.refreshInterval);
-    this.releases.change(state, past.release);
-    return past.release;
   }
 
   /** For a device that was told before a start what it asks for now, while the registry is away. */

@@ -164,6 +164,21 @@ describe('a start while the registry is away', () => {
     await until(() => readdirSync(join(folder, 'releases')).length === 0, 'it to be forgotten');
   });
 
+  it('does not bring back what the registry has withdrawn meanwhile', async () => {
+    registry.push('fw', '1.0.0', firmware);
+    await restart({}, () => {
+      registry.remove('fw');
+    });
+    await service.stop();
+    await registry.start();
+    await start();
+    expect((await service.version('fw')).status).toBe(404);
+    await service.stop();
+    await registry.stop();
+    await start();
+    expect((await service.version('fw')).status).toBe(503);
+  });
+
   it('has to pull what it unpacked: only firmware that is a blob has its name', async () => {
     const large = firmwareBytes(400_000);
     writeFileSync(join(folder, 'firmware.bin'), large);
