@@ -149,8 +149,15 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
       await connected(name);
       await idle(name);
       if (listener) {
-        // What nobody keeps was told to those who listened.
-        expect(new Set(listener.messages.map((message) => message.payload))).not.toContain(payload('1.0.0'));
+        // What nobody keeps was told to those who listened: of a device whose push was not seen yet the version before,
+        // but to no device the older behind the newer, and the newer to all who heard the older.
+        for (const device of new Set(listener.messages.map((message) => message.device))) {
+          const payloads = listener.messages
+            .filter((message) => message.device === device)
+            .map(({ payload: text }) => text);
+          expect(payloads.at(-1)).toBe(payload('2.0.0'));
+          expect(payloads.lastIndexOf(payload('1.0.0'))).toBeLessThan(payloads.indexOf(payload('2.0.0')));
+        }
         await listener.stop();
       } else {
         const newest = await broker.newest();
