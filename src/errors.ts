@@ -1,35 +1,30 @@
 import { types } from 'node:util';
 
 /**
- * Why a release cannot be had. `absent` and `untrusted` are answers; `unavailable` and `protocol` are failures:
+ * Why a release cannot be had. `absent` and `untrusted` are answers; the others are failures, after which nobody knows
+ * what the answer would have been:
  * - `absent`: it is not there, says the registry
  * - `untrusted`: it is there, but no signature that is asked for verifies
+ * - `denied`: the registry refuses to say (401, 403): wrong credentials, a lost permission, a private repository
  * - `unavailable`: the registry cannot be asked now
  * - `protocol`: the registry answered, and the answer is wrong
  */
-export type OtaErrorCode = 'absent' | 'untrusted' | 'unavailable' | 'protocol';
-
-export interface OtaErrorOptions {
-  cause?: unknown;
-  /**
-   * With `absent`: the registry refuses to say whether it is there (401 or 403 for a private or unknown repository).
-   * What is known already stays known then, because a lost permission is no withdrawal.
-   */
-  denied?: boolean;
-}
+export type OtaErrorCode = 'absent' | 'untrusted' | 'denied' | 'unavailable' | 'protocol';
 
 /** The one error that crosses rooms. Its message is for logs, never for a device. */
 export class OtaError extends Error {
-  readonly denied: boolean;
-
   constructor(
     readonly code: OtaErrorCode,
     message: string,
-    options: OtaErrorOptions = {},
+    options?: ErrorOptions,
   ) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    super(message, options);
     this.name = 'OtaError';
-    this.denied = options.denied ?? false;
+  }
+
+  /** Whether `error` says what is so (`absent`, `untrusted`), and not only that it could not be found out. */
+  static isAnswer(error: unknown): error is OtaError {
+    return error instanceof OtaError && (error.code === 'absent' || error.code === 'untrusted');
   }
 
   /** `error` itself when it is one, else an OtaError with `code` whose cause it is. */

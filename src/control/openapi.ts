@@ -35,7 +35,7 @@ const REFUSALS = {
   405: text('A method other than GET and HEAD'),
   429: text('Too many requests; Retry-After says when'),
   500: text('An error of ours'),
-  502: text('The registry answered wrongly'),
+  502: text('The registry refused or answered wrongly'),
   503: text('The registry cannot be asked and nothing is known, or too many downloads; Retry-After says when'),
 };
 

@@ -31,7 +31,7 @@ export const busy = (): DeviceRefusal =>
   new DeviceRefusal(503, 'Too many downloads, try again later', ['Retry-After', String(jitteredSeconds())]);
 export const noFirmware = (device: string): DeviceRefusal =>
   new DeviceRefusal(404, `No firmware for device '${device}'`);
-export const wrongRegistry = (): DeviceRefusal => new DeviceRefusal(502, 'The registry answered wrongly');
+export const wrongRegistry = (): DeviceRefusal => new DeviceRefusal(502, 'The registry refused or answered wrongly');
 export const internalError = (): DeviceRefusal => new DeviceRefusal(500, 'Internal error');
 export const preconditionFailed = (): DeviceRefusal => new DeviceRefusal(412, 'The firmware is another one');
 export const rangeNotSatisfiable = (sizeBytes: number): DeviceRefusal =>
@@ -51,6 +51,7 @@ export function refusalOf(error: unknown, device: string): DeviceRefusal {
     case 'absent':
     case 'untrusted':
       return noFirmware(device);
+    case 'denied':
     case 'protocol':
       return wrongRegistry();
     case 'unavailable':

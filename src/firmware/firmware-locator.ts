@@ -1,6 +1,7 @@
 import { OtaError } from '../errors.js';
 import { Annotation, MediaType, packingOf, type Descriptor, type Index, type Manifest } from '../oci/index.js';
 import type { FetchedManifest, Registry } from '../registry/index.js';
+import { NoFirmware } from './no-firmware.js';
 
 /** How the firmware lies in its blob. */
 export type Packing = 'none' | 'tar' | 'tar+gzip';
@@ -26,7 +27,7 @@ export class FirmwareLocator {
     private readonly firmwareFile: string | undefined,
   ) {}
 
-  /** Where the firmware is, or OtaError `absent` when the artifact holds none. */
+  /** Where the firmware is, or NoFirmware when the artifact holds none. */
   async locate(repository: string, fetched: FetchedManifest, signal: AbortSignal): Promise<Location> {
     if (fetched.content.kind === 'manifest') return this.inManifest(fetched.content, fetched.descriptor);
     const reasons: string[] = [];
@@ -36,20 +37,17 @@ export class FirmwareLocator {
         if (content.kind === 'manifest') return this.inManifest(content, child);
         reasons.push('an index in an index is not looked into');
       } catch (error) {
-        if (!(error instanceof OtaError) || error.code !== 'absent') throw error;
+        if (!(error instanceof NoFirmware)) throw error;
         reasons.push(error.message);
       }
     }
-    throw new OtaError(
-      'absent',
-      `no manifest of the index holds firmware${reasons.length > 0 ? `: ${reasons[0] ?? ''}` : ''}`,
-    );
+    throw new NoFirmware(`no manifest of the index holds firmware${reasons.length > 0 ? `: ${reasons[0] ?? ''}` : ''}`);
   }
 
   private inManifest(manifest: Manifest, descriptor: Descriptor): Location {
     const layers = manifest.layers.filter((layer) => layer.mediaType !== MediaType.ociEmpty && layer.size > 0);
     const blob = this.choose(layers);
-    if (!blob) throw new OtaError('absent', 'the artifact has no layer with bytes in it');
+    if (!blob) throw new NoFirmware('the artifact has no layer with bytes in it');
     return { manifest: descriptor, blob, packing: packingOfLayer(blob), createdAt: createdAt(manifest) };
   }
 
@@ -66,8 +64,7 @@ export class FirmwareLocator {
     )
       return layers.at(-1);
     const titles = layers.map((layer) => layer.annotations?.[Annotation.title] ?? 'untitled').join(', ');
-    throw new OtaError(
-      'absent',
+    throw new NoFirmware(
       `no layer is titled ${JSON.stringify(this.firmwareFile)} (--firmware-file), there are ${titles}`,
     );
   }
@@ -76,8 +73,7 @@ export class FirmwareLocator {
 /** What the media type says; ORAS gives any file without a type that of a tar, so it is checked when the bytes are read. */
 function packingOfLayer(layer: Descriptor): Packing {
   const packing = packingOf(layer.mediaType);
-  if (packing === 'tar+zstd')
-    throw new OtaError('absent', 'a layer packed with zstd is not unpacked; use gzip or no packing');
+  if (packing === 'tar+zstd') throw new NoFirmware('a layer packed with zstd is not unpacked; use gzip or no packing');
   return packing;
 }
 

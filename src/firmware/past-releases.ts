@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { reasonOf, type OtaError } from '../errors.js';
+import { OtaError, reasonOf } from '../errors.js';
 import { narrowed, recalled } from '../registry/index.js';
 import type { Release } from './release.js';
 import type { Found, ReleaseFinder } from './release-finder.js';
@@ -45,7 +45,7 @@ export class PastReleases {
     signal: AbortSignal,
   ): Promise<{ release: Release; ageMs: number } | undefined> {
     if (failure.code === 'unavailable') return this.recall(device, signal);
-    if (failure.code === 'untrusted' || (failure.code === 'absent' && !failure.denied)) await this.forget(device);
+    if (OtaError.isAnswer(failure)) await this.forget(device);
     return undefined;
   }
 

@@ -20,7 +20,7 @@ export function refreshBackoffMs(failures: number): number {
 /** Whether a known release is to be forgotten, because nobody may serve it, or it was not there for long enough. */
 export function isWithdrawn(state: DeviceState, failure: OtaError, nowMs: number, intervalMs: number): boolean {
   if (failure.code === 'untrusted') return true;
-  if (failure.code !== 'absent' || failure.denied) return false;
+  if (failure.code !== 'absent') return false;
   state.absentSinceMs ??= nowMs;
   return nowMs - state.absentSinceMs >= Math.max(WITHDRAWAL_MS, 3 * intervalMs);
 }

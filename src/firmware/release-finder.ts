@@ -10,6 +10,7 @@ import { FirmwareLocator, type Location } from './firmware-locator.js';
 import { Release } from './release.js';
 import { newestFirst, type Candidate } from './select-version.js';
 import { limited } from './limited.js';
+import { NoFirmware } from './no-firmware.js';
 import { UntrustedVersions } from './untrusted-versions.js';
 import { traced } from '../tracing.js';
 
@@ -29,7 +30,7 @@ export interface ReleaseFinderOptions {
 
 /** Versions without firmware that one search passes over before it gives up. */
 const MAX_PASSED_OVER = 20;
-/** Manifests known to hold no firmware; what a digest names never changes. */
+/** Manifests known to hold no firmware that may be served; neither what a digest names nor a setting changes. */
 const MAX_REMEMBERED = 10_000;
 /** Downloads at once: each may take its size in memory. */
 const MAX_PULLS = 4;
@@ -52,7 +53,7 @@ export class ReleaseFinder {
   private readonly logger = new Logger('ReleaseFinder');
   private readonly assessor: Assessor;
   private readonly untrusted: UntrustedVersions;
-  private readonly withoutFirmware = new Set<string>();
+  private readonly withoutFirmware = new Map<string, NoFirmware>();
   private readonly pulls = pLimit(MAX_PULLS);
 
   constructor(
@@ -93,7 +94,7 @@ export class ReleaseFinder {
       try {
         return { release: await this.release(device, candidate, known, signal, again), passedOver };
       } catch (error) {
-        if (!(error instanceof OtaError) || (error.code !== 'absent' && error.code !== 'untrusted')) throw error;
+        if (!OtaError.isAnswer(error)) throw error;
         reason ||= `${candidate.version}: ${error.message}`;
         if (error.code === 'untrusted') passedOver++;
         else withoutFirmware++;
@@ -125,7 +126,8 @@ export class ReleaseFinder {
       return known;
     }
     const key = `${repository}@${manifest.digest}`;
-    if (this.withoutFirmware.has(key)) throw new OtaError('absent', 'the artifact holds no firmware');
+    const why = this.withoutFirmware.get(key);
+    if (why) throw why;
     try {
       const signer = await this.signerOf(repository, candidate, manifest, signal);
       const location = await this.locate(repository, manifest, signal);
@@ -136,7 +138,7 @@ export class ReleaseFinder {
       this.demandTrust(repository, release);
       return known ? sameAs(known, release) : release;
     } catch (error) {
-      if (error instanceof OtaError && error.code === 'absent') this.passOver(key, candidate, error);
+      if (error instanceof NoFirmware) this.passOver(key, candidate, error);
       throw error;
     }
   }
@@ -208,8 +210,7 @@ export class ReleaseFinder {
   private async locate(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Location> {
     const location = await this.assessor.locate(repository, manifest, signal);
     if (location.blob.size > this.options.maxFirmwareBytes) {
-      throw new OtaError(
-        'protocol',
+      throw new NoFirmware(
         `the layer has ${location.blob.size} bytes, over --max-firmware-size of ${this.options.maxFirmwareBytes}`,
       );
     }
@@ -267,9 +268,9 @@ export class ReleaseFinder {
     }
   }
 
-  private passOver(key: string, candidate: Candidate, error: OtaError): void {
+  private passOver(key: string, candidate: Candidate, error: NoFirmware): void {
     if (this.withoutFirmware.size >= MAX_REMEMBERED) this.withoutFirmware.clear();
-    this.withoutFirmware.add(key);
+    this.withoutFirmware.set(key, error);
     this.logger.warn({
       event: 'release.passed_over',
       artifact: key,

@@ -5,6 +5,7 @@ import { Parser, type ReadEntry } from 'tar';
 import { OtaError } from '../errors.js';
 import type { Packing } from './firmware-locator.js';
 import { limited, tooLarge } from './limited.js';
+import { NoFirmware } from './no-firmware.js';
 
 export interface UnpackOptions {
   readonly packing: Exclude<Packing, 'none'>;
@@ -25,8 +26,8 @@ const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 /**
  * The firmware in `source`, unpacked where it is packed, piece by piece: believe none before the end.
  *
- * @throws OtaError `absent` when a tar holds no regular file, or several and none is named; `protocol` when it is
- *   broken, not what its type says, or larger than `maxBytes`.
+ * @throws NoFirmware when a tar holds no regular file, several and none is named, or more than `maxBytes`; OtaError
+ *   `protocol` when it is broken or not what its type says.
  */
 export async function* unpack(source: AsyncIterable<Buffer>, options: UnpackOptions): AsyncGenerator<Buffer> {
   const { head, all } = await peek(source);
@@ -149,7 +150,7 @@ class Extraction {
     return async (source) => {
       const { head, all } = await peek(source);
       // node-tar would unpack what is compressed once more, past our counter.
-      if (head.every((byte) => byte === 0)) throw new OtaError('absent', 'the layer holds no regular file');
+      if (head.every((byte) => byte === 0)) throw new NoFirmware('the layer holds no regular file');
       if (!isTar(head)) throw new OtaError('protocol', 'the layer is no tar');
       for await (const piece of all) {
         const writable = this.parser.write(piece);
@@ -164,9 +165,7 @@ class Extraction {
   finish(): void {
     if (this.names.length > 1 && this.options.firmwareFile === undefined) this.out.destroy(this.several());
     else if (!this.taken)
-      this.out.destroy(
-        this.names.length > 0 ? this.several() : new OtaError('absent', 'the layer holds no regular file'),
-      );
+      this.out.destroy(this.names.length > 0 ? this.several() : new NoFirmware('the layer holds no regular file'));
     else this.out.end();
   }
 
@@ -189,7 +188,7 @@ class Extraction {
     }
     this.taken = true;
     if (entry.size > this.options.maxBytes) this.fail(tooLarge(this.options.maxBytes));
-    if (entry.size === 0) this.fail(new OtaError('absent', `${name} is empty`));
+    if (entry.size === 0) this.fail(new NoFirmware(`${name} is empty`));
     entry.on('data', (piece: Buffer) => {
       if (this.out.write(piece) || this.out.destroyed) return;
       entry.pause();
@@ -219,7 +218,7 @@ class Extraction {
       firmwareFile === undefined
         ? 'name the one that is the firmware by --firmware-file'
         : `none is ${JSON.stringify(firmwareFile)} (--firmware-file)`;
-    return new OtaError('absent', `the layer holds several files, ${this.names.join(', ')}: ${wish}`);
+    return new NoFirmware(`the layer holds several files, ${this.names.join(', ')}: ${wish}`);
   }
 }
 

@@ -11,7 +11,7 @@ export interface DeviceSample {
   readonly misses: number;
 }
 
-export type RefreshResult = 'unchanged' | 'changed' | 'absent' | 'untrusted' | 'unavailable' | 'protocol';
+export type RefreshResult = 'unchanged' | 'changed' | 'absent' | 'untrusted' | 'denied' | 'unavailable' | 'protocol';
 
 /** Releases as Prometheus sees them. Per-device series exist for devices with a release only. */
 @Injectable()

@@ -50,10 +50,10 @@ export class ToldDevices {
     try {
       await this.releases.refresh(device);
     } catch (error) {
-      const { code, denied } = OtaError.from(error, 'unavailable', device);
+      const { code } = OtaError.from(error, 'unavailable', device);
       if (code === 'unavailable') unanswered.push(device);
       // A lost permission is no withdrawal, and neither is a wrong answer.
-      else if (code === 'absent' && !denied) gone.push(device);
+      else if (code === 'absent') gone.push(device);
     }
   }
 

@@ -13,7 +13,7 @@ export interface FetchedManifest {
  * Where firmware comes from: the read side of an OCI registry.
  * Being an abstract class, it is also the token that it is injected by.
  *
- * Every method rejects with `OtaError`: `absent` when the registry says so,
+ * Every method rejects with `OtaError`: `absent` when the registry says so, `denied` when it refuses to,
  * `unavailable` when it cannot be asked now, `protocol` when its answer is wrong.
  * An implementation brings its own deadlines; `signal` ends the work earlier.
  *

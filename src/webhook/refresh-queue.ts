@@ -192,7 +192,7 @@ function isThere(expected: Expected | undefined, release: Release): boolean {
 /** Absent and untrusted may be so for a moment only; a failure is no answer at all. */
 function outcomeOf(error: unknown): 'look-again' | 'retry' | 'retry-wrong' {
   if (!(error instanceof OtaError) || error.code === 'unavailable') return 'retry';
-  return error.code === 'protocol' ? 'retry-wrong' : 'look-again';
+  return OtaError.isAnswer(error) ? 'look-again' : 'retry-wrong';
 }
 
 function retryMs(failures: number, outcome: 'retry' | 'retry-wrong'): number | undefined {

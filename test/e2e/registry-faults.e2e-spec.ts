@@ -413,11 +413,12 @@ describe('a registry that', () => {
       await own.stop();
     });
 
-    it('grants no token for a repository: it is absent, as GHCR and Harbor say it', async () => {
+    it('grants no token for a repository, as GHCR and Harbor do for what is private or not there: 502, and it is logged', async () => {
       registry.auth = { user: 'robot', password: 'secret' };
       registry.fault = only('token', status(403, 'DENIED'));
       const own = await start('secret');
-      expect(await own.versionOf('fw')).toBe(404);
+      expect(await own.versionOf('fw')).toBe(502);
+      expect(own.events('refresh.failed')).toMatchObject([{ code: 'denied', level: 'warn' }]);
       await own.stop();
     });
   });

@@ -148,16 +148,19 @@ export class AuthTransport implements Transport {
   }
 
   /**
-   * What a last 401 or 403 means. GHCR and Harbor refuse what is not there just as what is not ours, so with good
-   * credentials it is absent; without any, or with bad ones, the operator has something to mend.
+   * What a last 401 or 403 means. GHCR and Harbor refuse what is not there just as what is not ours, so nobody can tell
+   * which it is: what was known before stays known, and the operator is told.
    */
   private async refusal(request: RegistryRequest, response: RegistryResponse): Promise<OtaError> {
     const credentials = this.options.credentials(request.repository);
     const proven = credentials !== undefined && (response.status === 403 || this.challenge?.scheme === 'bearer');
     const what = `registry refuses ${request.repository ?? 'us'}: ${await describeFailure(response)}`;
-    return proven
-      ? new OtaError('absent', `${what}; it is not there, or these credentials may not read it`, { denied: true })
-      : new OtaError('protocol', `${what}; ${credentials ? 'the credentials are wrong' : 'credentials are needed'}`);
+    const hint = proven
+      ? 'it is not there, or these credentials may not read it'
+      : credentials
+        ? 'the credentials are wrong'
+        : 'credentials are needed';
+    return new OtaError('denied', `${what}; ${hint}`);
   }
 }
 
@@ -182,8 +185,8 @@ function parseJson(bytes: Buffer): unknown {
 /** 401 means that the credentials are bad; 403 and 404 that there is no token for this scope. */
 async function tokenRefusal(response: RegistryResponse, credentials: Credentials | undefined): Promise<OtaError> {
   const what = `token service ${response.url.host} answered ${await describeFailure(response)}`;
-  if (response.status === 403 || response.status === 404) return new OtaError('absent', what, { denied: true });
+  if (response.status === 403 || response.status === 404) return new OtaError('denied', what);
   if (response.status === 401)
-    return new OtaError('protocol', `${what}; ${credentials ? 'the credentials are wrong' : 'credentials are needed'}`);
+    return new OtaError('denied', `${what}; ${credentials ? 'the credentials are wrong' : 'credentials are needed'}`);
   return new OtaError(codeOfStatus(response.status), what);
 }

@@ -83,7 +83,7 @@ export class LayoutRegistry extends Registry {
     const subject = await this.fetchManifest(repository, entry).then(
       ({ content }) => content.subject,
       (error: unknown) => {
-        if (error instanceof OtaError && error.code === 'unavailable') throw error;
+        if (error instanceof OtaError && (error.code === 'unavailable' || error.code === 'denied')) throw error;
         // One broken entry must not hide the others.
         return undefined;
       },

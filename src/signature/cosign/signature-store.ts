@@ -72,8 +72,10 @@ export class SignatureStore {
       if (content.kind !== 'manifest') return new MalformedSignature(`${tag} is an index, expected a manifest`);
       return content.layers.filter(({ mediaType }) => mediaType === SIMPLE_SIGNING_TYPE);
     } catch (error) {
-      if (!(error instanceof OtaError) || error.code === 'unavailable') throw error;
-      return error.code === 'absent' ? [] : new MalformedSignature(error.message, { cause: error });
+      if (error instanceof OtaError && error.code === 'absent') return [];
+      if (error instanceof OtaError && error.code === 'protocol')
+        return new MalformedSignature(error.message, { cause: error });
+      throw error;
     }
   }
 
@@ -96,13 +98,13 @@ function tooMany(count: number): MalformedSignature {
   return new MalformedSignature(`only the newest ${MAX_SIGNATURES} of ${count} signatures were looked at`);
 }
 
-/** What `work` finds; what makes it fail counts as malformed, but for a registry that is away. */
+/** What `work` finds; what makes it fail counts as malformed, but for a registry that is away or refuses. */
 async function attempt<T>(work: () => Promise<T>): Promise<T | MalformedSignature> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof MalformedSignature) return error;
-    if (error instanceof OtaError && error.code !== 'unavailable')
+    if (error instanceof OtaError && (error.code === 'absent' || error.code === 'protocol'))
       return new MalformedSignature(reasonOf(error), { cause: error });
     throw error;
   }
