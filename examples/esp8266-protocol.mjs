@@ -4,42 +4,35 @@
  *   ESPhttpUpdate.update(client, "ota.example.com", 80, "/update?device=esp8266", "1.0.0");
  * They send the version that runs as x-ESP8266-version or x-ESP32-version, take 304 for "nothing new", and check x-MD5.
  */
-import { pipeline } from 'node:stream/promises';
-import { DeviceProtocol, DeviceRefusal, injects, ReleaseService } from 'otaflux';
+import { Delivery, DeviceProtocol, DeviceRefusal, injects } from 'otaflux';
+
+const ROUTE = { route: '/update' };
 
 class Esp8266Protocol extends DeviceProtocol {
-  constructor(releases) {
+  constructor(delivery) {
     super();
-    this.releases = releases;
+    this.delivery = delivery;
   }
 
-  // Asked for every request: a comparison, no more.
+  // Asked for every request: a comparison, no more. The route is the label of its metrics.
   match(_method, path) {
-    return path === '/update';
+    return path === ROUTE.route ? ROUTE : undefined;
   }
 
   async handle(request, response) {
     const { headers } = request.raw;
     const running = headers['x-esp8266-version'] ?? headers['x-esp32-version'];
     if (running === undefined) throw new DeviceRefusal(403, 'Only for the updaters of Arduino');
-    // Limits and authenticators have passed it already, by the same deviceOf.
-    const release = await this.releases.current(this.deviceOf(request));
+    // Limits and authenticators have passed it already, by the same deviceOf. What Delivery throws (no such device, the
+    // registry is down, too many downloads) is answered as for every other client.
+    const release = await this.delivery.current(this.deviceOf(request), request);
     if (running === release.version) {
       response.writeHead(304).end();
       return;
     }
-    await this.releases.deliverable(release);
-    const lease = this.releases.open(release);
-    response.once('close', () => lease.release());
-    const { sizeBytes, md5 } = release.firmware;
-    response.writeHead(200, {
-      'Content-Type': 'application/octet-stream',
-      'Content-Length': sizeBytes,
-      'x-MD5': md5,
-    });
-    if (lease.bytes) response.end(lease.bytes);
-    else await pipeline(lease.read(0, sizeBytes - 1), response);
+    this.delivery.offer(release, request);
+    this.delivery.send(release, request, response, ['x-MD5', release.firmware.md5]);
   }
 }
 
-export default { protocols: [injects(Esp8266Protocol, ReleaseService)] };
+export default { protocols: [injects(Esp8266Protocol, Delivery)] };

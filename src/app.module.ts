@@ -2,6 +2,7 @@ import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { CacheModule, type FirmwareStore } from './cache/index.js';
 import { SettingsModule, type AsyncGiven, type GivenValues } from './config/index.js';
 import { ControlModule } from './control/index.js';
+import { DeliveryModule } from './delivery/index.js';
 import { DeviceModule, type DeviceAuthenticator, type DeviceProtocol } from './device/index.js';
 import { FirmwareModule } from './firmware/index.js';
 import { HealthModule } from './health/index.js';
@@ -50,6 +51,7 @@ export class AppModule {
         CacheModule.forRoot(store ? { store } : {}),
       ],
     });
+    const delivery = DeliveryModule.forRoot({ imports: [firmware] });
     const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
     return {
       module: AppModule,
@@ -57,7 +59,7 @@ export class AppModule {
         'useFactory' in given ? SettingsModule.forRootAsync(given) : SettingsModule.forRoot(given),
         MetricsModule,
         firmware,
-        DeviceModule.forRoot({ imports: [firmware], protocols, authenticators }),
+        DeviceModule.forRoot({ imports: [firmware, delivery], protocols, authenticators }),
         WebhookModule.forRoot({ imports: [firmware], sources }),
         notification,
         ControlModule.forRoot({ imports: [firmware, notification] }),

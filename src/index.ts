@@ -13,8 +13,9 @@ export {
   type GivenValues,
   type PlainValues,
 } from './config/index.js';
-export { DeviceAuthenticator, DeviceRefusal, type Access } from './device/index.js';
-export { DeviceHttpAdapter, DeviceModule, DeviceProtocol, DeviceRouter, type DeviceRequest } from './device/index.js';
+export { Delivery, DeliveryModule, DeviceRefusal, type DeviceRequest } from './delivery/index.js';
+export { DeviceAuthenticator, type Access } from './device/index.js';
+export { DeviceHttpAdapter, DeviceModule, DeviceProtocol, DeviceRouter, type Match } from './device/index.js';
 export { OtaError, type OtaErrorCode } from './errors.js';
 export { FirmwareModule, Release, ReleaseService, type ReleaseChanged } from './firmware/index.js';
 export { HealthModule } from './health/index.js';

@@ -3,8 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { Settings } from '../config/index.js';
 import { contextOf } from '../request-context.js';
 import { ClientAddress } from './client-address.js';
-import type { DeviceRequest } from './device-protocol.js';
-import { parameter } from './query.js';
+import { parameter, type DeviceRequest } from '../delivery/index.js';
 
 /** Longer ones are no device ids: they are cut, so that nobody fills a disk by asking. */
 const MAX_TEXT = 128;

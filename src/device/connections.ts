@@ -33,6 +33,11 @@ export class Connections {
     return this.last.size;
   }
 
+  /** Whether an answer is on its way over `socket`: what is written there now would be taken for a part of it. */
+  isAnswering(socket: Socket): boolean {
+    return this.last.get(socket)?.writableFinished === false;
+  }
+
   /** Notes a request; called before it is answered. On the hot path: no listener as long as nothing ends. */
   begin({ socket }: IncomingMessage, response: ServerResponse): void {
     this.last.set(socket, response);

@@ -1,8 +1,8 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { forbidden, unauthorized, type DeviceRequest } from '../delivery/index.js';
 import { LimitMeter } from '../metrics/index.js';
 import { DeviceAuthenticator } from './access/index.js';
-import { forbidden, unauthorized } from './answers.js';
-import type { DeviceProtocol, DeviceRequest } from './device-protocol.js';
+import type { DeviceProtocol } from './device-protocol.js';
 import { Limits } from './limits/limits.js';
 
 /** The token of the list of authenticators. */

@@ -112,12 +112,19 @@ export class DeviceHttpAdapter extends ExpressAdapter {
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     };
-    const server = tls ? createTlsServer({ ...options, ...tls.options }, answer) : createServer(options, answer);
+    const server = tls
+      ? createTlsServer({ ...options, ...tls.options, allowHalfOpen: true }, answer)
+      : createServer(options, answer);
+    // A client may say that it has nothing more to ask, and still wants its answers (nc -N, small TCP stacks).
+    Object.assign(server, { httpAllowHalfOpen: true });
     if (maxConnections !== undefined) server.maxConnections = maxConnections;
     const connections = new Connections(server);
     this.connections = connections;
     server.setTimeout(SILENCE_MS);
-    server.on('clientError', refuseBrokenRequest);
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+      if (connections.isAnswering(socket)) socket.destroy();
+      else refuseBrokenRequest(error, socket);
+    });
     // An expectation that is not 100-continue is no reason to refuse a device.
     server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
       server.emit('request', request, response),

@@ -1,16 +1,12 @@
-import { deviceIn } from './query.js';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { deviceIn, type DeviceRequest } from '../delivery/index.js';
 
-/** A device's request, taken apart once. */
-export interface DeviceRequest {
-  readonly method: string;
-  /** What stands before the `?`, as it was sent. */
-  readonly path: string;
-  /** What stands behind it, empty when nothing does. */
-  readonly query: string;
-  readonly raw: IncomingMessage;
-  /** When it came, on the clock of `performance.now()`: read once, because reading a clock costs as much as finding a release. */
-  readonly receivedAtMs: number;
+/** What a dialect makes of a path. */
+export interface Match {
+  /** The name of the route, such as `/esphome/:device/manifest.json`: the label of its metrics, never what a client sent. */
+  readonly route: string;
+  /** The parameters in the path, by name, as they were sent. */
+  readonly params?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -20,7 +16,8 @@ export interface DeviceRequest {
  * @publicApi
  */
 export abstract class DeviceProtocol {
-  abstract match(method: string, path: string): boolean;
+  /** Returns the route of a request that this dialect answers, or undefined. */
+  abstract match(method: string, path: string): Match | undefined;
   /**
    * The device that a request is about, which limits and authenticators go by: `?device=` unless the dialect has it
    * elsewhere. Throws a DeviceRefusal when it names none.
@@ -28,6 +25,9 @@ export abstract class DeviceProtocol {
   deviceOf({ query }: DeviceRequest): string {
     return deviceIn(query);
   }
-  /** Answers; a promise is awaited, and what it rejects with is answered by the table in `answers.ts`. */
+  /**
+   * Answers, with firmware by way of `Delivery`. What it throws, or its promise rejects with, is answered by the one table
+   * from error to status: an OtaError of `Delivery` needs no catch here.
+   */
   abstract handle(request: DeviceRequest, response: ServerResponse): void | Promise<void>;
 }

@@ -1,23 +1,23 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { reasonOf } from '../errors.js';
+import { Delivery, type DeviceRequest } from '../delivery/index.js';
 import { HttpMeter, type RouteMeter } from '../metrics/index.js';
 import { AccessLog } from './access-log.js';
-import { DeviceRefusal, internalError, refuse } from './answers.js';
 import { DeviceGuard } from './device-guard.js';
-import { DeviceProtocol, type DeviceRequest } from './device-protocol.js';
+import { DeviceProtocol, type Match } from './device-protocol.js';
 
 /** The token of the list of protocols. */
 export const DEVICE_PROTOCOLS = Symbol('device protocols');
 
+const NO_PARAMS = {};
+
 /** Gives each request to the protocol that matches it. */
 @Injectable()
 export class DeviceRouter {
-  private readonly logger = new Logger('DeviceRouter');
-
   constructor(
     @Inject(DEVICE_PROTOCOLS) private readonly protocols: readonly DeviceProtocol[],
     private readonly guard: DeviceGuard,
+    private readonly delivery: Delivery,
     private readonly accessLog: AccessLog,
     private readonly meter: HttpMeter,
   ) {}
@@ -29,33 +29,37 @@ export class DeviceRouter {
     const mark = target.indexOf('?');
     const path = mark === -1 ? target : target.slice(0, mark);
     const method = raw.method ?? 'GET';
-    const protocol = this.protocolFor(method, path);
-    if (!protocol) return false;
+    const found = this.find(method, path);
+    if (!found) return false;
+    const { protocol, match } = found;
     const request: DeviceRequest = {
       method,
       path,
       query: mark === -1 ? '' : target.slice(mark + 1),
+      params: match.params ?? NO_PARAMS,
       raw,
       receivedAtMs,
     };
-    const route = this.meter.route(path);
     try {
       this.guard.check(protocol, request);
       const pending = protocol.handle(request, response);
       if (pending)
         pending.catch((error: unknown) => {
-          this.fail(response, error);
+          this.fail(protocol, request, response, error);
         });
     } catch (error) {
-      this.fail(response, error);
+      this.fail(protocol, request, response, error);
     }
-    this.count(route, method, response, receivedAtMs);
+    this.count(this.meter.route(match.route), method, response, receivedAtMs);
     if (this.accessLog.samples()) this.accessLog.log(request, response);
     return true;
   };
 
-  private protocolFor(method: string, path: string): DeviceProtocol | undefined {
-    for (const protocol of this.protocols) if (protocol.match(method, path)) return protocol;
+  private find(method: string, path: string): { protocol: DeviceProtocol; match: Match } | undefined {
+    for (const protocol of this.protocols) {
+      const match = protocol.match(method, path);
+      if (match) return { protocol, match };
+    }
     return undefined;
   }
 
@@ -69,14 +73,17 @@ export class DeviceRouter {
       });
   }
 
-  private fail(response: ServerResponse, error: unknown): void {
-    if (!(error instanceof DeviceRefusal))
-      this.logger.error({
-        event: 'device.failed',
-        reason: reasonOf(error),
-        stack: error instanceof Error ? error.stack : undefined,
-      });
-    refuse(response, error instanceof DeviceRefusal ? error : internalError());
+  private fail(protocol: DeviceProtocol, request: DeviceRequest, response: ServerResponse, error: unknown): void {
+    this.delivery.refuse(response, error, deviceOf(protocol, request));
+  }
+}
+
+/** The device that a request names, for its error text; undefined when it names none. */
+function deviceOf(protocol: DeviceProtocol, request: DeviceRequest): string | undefined {
+  try {
+    return protocol.deviceOf(request);
+  } catch {
+    return undefined;
   }
 }
 

@@ -17,7 +17,7 @@ export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   authenticators?: Part<DeviceAuthenticator>[];
 }
 
-/** Provides DeviceRouter, over the ReleaseService of `imports`. */
+/** Provides DeviceRouter, over the ReleaseService and the Delivery of `imports`. */
 @Module({})
 export class DeviceModule {
   static forRoot({ imports = [], protocols = [], authenticators = [] }: DeviceModuleOptions): DynamicModule {

@@ -1,7 +1,6 @@
 export { DeviceAuthenticator, hashToken, signedQuery, type Access } from './access/index.js';
 export { TlsFiles } from './tls/tls-files.js';
-export { DeviceRefusal } from './answers.js';
 export { DeviceHttpAdapter, type DeviceHandler } from './device-http-adapter.js';
 export { DeviceModule, type DeviceModuleOptions } from './device.module.js';
-export { DeviceProtocol, type DeviceRequest } from './device-protocol.js';
+export { DeviceProtocol, type Match } from './device-protocol.js';
 export { DeviceRouter } from './device-router.js';

@@ -6,7 +6,8 @@ import { SingleFlight } from './single-flight.js';
 
 interface Remembered<T> {
   readonly value: T;
-  readonly untilMs: number;
+  /** When the registry said so, on the clock of `performance.now()`. */
+  readonly atMs: number;
 }
 
 /** Tag lists and releases that were asked for by version; the longest unasked is forgotten first. */
@@ -26,6 +27,8 @@ export class ExactReleases {
   constructor(
     private readonly finder: ReleaseFinder,
     refreshIntervalMs: number,
+    /** Whether MAX_STALE forbids to serve what was confirmed so long ago. */
+    private readonly isTooOld: (ageMs: number) => boolean,
     private readonly signal: AbortSignal,
   ) {
     this.memoryMs = Math.max(refreshIntervalMs, MIN_MEMORY_MS);
@@ -39,8 +42,8 @@ export class ExactReleases {
     if (!candidate) throw new OtaError('absent', `${device} has no version ${JSON.stringify(version.slice(0, 100))}`);
     const key = `${device} ${candidate.version}`;
     const known = this.releases.get(key);
-    if (known && performance.now() < known.untilMs) return known.value;
-    return this.finding.run(key, () => this.look(key, device, candidate, known?.value));
+    if (known && this.isFresh(known)) return known.value;
+    return this.finding.run(key, () => this.look(key, device, candidate, known));
   }
 
   /** Keys changed: what was found before is judged anew. */
@@ -48,21 +51,26 @@ export class ExactReleases {
     this.releases.clear();
   }
 
-  private async look(key: string, device: string, candidate: Candidate, known: Release | undefined): Promise<Release> {
+  private async look(
+    key: string,
+    device: string,
+    candidate: Candidate,
+    known: Remembered<Release> | undefined,
+  ): Promise<Release> {
     try {
-      const release = await this.finder.release(device, candidate, known, this.signal);
+      const release = await this.finder.release(device, candidate, known?.value, this.signal);
       this.remember(this.releases, key, release, MAX_RELEASES);
       return release;
     } catch (error) {
-      // While the registry is away, what it said before is the best answer.
-      if (known && error instanceof OtaError && error.code === 'unavailable') return known;
+      // While the registry cannot be asked or refuses, what it said before is the best answer.
+      if (known && !OtaError.isAnswer(error) && !this.isTooOld(performance.now() - known.atMs)) return known.value;
       throw error;
     }
   }
 
   private candidates(device: string): Candidate[] | Promise<Candidate[]> {
     const known = this.lists.get(device);
-    if (known && performance.now() < known.untilMs) return known.value;
+    if (known && this.isFresh(known)) return known.value;
     return this.listing.run(device, async () => {
       try {
         const candidates = await this.finder.candidates(device, this.signal);
@@ -70,15 +78,19 @@ export class ExactReleases {
         return candidates;
       } catch (error) {
         if (error instanceof OtaError && error.code === 'absent') this.remember(this.lists, device, [], MAX_LISTS);
-        else if (known) return known.value;
+        else if (known && !this.isTooOld(performance.now() - known.atMs)) return known.value;
         throw error;
       }
     });
   }
 
+  private isFresh({ atMs }: Remembered<unknown>): boolean {
+    return performance.now() - atMs < this.memoryMs;
+  }
+
   private remember<T>(memory: Map<string, Remembered<T>>, key: string, value: T, limit: number): void {
     memory.delete(key);
-    memory.set(key, { value, untilMs: performance.now() + this.memoryMs });
+    memory.set(key, { value, atMs: performance.now() });
     const oldest = memory.size > limit ? memory.keys().next().value : undefined;
     if (oldest !== undefined) memory.delete(oldest);
   }

@@ -12,8 +12,6 @@ export interface Location {
   readonly manifest: Descriptor;
   readonly blob: Descriptor;
   readonly packing: Packing;
-  /** When the manifest says that it was made. */
-  readonly createdAt: Date | undefined;
 }
 
 /** An index of an image for every platform there is has some 30; more are not looked at. */
@@ -48,7 +46,7 @@ export class FirmwareLocator {
     const layers = manifest.layers.filter((layer) => layer.mediaType !== MediaType.ociEmpty && layer.size > 0);
     const blob = this.choose(layers);
     if (!blob) throw new NoFirmware('the artifact has no layer with bytes in it');
-    return { manifest: descriptor, blob, packing: packingOfLayer(blob), createdAt: createdAt(manifest) };
+    return { manifest: descriptor, blob, packing: packingOfLayer(blob) };
   }
 
   /** The first layer; where several files stand beside each other and one is asked for, that one. */
@@ -85,14 +83,6 @@ function childrenOf(index: Index): Descriptor[] {
       return !attestation && !(platform?.os === 'unknown' && platform.architecture === 'unknown');
     })
     .slice(0, MAX_CHILDREN);
-}
-
-function createdAt(manifest: Manifest): Date | undefined {
-  const created = Date.parse(manifest.annotations?.[Annotation.created] ?? '');
-  // HTTP dates have whole seconds, and one in the future says nothing (RFC 9110, section 8.8.2.1).
-  return Number.isNaN(created) || created < 0 || created > Date.now()
-    ? undefined
-    : new Date(Math.floor(created / 1000) * 1000);
 }
 
 /** A manifest that a tag or an index names. One that is missing is broken, or not there yet: it does not hold no firmware. */

@@ -1,9 +1,9 @@
 import { Logger } from '@nestjs/common';
 import { OtaError, reasonOf } from '../errors.js';
 import { narrowed, recalled } from '../registry/index.js';
-import type { Release } from './release.js';
+import { dateAfter, type Release } from './release.js';
 import type { Found, ReleaseFinder } from './release-finder.js';
-import type { ReleaseMemory } from './release-memory.js';
+import type { Kept, ReleaseMemory } from './release-memory.js';
 
 /** Searches that are kept, so that they can be made again after a start while the registry is away. */
 export class PastReleases {
@@ -27,25 +27,25 @@ export class PastReleases {
     told: (found: Found) => void,
   ): Promise<Release> {
     const { result, answers } = await this.memory.record(find);
-    const { release } = result;
-    told(result);
+    const release = known ? result.release : dated(result.release, await this.memory.recall(device));
+    told({ ...result, release });
     if (release === known) await this.memory.confirm(device);
-    else await this.memory.keep(device, narrowed(answers, this.finder.repositoryOf(device), release.tag));
+    else await this.memory.keep(release, narrowed(answers, this.finder.repositoryOf(device), release.tag));
     return release;
   }
 
   /**
-   * What to serve of a device without a release instead of the failure to find one: while the registry is away, what was
-   * current before the start, and how long ago that was confirmed. Where the registry has said that there is none, what
-   * was kept is forgotten: a later start must not bring it back.
+   * What to serve of a device without a release instead of the failure to find one: while the registry cannot be asked,
+   * refuses or answers wrongly, what was current before the start, and how long ago that was confirmed. Where the
+   * registry has said that there is none, what was kept is forgotten: a later start must not bring it back.
    */
   async instead(
     device: string,
     failure: OtaError,
     signal: AbortSignal,
   ): Promise<{ release: Release; ageMs: number } | undefined> {
-    if (failure.code === 'unavailable') return this.recall(device, signal);
-    if (OtaError.isAnswer(failure)) await this.forget(device);
+    if (!OtaError.isAnswer(failure)) return this.recall(device, signal);
+    await this.forget(device);
     return undefined;
   }
 
@@ -56,7 +56,8 @@ export class PastReleases {
     const ageMs = Math.max(Date.now() - kept.confirmedAtMs, 0);
     if (this.isTooOld(ageMs)) return undefined;
     try {
-      const { release } = await recalled(kept.answers, () => this.finder.current(device, undefined, signal));
+      const found = await recalled(kept.answers, () => this.finder.current(device, undefined, signal));
+      const release = dated(found.release, kept);
       this.logger.log({ event: 'release.recalled', device, version: release.version, ageSeconds: ageMs / 1000 });
       return { release, ageMs };
     } catch (error) {
@@ -71,4 +72,11 @@ export class PastReleases {
   async forget(device: string): Promise<void> {
     await this.memory.forget(device);
   }
+}
+
+/** `release` with the date that it had before the start, or one that is later than that of the release that was kept. */
+function dated(release: Release, kept: Kept | undefined): Release {
+  if (kept?.currentSince === undefined) return release;
+  const isSame = kept.version === release.version && kept.manifestDigest === release.manifestDigest;
+  return release.datedFrom(isSame ? kept.currentSince : dateAfter(kept.currentSince));
 }

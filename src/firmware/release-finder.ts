@@ -7,7 +7,7 @@ import type { Registry } from '../registry/index.js';
 import type { Signer, SignatureVerifier } from '../signature/index.js';
 import { Assessor, type SignedVersion } from './assessor.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
-import { Release } from './release.js';
+import { dateAfter, Release } from './release.js';
 import { newestFirst, type Candidate } from './select-version.js';
 import { limited } from './limited.js';
 import { NoFirmware } from './no-firmware.js';
@@ -90,21 +90,28 @@ export class ReleaseFinder {
     let passedOver = 0;
     let reason = '';
     let withoutFirmware = 0;
+    const lastGood = async (): Promise<Found> => ({
+      release: await this.lastGood(device, candidates, known, signal, again, passedOver > 0 ? 'untrusted' : 'absent'),
+      passedOver,
+    });
     for (const candidate of candidates) {
       try {
         return { release: await this.release(device, candidate, known, signal, again), passedOver };
       } catch (error) {
+        // A failure says nothing about this version, so no older one may take its place.
         if (!OtaError.isAnswer(error)) throw error;
+        // Its tag is listed, its manifest is not there: a registry between two of its states. If it lasts, it is withdrawn.
+        if (error.code === 'absent' && known?.tag === candidate.tag && !(error instanceof NoFirmware)) throw error;
         reason ||= `${candidate.version}: ${error.message}`;
         if (error.code === 'untrusted') passedOver++;
         else withoutFirmware++;
         // Its tag was moved to what is not trusted, or not yet: the last good one is better than an older one.
         if (error.code === 'untrusted' && known?.tag === candidate.tag && (await this.mayKeep(known, signal, again)))
           return { release: known, passedOver };
-        if (withoutFirmware === MAX_PASSED_OVER) break;
+        if (withoutFirmware === MAX_PASSED_OVER) return lastGood();
         if (passedOver === this.options.maxUnverified) {
           this.untrusted.searchStopped(repository, passedOver, candidates[0]?.version ?? '');
-          return { release: await this.lastGood(device, candidates, known, signal, again), passedOver };
+          return lastGood();
         }
       }
     }
@@ -132,9 +139,9 @@ export class ReleaseFinder {
       const signer = await this.signerOf(repository, candidate, manifest, signal);
       const location = await this.locate(repository, manifest, signal);
       const firmware = await this.pull(repository, location, signal);
-      const createdAt = location.createdAt ?? new Date(Math.floor(Date.now() / 1000) * 1000);
       const { version, tag } = candidate;
-      const release = new Release(device, version, tag, manifest.digest, firmware, location, createdAt, signer);
+      const since = dateAfter(known?.currentSince);
+      const release = new Release(device, version, tag, manifest.digest, firmware, location, since, signer);
       this.demandTrust(repository, release);
       return known ? sameAs(known, release) : release;
     } catch (error) {
@@ -201,10 +208,14 @@ export class ReleaseFinder {
     known: Release | undefined,
     signal: AbortSignal,
     again: boolean,
+    code: 'absent' | 'untrusted',
   ): Promise<Release> {
     const candidate = candidates.find(({ tag }) => tag === known?.tag);
     if (candidate) return this.release(device, candidate, known, signal, again);
-    throw new OtaError('untrusted', `the newest ${this.options.maxUnverified} versions of ${device} are not trusted`);
+    throw new OtaError(
+      code,
+      `so many of the newest versions of ${device} cannot be served that older ones are not tried`,
+    );
   }
 
   private async locate(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Location> {
@@ -284,6 +295,7 @@ export class ReleaseFinder {
 function sameAs(known: Release, found: Release): Release {
   if (!found.equals(known)) return found;
   if (found.signer?.name === known.signer?.name) return known;
-  found.toldAtMs = known.toldAtMs;
-  return found;
+  const release = found.datedFrom(known.currentSince);
+  release.toldAtMs = known.toldAtMs;
+  return release;
 }

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { Settings } from '../config/index.js';
 import { codeOf, reasonOf } from '../errors.js';
 import { recorded, type Answers } from '../registry/index.js';
+import type { Release } from './release.js';
 
 /** Larger ones are not kept: a manifest and its signatures are some kilobytes. */
 const MAX_BYTES = 1024 * 1024;
@@ -15,13 +16,24 @@ const MAX_NOTED = 100_000;
 /** Of devices that nobody asked for so long nothing is kept. */
 const MAX_AGE_MS = 30 * 24 * 3_600_000;
 
-const fileSchema = z.object({ device: z.string(), answers: z.record(z.string(), z.unknown()) });
+const fileSchema = z.object({
+  device: z.string(),
+  answers: z.record(z.string(), z.unknown()),
+  // Files of earlier versions have no more than these two.
+  version: z.string().optional(),
+  manifestDigest: z.string().optional(),
+  currentSinceMs: z.int().nonnegative().max(8.64e15).optional(),
+});
 
 /** What the registry answered when a release was found, and when it last confirmed it. */
 export interface Kept {
   readonly answers: Answers;
   /** On the clock of `Date.now()`. */
   readonly confirmedAtMs: number;
+  /** The release that was found, and since when it is what is served: `Last-Modified` survives a restart. */
+  readonly version: string | undefined;
+  readonly manifestDigest: string | undefined;
+  readonly currentSince: Date | undefined;
 }
 
 /**
@@ -56,9 +68,10 @@ export class ReleaseMemory implements OnModuleInit {
     return this.folder === undefined ? { result: await search(), answers: {} } : recorded(search);
   }
 
-  /** Keeps what the registry answered when the release of `device` was found, in place of what was kept. */
-  async keep(device: string, answers: Answers): Promise<void> {
-    const text = JSON.stringify({ device, answers });
+  /** Keeps what the registry answered when `release` was found, in place of what was kept of its device. */
+  async keep({ device, version, manifestDigest, currentSince }: Release, answers: Answers): Promise<void> {
+    const currentSinceMs = currentSince.getTime();
+    const text = JSON.stringify({ device, version, manifestDigest, currentSinceMs, answers });
     if (text.length > MAX_BYTES) return this.forget(device);
     await this.inFolder(async (folder) => {
       await mkdir(folder, { recursive: true });
@@ -91,7 +104,9 @@ export class ReleaseMemory implements OnModuleInit {
       const kept = fileSchema.parse(JSON.parse(await readFile(path, 'utf8')));
       if (kept.device !== device) throw new Error(`${path} is about another device`);
       this.note(device, confirmedAtMs);
-      return { answers: kept.answers, confirmedAtMs };
+      const { answers, version, manifestDigest, currentSinceMs } = kept;
+      const currentSince = currentSinceMs === undefined ? undefined : new Date(currentSinceMs);
+      return { answers, confirmedAtMs, version, manifestDigest, currentSince };
     });
   }
 

@@ -66,7 +66,12 @@ export class ReleaseService implements OnApplicationShutdown {
       maxFirmwareBytes: settings.maxFirmwareSize,
     });
     this.past = new PastReleases(memory, this.finder, (ageMs) => this.isTooOld(ageMs));
-    this.exactReleases = new ExactReleases(this.finder, settings.refreshInterval, this.shutdown.signal);
+    this.exactReleases = new ExactReleases(
+      this.finder,
+      settings.refreshInterval,
+      (ageMs) => this.isTooOld(ageMs),
+      this.shutdown.signal,
+    );
     meter.observe(
       () => this.devices.samples(),
       () => this.devices.count(({ failure }) => failure !== undefined),
@@ -114,8 +119,15 @@ export class ReleaseService implements OnApplicationShutdown {
     return release;
   }
 
-  /** The release of `device` that is exactly `version`. Rejects with OtaError. */
-  async exact(device: string, version: string): Promise<Release> {
+  /**
+   * The release of `device` that is exactly `version`. Rejects with OtaError.
+   *
+   * @param nowMs the time on the clock of `performance.now()`, for those who have just read it
+   */
+  async exact(device: string, version: string, nowMs = performance.now()): Promise<Release> {
+    // MAX_STALE holds for what is asked for by its version, too: what may not be served is confirmed first.
+    const stale = this.devices.get(device);
+    if (stale?.release && this.isTooOld(nowMs - stale.confirmedAtMs)) await this.current(device, nowMs);
     const state = this.devices.get(device);
     const known = [state?.release, ...(state?.superseded ?? [])].find((release) => release?.version === version);
     if (known) {
@@ -230,10 +242,10 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   private async ask(state: DeviceState): Promise<Release> {
+    const again = state.judgeAgain;
+    state.judgeAgain = false;
     try {
       const known = state.release;
-      const again = state.judgeAgain;
-      state.judgeAgain = false;
       const find = (): Promise<Found> => this.finder.current(state.device, known, this.shutdown.signal, again);
       return await traced('otaflux.refresh', { device: state.device }, () =>
         this.past.search(state.device, known, find, ({ release, passedOver }) => {
@@ -244,6 +256,8 @@ export class ReleaseService implements OnApplicationShutdown {
       );
     } catch (error) {
       const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
+      // What was to be judged again was not: by this release's own tag, or by a newer one that could not be judged.
+      if (!OtaError.isAnswer(failure)) state.judgeAgain ||= again;
       if (failure.code === 'unavailable') this.registryState.failed(failure);
       else this.registryState.answered();
       const past = state.release ? undefined : await this.past.instead(state.device, failure, this.shutdown.signal);
@@ -258,9 +272,9 @@ export class ReleaseService implements OnApplicationShutdown {
     }
   }
 
-  /** For a device that was told before a start what it asks for now, while the registry is away. */
+  /** For a device that was told before a start what it asks for now, while the registry cannot be asked. */
   private async recalledInstead(device: string, error: unknown): Promise<Release | undefined> {
-    if (!(error instanceof OtaError) || error.code !== 'unavailable') return undefined;
+    if (OtaError.isAnswer(error)) return undefined;
     return this.refresh(device).catch(() => undefined);
   }
 

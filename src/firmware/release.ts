@@ -20,16 +20,33 @@ export class Release {
     readonly firmware: Firmware,
     /** Where its bytes can be had again. */
     readonly source: { readonly blob: Descriptor; readonly packing: Packing },
-    /** When it was built, if its manifest says so, else when it was first seen. */
-    readonly createdAt: Date,
+    /**
+     * When it became what is served here, in whole seconds: `Last-Modified`. The date of its build would not do: after a
+     * rollback it is older than what a device has.
+     */
+    readonly currentSince: Date,
     /** Who signed it; undefined when nobody had to. */
     readonly signer: Signer | undefined,
   ) {}
+
+  /** The same release, known to be what is served since `currentSince`: another process has served it before. */
+  datedFrom(currentSince: Date): Release {
+    const { device, version, tag, manifestDigest, firmware, source, signer } = this;
+    return new Release(device, version, tag, manifestDigest, firmware, source, currentSince, signer);
+  }
 
   /** Whether `other` is the same to a device: a moved tag, same version with other bytes, is another release. */
   equals(other: Release | undefined): boolean {
     return other?.version === this.version && other.manifestDigest === this.manifestDigest;
   }
+}
+
+/**
+ * Returns now in whole seconds, which is all that an HTTP-date holds, and later than `before`: of two releases within a
+ * second the second must not have the date of the first.
+ */
+export function dateAfter(before: Date | undefined): Date {
+  return new Date(Math.max(Math.floor(Date.now() / 1000) * 1000, (before?.getTime() ?? 0) + (before ? 1000 : 0)));
 }
 
 /** The current release of a device became another one, the first, or none. */

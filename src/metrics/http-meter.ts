@@ -7,6 +7,9 @@ const BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300];
 /** Other methods are counted as OTHER, so that a client cannot invent label values. */
 const METHODS = ['GET', 'HEAD', 'POST', 'OTHER'] as const;
 const STATUSES = 600;
+/** A dialect that puts what a client sends into its route must not make series without end. */
+const MAX_ROUTES = 200;
+const OTHER = 'other';
 
 interface Series {
   count: number;
@@ -17,7 +20,6 @@ interface Series {
 /** The requests of one route. `record` is on the hot path: it makes no string and no object once a status was seen. */
 export class RouteMeter {
   private readonly series: (Series | undefined)[] = [];
-  bytes = 0;
 
   constructor(readonly path: string) {}
 
@@ -40,7 +42,7 @@ export class RouteMeter {
   }
 }
 
-/** `http_requests_total`, `http_request_duration_seconds` and bytes served, summed up as requests come and told when scraped. */
+/** `http_requests_total` and `http_request_duration_seconds`, summed up as requests come and told when scraped. */
 @Injectable()
 export class HttpMeter {
   private readonly routes = new Map<string, RouteMeter>();
@@ -54,19 +56,15 @@ export class HttpMeter {
       'histogram',
       () => this.durations(),
     );
-    register(
-      metrics,
-      'otaflux_firmware_bytes_sent_total',
-      'Bytes of firmware handed to device connections.',
-      'counter',
-      () => this.bytes(),
-    );
   }
 
-  /** The meter of a route; asked for once, by a path that the code names. */
+  /** The meter of a route, by the name that the code gives it; beyond MAX_ROUTES all further names share `other`. */
   route(path: string): RouteMeter {
-    let route = this.routes.get(path);
-    if (!route) this.routes.set(path, (route = new RouteMeter(path)));
+    const known = this.routes.get(path);
+    if (known) return known;
+    if (this.routes.size >= MAX_ROUTES && path !== OTHER) return this.route(OTHER);
+    const route = new RouteMeter(path);
+    this.routes.set(path, route);
     return route;
   }
 
@@ -93,12 +91,6 @@ export class HttpMeter {
       });
     }
     return values;
-  }
-
-  private bytes(): MetricValue<string>[] {
-    let total = 0;
-    for (const route of this.routes.values()) total += route.bytes;
-    return [{ labels: {}, value: total }];
   }
 }
 

@@ -1,4 +1,5 @@
 export { CacheMeter, type CacheSample } from './cache-meter.js';
+export { DeliveryMeter, type DownloadOutcome } from './delivery-meter.js';
 export { HttpMeter, type RouteMeter } from './http-meter.js';
 export { ManagementOnly, ManagementServer } from './management-server.js';
 export { LimitMeter } from './limit-meter.js';

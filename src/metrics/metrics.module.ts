@@ -1,5 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { CacheMeter } from './cache-meter.js';
+import { DeliveryMeter } from './delivery-meter.js';
 import { HttpMeter } from './http-meter.js';
 import { LimitMeter } from './limit-meter.js';
 import { ManagementServer } from './management-server.js';
@@ -20,6 +21,7 @@ const METERS = [
   NotificationMeter,
   CacheMeter,
   LimitMeter,
+  DeliveryMeter,
   HttpMeter,
 ];
 

@@ -218,7 +218,14 @@ describe.each(hasOpenssl ? (['http', 'https'] as const) : (['http'] as const))('
     expect((await again(`If-Modified-Since: ${modified}\r\n`)).status).toBe(304);
     expect((await again('If-Modified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\n')).status).toBe(200);
     expect((await again(`Range: bytes=10-19\r\nIf-Range: ${etag}\r\n`)).status).toBe(206);
-    expect((await again(`Range: bytes=10-19\r\nIf-Range: ${modified}\r\n`)).status).toBe(206);
+    // Two releases may share a second, so a date is no strong validator.
+    expect((await again(`Range: bytes=10-19\r\nIf-Range: ${modified}\r\n`)).status).toBe(200);
+    for (const noDate of ['1', '2099', 'tomorrow', 'Mon, 32 Jan 2099 00:00:00 GMT', '2099-01-01T00:00:00Z'])
+      expect((await again(`If-Modified-Since: ${noDate}\r\n`)).status).toBe(200);
+    for (const date of ['Thursday, 01-Jan-26 00:00:00 GMT', 'Thu Jan  1 00:00:00 2099'])
+      expect((await again(`If-Modified-Since: ${date}\r\n`)).status).toBe(date.includes('2099') ? 304 : 200);
+    expect((await again('If-Unmodified-Since: 1\r\n')).status).toBe(200);
+    expect((await again('If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\n')).status).toBe(412);
     expect((await again('Range: bytes=10-19\r\nIf-Range: "other"\r\n')).status).toBe(200);
     expect((await again(`Range: bytes=10-19\r\nIf-Range: W/${etag}\r\n`)).status).toBe(200);
     expect((await again(`If-Match: ${etag}\r\n`)).status).toBe(200);

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import {
   DeviceProtocol,
+  type Match,
   OtaError,
   Registry,
   RegistryModule,
@@ -58,8 +59,8 @@ class BucketRegistry extends Registry {
 
 /** And to speak to a client of its own. */
 class GreetingProtocol extends DeviceProtocol {
-  override match(_method: string, path: string): boolean {
-    return path === '/greeting';
+  override match(_method: string, path: string): Match | undefined {
+    return path === '/greeting' ? { route: '/greeting' } : undefined;
   }
   override handle(request: DeviceRequest, response: ServerResponse): void {
     response.end(`hello ${request.query}`);

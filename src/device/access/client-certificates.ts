@@ -4,7 +4,7 @@ import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { Reloaded } from '../../reloaded.js';
-import type { DeviceRequest } from '../device-protocol.js';
+import type { DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
 /** Names of certificates, and the devices (ids or globs) that each may speak for. */

@@ -1,4 +1,4 @@
-import type { DeviceRequest } from '../device-protocol.js';
+import type { DeviceRequest } from '../../delivery/index.js';
 
 /** `unknown`: it shows nothing, or nothing that is known. `other`: it is known, and is not the device asked for. */
 export type Access = 'allowed' | 'unknown' | 'other';

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import { Reloaded } from '../../reloaded.js';
-import type { DeviceRequest } from '../device-protocol.js';
+import type { DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
 /** SHA-256 of each token, and the devices that show it. */

@@ -1,5 +1,5 @@
 import type { ClientAddress } from '../client-address.js';
-import type { DeviceRequest } from '../device-protocol.js';
+import type { DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
 /** The common name in a distinguished name (RFC 4514), where `\,` is a part of a value. */

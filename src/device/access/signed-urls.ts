@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { DeviceRequest } from '../device-protocol.js';
-import { parameter } from '../query.js';
+import { parameter, type DeviceRequest } from '../../delivery/index.js';
+
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
 /** The query that lets whoever has it speak for `device` until `expires`, in seconds since the epoch. */

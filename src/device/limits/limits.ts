@@ -1,22 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import { Settings, type Rate } from '../../config/index.js';
 import { LimitMeter } from '../../metrics/index.js';
-import { busy, tooManyRequests } from '../answers.js';
+import { tooManyRequests, type DeviceRequest } from '../../delivery/index.js';
 import { ClientAddress } from '../client-address.js';
-import type { DeviceRequest } from '../device-protocol.js';
 import { RateLimiter } from './rate-limiter.js';
 
 /** A rate is granted at once for so many seconds: devices come back together after an outage. */
 const BURST_SECONDS = 20;
 
-/** What one address, one device and all downloads together may ask for. Throws the DeviceRefusal of what is too much. */
+/** What one address and one device may ask for. Throws the DeviceRefusal of what is too much. */
 @Injectable()
 export class Limits {
   private readonly addresses: ClientAddress;
   private readonly byAddress: RateLimiter | undefined;
   private readonly byDevice: RateLimiter | undefined;
-  private readonly maxDownloads: number;
-  private downloads = 0;
 
   constructor(
     settings: Settings,
@@ -25,8 +22,6 @@ export class Limits {
     this.addresses = new ClientAddress(settings.trustProxy);
     this.byAddress = limiter(settings.addressRateLimit);
     this.byDevice = limiter(settings.deviceRateLimit);
-    this.maxDownloads = settings.maxDownloads ?? Infinity;
-    meter.observe(() => this.downloads);
   }
 
   /** Whether `takeDevice` has anything to count. */
@@ -42,21 +37,6 @@ export class Limits {
   takeDevice(device: string, receivedAtMs: number): void {
     const waitMs = this.byDevice?.take(device, receivedAtMs) ?? 0;
     if (waitMs > 0) this.refuse('device', waitMs);
-  }
-
-  /** Throws when no further download may begin: devices that were told nothing yet come back later. */
-  demandDownload(): void {
-    if (this.downloads < this.maxDownloads) return;
-    this.meter.refused('downloads');
-    throw busy();
-  }
-
-  downloadBegins(): void {
-    this.downloads++;
-  }
-
-  downloadEnds(): void {
-    this.downloads--;
   }
 
   private refuse(limit: 'address' | 'device', waitMs: number): never {

@@ -3,8 +3,10 @@ import type { Validators } from './conditions.js';
 
 /** What is the same in every answer about a release, made once. Headers are flat lists, as `writeHead` takes them. */
 export interface Prepared {
+  /** The body is ASCII, as a version is. */
   readonly version: { readonly body: string; readonly headers: readonly string[] };
-  readonly json: { readonly body: string; readonly headers: readonly string[] };
+  /** UTF-8: a signer's name may hold any letter. */
+  readonly json: { readonly body: Buffer; readonly headers: readonly string[] };
   readonly validators: Validators;
   /** Headers of every answer of `/firmware`, without those about length and range. */
   readonly common: readonly string[];
@@ -27,22 +29,32 @@ export function prepare(release: Release): Prepared {
 function build(release: Release): Prepared {
   const { firmware, version } = release;
   const body = `${version}\n${firmware.checksum}\n${firmware.sizeBytes}`;
-  const json = JSON.stringify({
-    device: release.device,
-    version,
-    size: firmware.sizeBytes,
-    crc32: firmware.crc32,
-    checksum: firmware.checksum,
-    md5: firmware.md5,
-    sha1: firmware.sha1,
-    sha256: firmware.sha256,
-    manifest: release.manifestDigest,
-    signedBy: release.signer?.name,
-  });
+  const json = Buffer.from(
+    JSON.stringify({
+      device: release.device,
+      version,
+      size: firmware.sizeBytes,
+      crc32: firmware.crc32,
+      checksum: firmware.checksum,
+      md5: firmware.md5,
+      sha1: firmware.sha1,
+      sha256: firmware.sha256,
+      manifest: release.manifestDigest,
+      signedBy: release.signer?.name,
+    }),
+  );
   const etag = `"${firmware.sha256.slice(0, ETAG_DIGITS)}"`;
   // A proxy on the way may keep an answer, but must ask before it gives it to another device.
   const cache = ['Cache-Control', 'no-cache'];
-  const common = ['ETag', etag, 'Last-Modified', release.createdAt.toUTCString(), 'Accept-Ranges', 'bytes', ...cache];
+  const common = [
+    'ETag',
+    etag,
+    'Last-Modified',
+    release.currentSince.toUTCString(),
+    'Accept-Ranges',
+    'bytes',
+    ...cache,
+  ];
   const type = ['Content-Type', 'application/octet-stream'];
   return {
     version: {
@@ -57,17 +69,9 @@ function build(release: Release): Prepared {
     },
     json: {
       body: json,
-      headers: [
-        'Content-Type',
-        'application/json',
-        'Content-Length',
-        String(Buffer.byteLength(json)),
-        'Vary',
-        'Accept',
-        ...cache,
-      ],
+      headers: ['Content-Type', 'application/json', 'Content-Length', String(json.length), 'Vary', 'Accept', ...cache],
     },
-    validators: { etag, lastModifiedMs: release.createdAt.getTime() },
+    validators: { etag, lastModifiedMs: release.currentSince.getTime() },
     common,
     whole: [...type, 'Content-Length', String(firmware.sizeBytes), ...common],
   };

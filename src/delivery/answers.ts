@@ -29,8 +29,8 @@ export const tooManyRequests = (waitMs: number): DeviceRefusal =>
   new DeviceRefusal(429, 'Too many requests', ['Retry-After', String(jitteredSeconds() + Math.ceil(waitMs / 1000))]);
 export const busy = (): DeviceRefusal =>
   new DeviceRefusal(503, 'Too many downloads, try again later', ['Retry-After', String(jitteredSeconds())]);
-export const noFirmware = (device: string): DeviceRefusal =>
-  new DeviceRefusal(404, `No firmware for device '${device}'`);
+export const noFirmware = (device: string | undefined): DeviceRefusal =>
+  new DeviceRefusal(404, device === undefined ? 'No firmware' : `No firmware for device '${device}'`);
 export const wrongRegistry = (): DeviceRefusal => new DeviceRefusal(502, 'The registry refused or answered wrongly');
 export const internalError = (): DeviceRefusal => new DeviceRefusal(500, 'Internal error');
 export const preconditionFailed = (): DeviceRefusal => new DeviceRefusal(412, 'The firmware is another one');
@@ -44,7 +44,7 @@ function jitteredSeconds(): number {
 }
 
 /** The one table from what went wrong to what a device is answered (CONTRACT, "Device endpoints"). */
-export function refusalOf(error: unknown, device: string): DeviceRefusal {
+export function refusalOf(error: unknown, device: string | undefined): DeviceRefusal {
   if (error instanceof DeviceRefusal) return error;
   if (!(error instanceof OtaError)) return internalError();
   switch (error.code) {
@@ -60,7 +60,7 @@ export function refusalOf(error: unknown, device: string): DeviceRefusal {
 }
 
 /** Sends a refusal. The connection closes behind it: the seed's ESP32 client has no other way to find its end. */
-export function refuse(response: ServerResponse, { status, body, headers }: DeviceRefusal): void {
+export function answerRefusal(response: ServerResponse, { status, body, headers }: DeviceRefusal): void {
   if (response.headersSent) {
     response.destroy();
     return;

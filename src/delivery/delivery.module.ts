@@ -1,0 +1,11 @@
+import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
+import { Delivery } from './delivery.js';
+import { Downloads } from './downloads.js';
+
+/** Provides Delivery, over the ReleaseService of `imports`. */
+@Module({})
+export class DeliveryModule {
+  static forRoot({ imports = [] }: Pick<ModuleMetadata, 'imports'>): DynamicModule {
+    return { module: DeliveryModule, imports, providers: [Downloads, Delivery], exports: [Delivery] };
+  }
+}

@@ -1,0 +1,273 @@
+import { Injectable, Logger } from '@nestjs/common';
+import type { ServerResponse } from 'node:http';
+import type { Lease } from '../cache/index.js';
+import { OtaError, reasonOf } from '../errors.js';
+import { ReleaseService, type Release } from '../firmware/index.js';
+import { DeliveryMeter } from '../metrics/index.js';
+import {
+  answerRefusal,
+  DeviceRefusal,
+  noFirmware,
+  preconditionFailed,
+  rangeNotSatisfiable,
+  refusalOf,
+} from './answers.js';
+import { allowsRange, evaluateConditions } from './conditions.js';
+import type { DeviceRequest } from './device-request.js';
+import { closeStream, Download, whenOwned } from './download.js';
+import { Downloads } from './downloads.js';
+import { OfferedReleases } from './offered-releases.js';
+import { withPatience } from './patience.js';
+import { prepare, type Prepared } from './prepared.js';
+import { parseRange, type ByteRange } from './range.js';
+
+/** A file that went away is restored and sent once more; one that goes away again is a broken disk. */
+const MAX_TRIES = 2;
+
+/**
+ * The one way from a device's request to bytes on its connection, for every client dialect: finds the release, waits for
+ * it, limits downloads, evaluates conditions and ranges (RFC 9110), sends, and answers errors. A dialect adds the words of
+ * its own answers. Methods that return no promise have done their work: no promise is made for what is in memory.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class Delivery {
+  private readonly logger = new Logger('Delivery');
+  private readonly offered = new OfferedReleases();
+
+  constructor(
+    private readonly releases: ReleaseService,
+    private readonly downloads: Downloads,
+    private readonly meter: DeliveryMeter,
+  ) {}
+
+  /**
+   * Returns the release to offer to `device` now, its bytes at hand. A device that is offered a version comes for it, so
+   * while MAX_DOWNLOADS are under way it is better asked to come back.
+   * Throws or rejects with OtaError, or the DeviceRefusal of that limit.
+   */
+  current(device: string, { receivedAtMs }: DeviceRequest): Release | Promise<Release> {
+    this.downloads.demand();
+    const found = this.atHand(this.releases.current(device, receivedAtMs));
+    if (!(found instanceof Promise)) return found;
+    return found.then((release) => {
+      // Others may have begun theirs while this one waited.
+      this.downloads.demand();
+      return release;
+    });
+  }
+
+  /** Notes that `release` was offered on the connection of `request`: a download that follows on it gets this release. */
+  offer(release: Release, { raw, receivedAtMs }: DeviceRequest): void {
+    this.releases.told(release, receivedAtMs);
+    this.offered.note(raw.socket, release, receivedAtMs);
+  }
+
+  /**
+   * Returns the release to send to `device`: the one with `version` where that is given, else the one that was offered on
+   * this connection, else the current one. Throws or rejects with OtaError or DeviceRefusal.
+   */
+  wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
+    if (version === '') throw noFirmware(device);
+    const offered = this.offered.on(request.raw.socket, device, request.receivedAtMs);
+    if (offered && (version === undefined || offered.version === version)) return this.atHand(offered);
+    return this.atHand(
+      version === undefined
+        ? this.releases.current(device, request.receivedAtMs)
+        : this.releases.exact(device, version, request.receivedAtMs),
+    );
+  }
+
+  /**
+   * Answers `request` with the firmware of `release`: 200, 206, 304, or headers only to HEAD. The bytes follow when the
+   * response owns its connection. Throws the DeviceRefusal of a condition, a range or the limit of downloads.
+   *
+   * @param extra headers of the dialect, as a flat list of names and values
+   */
+  send(release: Release, request: DeviceRequest, response: ServerResponse, extra: readonly string[] = []): void {
+    const { headers } = request.raw;
+    const answers = prepare(release);
+    const outcome = evaluateConditions(headers, answers.validators);
+    if (outcome === 'precondition-failed') throw preconditionFailed();
+    if (outcome === 'not-modified') {
+      response.writeHead(304, [...answers.common, ...extra]).end();
+      return;
+    }
+    const { sizeBytes } = release.firmware;
+    // Range is defined for GET only (RFC 9110, section 14.2).
+    const ranged =
+      request.method === 'GET' &&
+      headers.range !== undefined &&
+      allowsRange(headers['if-range'] as string | undefined, answers.validators);
+    const range = ranged ? parseRange(headers.range, sizeBytes) : 'whole';
+    if (range === 'unsatisfiable') throw rangeNotSatisfiable(sizeBytes);
+    if (request.method === 'HEAD') {
+      response.writeHead(200, [...answers.whole, ...extra]).end();
+      return;
+    }
+    whenOwned(response, () => {
+      this.begin(release, range, answers, request, response, extra);
+    });
+  }
+
+  /** Answers with what went wrong, by the one table from error to status; whatever is no OtaError or refusal is a 500. */
+  refuse(response: ServerResponse, error: unknown, device: string | undefined): void {
+    if (!(error instanceof DeviceRefusal) && !(error instanceof OtaError))
+      this.logger.error({
+        event: 'device.failed',
+        reason: reasonOf(error),
+        stack: error instanceof Error ? error.stack : undefined,
+      });
+    answerRefusal(response, refusalOf(error, device));
+  }
+
+  /** `release` when its bytes can be sent, else a promise of that, within what a device waits. */
+  private atHand(release: Release | Promise<Release>): Release | Promise<Release> {
+    if (release instanceof Promise)
+      return withPatience(
+        release.then(async (found) => {
+          await this.releases.deliverable(found);
+          return found;
+        }),
+      );
+    const bytes = this.releases.deliverable(release);
+    return bytes ? withPatience(bytes.then(() => release)) : release;
+  }
+
+  private begin(
+    release: Release,
+    range: ByteRange | 'whole',
+    answers: Prepared,
+    request: DeviceRequest,
+    response: ServerResponse,
+    extra: readonly string[],
+  ): void {
+    try {
+      // What was offered is delivered: its device would take a refusal for firmware (CONTRACT, device rule 5).
+      if (!this.offered.on(request.raw.socket, release.device, request.receivedAtMs)?.equals(release))
+        this.downloads.demand();
+    } catch (error) {
+      this.refuse(response, error, release.device);
+      return;
+    }
+    this.downloads.begin();
+    const download = new Download(
+      response,
+      (bytes) => {
+        this.meter.sent(bytes);
+      },
+      (complete) => {
+        this.downloads.end();
+        this.meter.ended(complete ? 'complete' : 'broken_off');
+      },
+    );
+    const head = headOf(range, release.firmware.sizeBytes, answers, extra);
+    const lease = this.leaseOf(release, download);
+    if (lease?.bytes?.length === head.sizeBytes) sendFromMemory(lease.bytes, head, response, download);
+    else
+      this.sendFromStore(release, lease, head, response, download).catch((error: unknown) => {
+        if (!download.isOver) this.refuse(response, error, release.device);
+      });
+  }
+
+  private leaseOf(release: Release, download: Download): Lease | undefined {
+    const lease = this.releases.open(release);
+    if (lease)
+      download.onEnd(() => {
+        lease.release();
+      });
+    return lease;
+  }
+
+  /** From disk: nothing is answered before its first bytes are here, because until then the release can be restored. */
+  private async sendFromStore(
+    release: Release,
+    known: Lease | undefined,
+    head: Head,
+    response: ServerResponse,
+    download: Download,
+  ): Promise<void> {
+    let lease = known;
+    for (let tries = 1; !download.isOver; tries++) {
+      try {
+        if (lease?.bytes) {
+          sendFromMemory(lease.bytes, head, response, download);
+          return;
+        }
+        if (lease) {
+          await this.sendFromDisk(lease, head, response, download);
+          return;
+        }
+      } catch (error) {
+        if (isOver(download)) return;
+        this.logger.error({
+          event: 'firmware.read_failed',
+          device: release.device,
+          version: release.version,
+          reason: reasonOf(error),
+        });
+        if (response.headersSent || tries === MAX_TRIES)
+          throw OtaError.from(error, 'unavailable', `${release.device} ${release.version} cannot be read`);
+      }
+      await withPatience(Promise.resolve(this.releases.deliverable(release)));
+      lease = this.leaseOf(release, download);
+      if (!lease && tries === MAX_TRIES)
+        throw new OtaError('unavailable', `${release.device} ${release.version} was dropped from the cache just now`);
+    }
+  }
+
+  private async sendFromDisk(lease: Lease, head: Head, response: ServerResponse, download: Download): Promise<void> {
+    const stream = lease.read(head.start, head.end);
+    download.onEnd(() => {
+      closeStream(stream);
+    });
+    const pieces = (stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    const first = await pieces.next();
+    if (download.isOver) return;
+    if (first.done) throw new OtaError('unavailable', 'the store gave no byte');
+    response.writeHead(head.status, head.headers);
+    await download.sendPieces(first.value, pieces, head.end - head.start + 1);
+  }
+}
+
+/** Status, headers and bytes of an answer with firmware. */
+interface Head {
+  readonly status: 200 | 206;
+  readonly headers: string[];
+  readonly start: number;
+  /** Included. */
+  readonly end: number;
+  readonly isWhole: boolean;
+  /** Of the whole firmware. */
+  readonly sizeBytes: number;
+}
+
+function headOf(range: ByteRange | 'whole', sizeBytes: number, answers: Prepared, extra: readonly string[]): Head {
+  if (range === 'whole') {
+    const headers = extra.length > 0 ? [...answers.whole, ...extra] : (answers.whole as string[]);
+    return { status: 200, headers, start: 0, end: sizeBytes - 1, isWhole: true, sizeBytes };
+  }
+  const { start, end } = range;
+  const headers = [
+    'Content-Type',
+    'application/octet-stream',
+    'Content-Length',
+    String(end - start + 1),
+    'Content-Range',
+    `bytes ${start}-${end}/${sizeBytes}`,
+    ...answers.common,
+    ...extra,
+  ];
+  return { status: 206, headers, start, end, isWhole: false, sizeBytes };
+}
+
+/** Asked again after a wait: the compiler believes that nothing has changed meanwhile. */
+const isOver = (download: Download): boolean => download.isOver;
+
+function sendFromMemory(bytes: Buffer, head: Head, response: ServerResponse, download: Download): void {
+  if (bytes.length !== head.sizeBytes)
+    throw new OtaError('unavailable', `the store holds ${bytes.length} bytes, expected ${head.sizeBytes}`);
+  response.writeHead(head.status, head.headers);
+  download.sendBuffer(head.isWhole ? bytes : bytes.subarray(head.start, head.end + 1));
+}

@@ -1,0 +1,50 @@
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
+
+const MONTH = `(?<month>${MONTHS.join('|')})`;
+const TIME = '(?<hour>[01]\\d|2[0-3]):(?<minute>[0-5]\\d):(?<second>[0-5]\\d|60)';
+/** The three forms that a recipient must take (RFC 9110, section 5.6.7): IMF-fixdate, RFC 850 and asctime. */
+const FORMS = [
+  new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?<day>\\d{2}) ${MONTH} (?<year>\\d{4}) ${TIME} GMT$`),
+  new RegExp(
+    `^(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday), (?<day>\\d{2})-${MONTH}-(?<year>\\d{2}) ${TIME} GMT$`,
+  ),
+  new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ${MONTH} (?<day>[ \\d]\\d) ${TIME} (?<year>\\d{4})$`),
+];
+
+/**
+ * Returns the time that an HTTP-date names, in milliseconds since the epoch, or undefined for anything else. `Date.parse`
+ * takes much that is none: `1` is a day in 2001 to it.
+ */
+export function parseHttpDate(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  for (const form of FORMS) {
+    const parts = form.exec(text.trim())?.groups;
+    if (parts) return timeOf(parts);
+  }
+  return undefined;
+}
+
+function timeOf(parts: Record<string, string | undefined>): number | undefined {
+  const day = Number(parts.day);
+  const month = MONTHS.indexOf(parts.month as (typeof MONTHS)[number]);
+  const time = Date.UTC(
+    fullYear(parts.year ?? ''),
+    month,
+    day,
+    Number(parts.hour),
+    Number(parts.minute),
+    Number(parts.second),
+  );
+  // The 31st of June would become the 1st of July.
+  const overflows = Number(parts.second) < 60 && new Date(time).getUTCDate() !== day;
+  return overflows || day === 0 ? undefined : time;
+}
+
+/** A year of two digits that seems more than 50 years ahead is one of the past (RFC 9110, section 5.6.7). */
+function fullYear(text: string): number {
+  const year = Number(text);
+  if (text.length > 2) return year;
+  const now = new Date().getUTCFullYear();
+  const guess = now - (now % 100) + year;
+  return guess > now + 50 ? guess - 100 : guess;
+}
