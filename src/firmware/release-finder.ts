@@ -11,6 +11,7 @@ import { dateAfter, Release } from './release.js';
 import { newestFirst, type Candidate } from './select-version.js';
 import { limited } from './limited.js';
 import { NoFirmware } from './no-firmware.js';
+import { ofRightEntry } from './other-entry.js';
 import { UntrustedVersions } from './untrusted-versions.js';
 import { traced } from '../tracing.js';
 
@@ -238,11 +239,13 @@ export class ReleaseFinder {
     if (stored) return stored;
     const firmware = await this.pulls(() =>
       traced('otaflux.pull', { repository, sizeBytes: blob.size }, () =>
-        this.store.put({
-          // Only then is what comes in as large as the blob.
-          sizeBytes: packing === 'none' ? blob.size : undefined,
-          open: () => this.contentOf(repository, { blob, packing }, signal),
-        }),
+        ofRightEntry((entry) =>
+          this.store.put({
+            // Only then is what comes in as large as the blob.
+            sizeBytes: packing === 'none' ? blob.size : undefined,
+            open: () => this.contentOf(repository, { blob, packing }, signal, entry),
+          }),
+        ),
       ),
     );
     // A registry of somebody else's making may not have checked what it handed out.
@@ -256,11 +259,12 @@ export class ReleaseFinder {
     repository: string,
     { blob, packing }: Pick<Location, 'blob' | 'packing'>,
     signal: AbortSignal,
+    entry: number | undefined,
   ): AsyncGenerator<Buffer> {
     const { firmwareFile, maxFirmwareBytes: maxBytes } = this.options;
     const bytes = this.bytesOf(repository, blob, signal);
     if (packing === 'none') yield* limited(bytes, maxBytes);
-    else yield* (await import('./unpack.js')).unpack(bytes, { packing, firmwareFile, maxBytes });
+    else yield* (await import('./unpack.js')).unpack(bytes, { packing, firmwareFile, maxBytes, entry });
   }
 
   /** A manifest whose blob is missing is broken, not absent: an older version must not take its place. */

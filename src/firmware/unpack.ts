@@ -1,11 +1,14 @@
-import { PassThrough, Readable, Transform, type TransformCallback } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
-import { Parser, type ReadEntry } from 'tar';
+import { pipeline, Readable } from 'node:stream';
+import { constants, createGunzip, gunzipSync } from 'node:zlib';
 import { OtaError } from '../errors.js';
 import type { Packing } from './firmware-locator.js';
 import { limited, tooLarge } from './limited.js';
 import { NoFirmware } from './no-firmware.js';
+import { OtherEntry } from './other-entry.js';
+import { ByteReader } from './tar/byte-reader.js';
+import { LayerFiles } from './tar/layer-files.js';
+import { BLOCK_BYTES, isTarHeader, isZero } from './tar/tar-header.js';
+import { TarReader } from './tar/tar-reader.js';
 
 export interface UnpackOptions {
   readonly packing: Exclude<Packing, 'none'>;
@@ -13,216 +16,103 @@ export interface UnpackOptions {
   readonly firmwareFile: string | undefined;
   /** Most bytes that firmware may have. */
   readonly maxBytes: number;
+  /** The entry of the tar that is the firmware, when an earlier reading has found that out. */
+  readonly entry?: number | undefined;
 }
 
-/** A tar's names and attributes; what is larger is an attack (node-tar's own default). */
-const MAX_META_BYTES = 1024 * 1024;
 const MAX_ENTRIES = 10_000;
 /** What may stand in a layer beside the firmware: a base image. */
 const MAX_OTHER_BYTES = 1024 * 1024 * 1024;
-const BLOCK_BYTES = 512;
-const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
+/** How much of a layer is looked at to see what it is: gzip's header and its first code tables fit. */
+const PROBE_BYTES = 4096;
 
 /**
- * The firmware in `source`, unpacked where it is packed, piece by piece: believe none before the end.
+ * The firmware in `source`, unpacked where its content is a tar or a gzipped tar, piece by piece: believe none before
+ * the end. `source` is ended in every case. It is read to its end before its content is called no firmware: a wrong
+ * digest shows there.
  *
- * @throws NoFirmware when a tar holds no regular file, several and none is named, or more than `maxBytes`; OtaError
- *   `protocol` when it is broken or not what its type says.
+ * @throws NoFirmware when a tar holds no regular file, several and none is named, or more than `maxBytes`; OtherEntry
+ *   when the firmware is another entry than the one given; OtaError `protocol` when the tar or gzip is broken.
  */
 export async function* unpack(source: AsyncIterable<Buffer>, options: UnpackOptions): AsyncGenerator<Buffer> {
-  const { head, all } = await peek(source);
-  if (options.packing === 'tar' && !isTar(head)) {
-    yield* limited(all, options.maxBytes);
-    return;
-  }
-  const gzip = options.packing === 'tar+gzip';
-  if (gzip && !head.subarray(0, 2).equals(GZIP_MAGIC))
-    throw new OtaError('protocol', 'the layer says that it is gzip, and is not');
-  yield* regularFile(all, gzip, options);
-}
-
-/** The first block of `source`, and all of it. */
-async function peek(source: AsyncIterable<Buffer>): Promise<{ head: Buffer; all: AsyncGenerator<Buffer> }> {
-  const iterator = source[Symbol.asyncIterator]();
-  const pieces: Buffer[] = [];
-  let length = 0;
-  while (length < BLOCK_BYTES) {
-    const next = await iterator.next();
-    if (next.done) break;
-    pieces.push(next.value);
-    length += next.value.length;
-  }
-  async function* all(): AsyncGenerator<Buffer> {
-    try {
-      yield* pieces;
-      for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
-    } finally {
-      await iterator.return?.();
-    }
-  }
-  return { head: Buffer.concat(pieces), all: all() };
-}
-
-/** Whether a block is a tar header: its checksum is right (POSIX.1-1988; magic numbers differ between tars). */
-function isTar(block: Buffer): boolean {
-  if (block.length < BLOCK_BYTES) return false;
-  const stated = parseInt(block.toString('latin1', 148, 156), 8);
-  let sum = 8 * 0x20;
-  for (let i = 0; i < BLOCK_BYTES; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
-  return sum === stated;
-}
-
-/** The bytes of the one regular file in a tar, or of the one that is named. */
-async function* regularFile(
-  source: AsyncIterable<Buffer>,
-  gzip: boolean,
-  options: UnpackOptions,
-): AsyncGenerator<Buffer> {
-  const out = new PassThrough();
-  const extraction = new Extraction(out, options);
-  const packed = Readable.from(source, { objectMode: false });
-  const counter = new Counter(options.maxBytes + MAX_OTHER_BYTES);
-  const run = gzip
-    ? pipeline(packed, createGunzip(), counter, extraction.sink())
-    : pipeline(packed, counter, extraction.sink());
-  const work = run.then(
-    () => {
-      extraction.finish();
-    },
-    (error: unknown) => {
-      // A pipeline may tell of the abort that a failure brings about in place of the failure.
-      out.destroy(extraction.failure ?? OtaError.from(error, 'protocol', 'the layer cannot be unpacked'));
-    },
-  );
+  const upstream = source[Symbol.asyncIterator]();
+  const layer = new ByteReader(upstream);
   try {
-    for await (const piece of out as AsyncIterable<Buffer>) yield piece;
+    yield* contentOf(layer, options);
+    await layer.skip();
+  } catch (error) {
+    if (error instanceof OtherEntry || error instanceof NoFirmware) await layer.skip();
+    throw error instanceof OtherEntry ? error : OtaError.from(error, 'protocol', 'the layer cannot be unpacked');
   } finally {
-    out.destroy();
-    await work;
+    await upstream.return?.();
   }
+}
+
+/** Content decides, not its label: ORAS gives any file without a type that of a tar. */
+async function* contentOf(layer: ByteReader, options: UnpackOptions): AsyncGenerator<Buffer> {
+  const head = await layer.peek(PROBE_BYTES);
+  if (isTarHeader(head)) yield* firmwareIn(new ByteReader(layer.take(), ...unpackedLimit(options)), options);
+  else if (isGzip(head) && (options.packing === 'tar+gzip' || isTarHeader(beginningOf(head))))
+    yield* gunzipped(layer, options);
+  else yield* limited(layer.take(), options.maxBytes);
+}
+
+async function* gunzipped(layer: ByteReader, options: UnpackOptions): AsyncGenerator<Buffer> {
+  const gunzip = createGunzip();
+  // A failure of either ends both; whoever reads the second learns of it.
+  pipeline(Readable.from(layer.take(), { objectMode: false }), gunzip, () => undefined);
+  try {
+    const tar = new ByteReader(gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>, ...unpackedLimit(options));
+    const head = await tar.peek(BLOCK_BYTES);
+    if (isZero(head)) throw new NoFirmware('the layer holds no regular file');
+    if (!isTarHeader(head)) throw new OtaError('protocol', 'the layer is gzip, and what is in it is no tar');
+    yield* firmwareIn(tar, options);
+    // Its checksum stands at the end.
+    await tar.skip();
+  } finally {
+    gunzip.destroy();
+  }
+}
+
+/** The bytes of the file of a tar that is the firmware. */
+async function* firmwareIn(bytes: ByteReader, options: UnpackOptions): AsyncGenerator<Buffer> {
+  const { firmwareFile, maxBytes } = options;
+  const tar = new TarReader(bytes);
+  const files = new LayerFiles(firmwareFile);
+  let given: number | undefined;
+  for (let entry = 0, next = await tar.next(); next; entry++, next = await tar.next()) {
+    if (entry >= MAX_ENTRIES) throw new OtaError('protocol', `the layer has over ${MAX_ENTRIES} entries`);
+    files.add(next, entry);
+    if (next.type === 'file' && next.sizeBytes > maxBytes && firmwareFile === undefined) throw tooLarge(maxBytes);
+    const fits = next.type === 'file' && next.sizeBytes > 0 && next.sizeBytes <= maxBytes;
+    // In nearly all layers it is the first one that may be. Whether it was shows at the end.
+    const wanted =
+      options.entry === undefined ? given === undefined && files.mayBe(next.path) : entry === options.entry;
+    if (!fits || !wanted) continue;
+    given = entry;
+    yield* next.read();
+  }
+  const firmware = options.entry === undefined ? files.firmware() : undefined;
+  if (firmware && firmware.sizeBytes > maxBytes) throw tooLarge(maxBytes);
+  if (firmware?.sizeBytes === 0) throw new NoFirmware(`${firmware.path} is empty`);
+  if (firmware && firmware.entry !== given) throw new OtherEntry(firmware.entry);
+  if (given === undefined) throw new OtaError('protocol', 'the layer was another one when it was read before');
 }
 
 /** Fails a decompression bomb: more bytes than any acceptable layer has. */
-class Counter extends Transform {
-  private bytes = 0;
-
-  constructor(private readonly maxBytes: number) {
-    super();
-  }
-
-  override _transform(piece: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.bytes += piece.length;
-    if (this.bytes > this.maxBytes) done(tooLarge(this.maxBytes));
-    else done(null, piece);
-  }
+function unpackedLimit({ maxBytes }: UnpackOptions): [number, () => Error] {
+  return [maxBytes + MAX_OTHER_BYTES, () => tooLarge(maxBytes)];
 }
 
-/** Finds the firmware among the entries of a tar and passes its bytes to `out`. */
-class Extraction {
-  private readonly names: string[] = [];
-  private entries = 0;
-  private taken = false;
-  /** Why nothing more can come. */
-  failure: OtaError | undefined;
-  private readonly parser = new Parser({
-    strict: true,
-    maxMetaEntrySize: MAX_META_BYTES,
-    onReadEntry: (entry) => {
-      this.take(entry);
-    },
-  });
-
-  constructor(
-    private readonly out: PassThrough,
-    private readonly options: UnpackOptions,
-  ) {
-    this.parser.on('error', (error: unknown) => {
-      this.fail(OtaError.from(error, 'protocol', 'the tar is broken'));
-    });
-    // The reader may go away at any time; then the rest is of no use.
-    out.on('close', () => {
-      this.fail(new OtaError('unavailable', 'nobody reads on'));
-    });
-  }
-
-  /** Where the tar's bytes go, with back pressure from `out`. */
-  sink(): (source: AsyncIterable<Buffer>) => Promise<void> {
-    return async (source) => {
-      const { head, all } = await peek(source);
-      // node-tar would unpack what is compressed once more, past our counter.
-      if (head.every((byte) => byte === 0)) throw new NoFirmware('the layer holds no regular file');
-      if (!isTar(head)) throw new OtaError('protocol', 'the layer is no tar');
-      for await (const piece of all) {
-        const writable = this.parser.write(piece);
-        if (this.failure) throw this.failure;
-        if (!writable) await this.drained();
-      }
-      this.parser.end();
-      if (this.failure) throw this.failure;
-    };
-  }
-
-  finish(): void {
-    if (this.names.length > 1 && this.options.firmwareFile === undefined) this.out.destroy(this.several());
-    else if (!this.taken)
-      this.out.destroy(this.names.length > 0 ? this.several() : new NoFirmware('the layer holds no regular file'));
-    else this.out.end();
-  }
-
-  private take(entry: ReadEntry): void {
-    if (++this.entries > MAX_ENTRIES) this.fail(new OtaError('protocol', `the layer has over ${MAX_ENTRIES} entries`));
-    const name = entry.path.replace(/^(?:\.?\/)+/, '');
-    const regular = entry.type === 'File' || entry.type === 'OldFile' || entry.type === 'ContiguousFile';
-    // `.wh.` files are marks of the layer format (image-spec 1.1, layer.md, "Whiteouts").
-    if (!regular || /(?:^|\/)\.wh\.[^/]*$/.test(name)) {
-      entry.resume();
-      return;
-    }
-    if (this.names.length < 10) this.names.push(name);
-    const { firmwareFile } = this.options;
-    const wanted = firmwareFile === undefined ? this.names.length === 1 : isNamed(name, firmwareFile);
-    if (!wanted || this.taken) {
-      if (firmwareFile === undefined && this.taken) this.fail(this.several());
-      entry.resume();
-      return;
-    }
-    this.taken = true;
-    if (entry.size > this.options.maxBytes) this.fail(tooLarge(this.options.maxBytes));
-    if (entry.size === 0) this.fail(new NoFirmware(`${name} is empty`));
-    entry.on('data', (piece: Buffer) => {
-      if (this.out.write(piece) || this.out.destroyed) return;
-      entry.pause();
-      this.out.once('drain', () => {
-        entry.resume();
-      });
-    });
-  }
-
-  private drained(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.parser.once('drain', resolve);
-      this.onFailure = reject;
-    });
-  }
-
-  private onFailure: (error: OtaError) => void = () => undefined;
-
-  private fail(error: OtaError): void {
-    this.failure ??= error;
-    this.onFailure(this.failure);
-  }
-
-  private several(): OtaError {
-    const { firmwareFile } = this.options;
-    const wish =
-      firmwareFile === undefined
-        ? 'name the one that is the firmware by --firmware-file'
-        : `none is ${JSON.stringify(firmwareFile)} (--firmware-file)`;
-    return new NoFirmware(`the layer holds several files, ${this.names.join(', ')}: ${wish}`);
-  }
+function isGzip(head: Buffer): boolean {
+  return head[0] === 0x1f && head[1] === 0x8b && (head.length === 2 || head[2] === 8);
 }
 
-function isNamed(path: string, wanted: string): boolean {
-  const name = wanted.replace(/^(?:\.?\/)+/, '');
-  return path === name || path.endsWith(`/${name}`);
+/** What the beginning of a gzip unpacks to; nothing when it cannot be. */
+function beginningOf(head: Buffer): Buffer {
+  try {
+    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH });
+  } catch {
+    return Buffer.alloc(0);
+  }
 }

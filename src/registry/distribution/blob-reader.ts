@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { OtaError, reasonOf } from '../../errors.js';
 import { hasherFor, type Descriptor } from '../../oci/index.js';
 import { failureOf } from './failure.js';
+import { Pace } from './pace.js';
 import { backoffMs } from './retry.js';
 import { abandon, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
@@ -12,19 +13,22 @@ const MAX_BREAKS = 5;
  * The bytes of `blob`, size and digest checked. A read that breaks is resumed with `Range` where the server
  * allows it, else begun again and skipped up to where it broke; the digest covers what was put together.
  *
+ * @param windowMs how long a body may come too slowly before it is given up
  * @throws OtaError `protocol` when the bytes are not those of the descriptor, `unavailable` when they do not come.
  */
 export async function* readBlob(
   transport: Transport,
   request: RegistryRequest,
   blob: Descriptor,
+  windowMs: number,
 ): AsyncGenerator<Buffer, void, undefined> {
+  const pace = new Pace(blob.digest, windowMs);
   const hash = hasherFor(blob.digest);
   let received = 0;
   for (let breaks = 0; received < blob.size || breaks === 0;) {
     const before = received;
     try {
-      for await (const chunk of piecesFrom(transport, request, blob, received)) {
+      for await (const chunk of pace.of(piecesFrom(transport, request, blob, received))) {
         received += chunk.length;
         if (received > blob.size)
           throw new OtaError('protocol', `${blob.digest} is longer than its ${blob.size} bytes`);

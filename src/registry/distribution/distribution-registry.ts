@@ -77,7 +77,9 @@ export class DistributionRegistry extends Registry {
   fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
     const timeoutMs = Math.min(this.options.timeoutMs + Math.ceil(blob.size / MIN_BYTES_PER_MS), MAX_TIMEOUT_MS);
     const request = this.request(repository, this.url(repository, `blobs/${blob.digest}`), signal, timeoutMs);
-    return Promise.resolve(Readable.from(readBlob(this.transport, request, blob), { objectMode: false }));
+    return Promise.resolve(
+      Readable.from(readBlob(this.transport, request, blob, this.options.timeoutMs), { objectMode: false }),
+    );
   }
 
   async listReferrers(

@@ -1,0 +1,124 @@
+import { NoFirmware } from '../no-firmware.js';
+import { BLOCK_BYTES, brokenTar } from './tar-header.js';
+import type { TarEntry } from './tar-reader.js';
+
+/** A file of a layer, by the place of its entry in the tar. */
+export interface LayerFile {
+  readonly entry: number;
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+type Node =
+  | { readonly kind: 'file'; readonly file: LayerFile }
+  | { readonly kind: 'link'; readonly target: string }
+  | { readonly kind: 'other' };
+
+/** All names in a layer together; real ones have some kilobytes. */
+const MAX_NAME_BYTES = 16 * 1024 * 1024;
+/** As many as Linux follows (path_resolution(7)). */
+const MAX_LINKS = 40;
+const MAX_NAMED = 10;
+
+/** What lies where once a layer is unpacked: the last of two entries with one path counts, links lead to files. */
+export class LayerFiles {
+  private readonly nodes = new Map<string, Node>();
+  private nameBytes = 0;
+
+  /** @param wanted the firmware's path, or the end of it; undefined when it is the only file */
+  constructor(private readonly wanted: string | undefined) {}
+
+  /** Whether the entry of `path` may be the firmware, as far as its name goes. */
+  mayBe(path: string): boolean {
+    if (this.wanted === undefined) return true;
+    const [own, wanted] = [normalized(path), normalized(this.wanted)];
+    return own === wanted || own.endsWith(`/${wanted}`);
+  }
+
+  add({ path: written, linkpath, type, sizeBytes }: TarEntry, entry: number): void {
+    const path = normalized(written);
+    // `.wh.` files are marks of the layer format (image-spec 1.1, layer.md, "Whiteouts").
+    if (/(?:^|\/)\.wh\.[^/]*$/.test(path)) return;
+    this.nameBytes += path.length + linkpath.length + BLOCK_BYTES / 8;
+    if (this.nameBytes > MAX_NAME_BYTES) throw brokenTar('its names are longer than those of any layer');
+    if (type === 'file') this.nodes.set(path, { kind: 'file', file: { entry, path, sizeBytes } });
+    else if (type === 'symbolic-link') this.nodes.set(path, { kind: 'link', target: linkpath });
+    // A hard link is another name for what lies there now, whatever takes its place later.
+    else if (type === 'hard-link')
+      this.nodes.set(path, this.walk(linkpath) ?? { kind: 'link', target: `/${linkpath}` });
+    else this.nodes.set(path, { kind: 'other' });
+  }
+
+  /**
+   * The firmware among all that was added.
+   *
+   * @throws NoFirmware when there is none, or several and none of them is named
+   */
+  firmware(): LayerFile {
+    const files = new Map<number, LayerFile>();
+    for (const node of this.nodes.values()) if (node.kind === 'file') files.set(node.file.entry, node.file);
+    if (this.wanted !== undefined) return this.named(this.wanted, [...files.values()]);
+    const [first] = files.values();
+    if (!first) throw new NoFirmware('the layer holds no regular file');
+    if (files.size > 1)
+      throw new NoFirmware(`${severalOf([...files.values()])}: name the one that is the firmware by --firmware-file`);
+    return first;
+  }
+
+  /** By its whole path, else by the end of one. */
+  private named(wanted: string, files: readonly LayerFile[]): LayerFile {
+    const exact = this.resolve(wanted);
+    if (exact) return exact;
+    let dangling = '';
+    for (const [path, node] of this.nodes) {
+      if (!this.mayBe(path)) continue;
+      const file = this.resolve(path);
+      if (file) return file;
+      if (node.kind === 'link') dangling = `${path} links to ${node.target}, which is no file of this layer`;
+    }
+    if (dangling) throw new NoFirmware(`${dangling} (--firmware-file ${JSON.stringify(wanted)})`);
+    if (files.length === 0) throw new NoFirmware('the layer holds no regular file');
+    throw new NoFirmware(`${severalOf(files)}: none is ${JSON.stringify(wanted)} (--firmware-file)`);
+  }
+
+  private resolve(path: string): LayerFile | undefined {
+    const node = this.walk(path);
+    return node?.kind === 'file' ? node.file : undefined;
+  }
+
+  /** What lies at `path`, links on the way followed; undefined when nothing does. */
+  private walk(path: string): Node | undefined {
+    let rest = path.split('/');
+    let at: string[] = [];
+    for (let links = 0; rest.length > 0;) {
+      const [part = '', ...further] = rest;
+      rest = further;
+      if (part === '..') at = at.slice(0, -1);
+      if (part === '' || part === '.' || part === '..') continue;
+      const node = this.nodes.get([...at, part].join('/'));
+      if (node?.kind !== 'link') at = [...at, part];
+      else if (++links > MAX_LINKS) return undefined;
+      else {
+        if (node.target.startsWith('/')) at = [];
+        rest = [...node.target.split('/'), ...rest];
+      }
+    }
+    return this.nodes.get(at.join('/'));
+  }
+}
+
+/** A path from the root of the layer, without what says nothing; `..` does not lead out of it. */
+function normalized(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return parts.join('/');
+}
+
+function severalOf(files: readonly LayerFile[]): string {
+  const names = files.slice(0, MAX_NAMED).map(({ path }) => path);
+  const more = files.length > MAX_NAMED ? ` and ${files.length - MAX_NAMED} more` : '';
+  return `the layer holds ${files.length > 1 ? 'several files, ' : 'one file, '}${names.join(', ')}${more}`;
+}
