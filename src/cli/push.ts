@@ -110,11 +110,8 @@ async function existingLayer(
     if (!same) return undefined;
     const descriptor = await registry.resolve(repository, same.tag, signal);
     const { content } = await registry.fetchManifest(repository, descriptor, signal);
-    return {
-      tag: same.tag,
-      digest: descriptor.digest,
-      layer: content.kind === 'manifest' ? content.layers[0] : undefined,
-    };
+    const [layer] = content.kind === 'manifest' ? content.layers : [];
+    return { tag: same.tag, digest: descriptor.digest, layer: layer && 'fault' in layer ? undefined : layer };
   } catch (error) {
     // A repository that is not there yet: the push makes it.
     if (error instanceof OtaError && error.code === 'absent') return undefined;

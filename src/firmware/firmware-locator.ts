@@ -1,5 +1,14 @@
 import { OtaError } from '../errors.js';
-import { Annotation, MediaType, packingOf, type Descriptor, type Index, type Manifest } from '../oci/index.js';
+import {
+  Annotation,
+  MediaType,
+  packingOf,
+  readable,
+  type Descriptor,
+  type Index,
+  type Manifest,
+  type UnreadableLayer,
+} from '../oci/index.js';
 import type { FetchedManifest, Registry } from '../registry/index.js';
 import { NoFirmware } from './no-firmware.js';
 
@@ -43,14 +52,17 @@ export class FirmwareLocator {
   }
 
   private inManifest(manifest: Manifest, descriptor: Descriptor): Location {
-    const layers = manifest.layers.filter((layer) => layer.mediaType !== MediaType.ociEmpty && layer.size > 0);
-    const blob = this.choose(layers);
+    const layers = manifest.layers.filter(
+      (layer) => layer.mediaType !== MediaType.ociEmpty && ('fault' in layer || layer.size > 0),
+    );
+    const layer = this.choose(layers);
+    const blob = layer && readable(layer);
     if (!blob) throw new NoFirmware('the artifact has no layer with bytes in it');
     return { manifest: descriptor, blob, packing: packingOfLayer(blob) };
   }
 
   /** The first layer; where several files stand beside each other and one is asked for, that one. */
-  private choose(layers: readonly Descriptor[]): Descriptor | undefined {
+  private choose<T extends Descriptor | UnreadableLayer>(layers: readonly T[]): T | undefined {
     if (this.firmwareFile === undefined || layers.length < 2) return layers[0];
     const titled = layers.find((layer) => layer.annotations?.[Annotation.title] === this.firmwareFile);
     if (titled) return titled;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { OtaError, reasonOf } from '../errors.js';
 import { algorithmOf, digestOf, isDigest, type Digest } from './digest.js';
-import { isIndexType, isManifestType, MediaType } from './media-types.js';
+import { essenceOf, isIndexType, isManifestType, MediaType } from './media-types.js';
 
-/** A content descriptor (image-spec 1.1, descriptor.md). `size` is in bytes. */
+/** A content descriptor (image-spec 1.1, descriptor.md). `size` is in bytes, media types are in lower case. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;
@@ -12,7 +12,14 @@ export interface Descriptor {
   readonly artifactType?: string | undefined;
   /** The content itself, base64, when it is small (descriptor.md, "data"). */
   readonly data?: string | undefined;
-  readonly platform?: { readonly architecture: string; readonly os: string } | undefined;
+  readonly platform?: { readonly architecture?: string | undefined; readonly os?: string | undefined } | undefined;
+}
+
+/** A layer whose descriptor cannot be understood, such as one with a digest algorithm that is unknown here. It keeps its place. */
+export interface UnreadableLayer {
+  readonly fault: string;
+  readonly mediaType: string;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
 /** An image manifest (image-spec 1.1, manifest.md) or a Docker schema 2 manifest. */
@@ -20,8 +27,9 @@ export interface Manifest {
   readonly kind: 'manifest';
   readonly mediaType: string;
   readonly artifactType?: string | undefined;
-  readonly config: Descriptor;
-  readonly layers: readonly Descriptor[];
+  /** Undefined when it cannot be understood: nothing here needs it. */
+  readonly config: Descriptor | undefined;
+  readonly layers: readonly (Descriptor | UnreadableLayer)[];
   readonly subject?: Descriptor | undefined;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
@@ -31,6 +39,7 @@ export interface Index {
   readonly kind: 'index';
   readonly mediaType: string;
   readonly artifactType?: string | undefined;
+  /** Those that can be understood. */
   readonly manifests: readonly Descriptor[];
   readonly subject?: Descriptor | undefined;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
@@ -39,33 +48,47 @@ export interface Index {
 /** Larger manifests are refused (distribution-spec 1.1, "Pushing manifests": registries should accept 4 MiB). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
-const annotations = z
-  .record(z.string(), z.string())
-  .nullish()
-  .transform((value) => value ?? undefined);
+/** What is missing, null, or not what it should be, where nothing depends on it. */
+const optional = <T extends z.ZodType>(schema: T): z.ZodCatch<z.ZodOptional<T>> => schema.optional().catch(undefined);
+
+/** The annotations that are texts. */
+const annotations = optional(
+  z
+    .record(z.string(), z.unknown())
+    .transform((all) =>
+      Object.fromEntries(
+        Object.entries(all).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+      ),
+    ),
+);
+const mediaType = z.string().min(1).transform(essenceOf);
 const digest = z
   .string()
   .refine(isDigest, 'is no sha256 or sha512 digest')
   .transform((text) => text);
 
 const descriptorSchema = z.object({
-  mediaType: z.string().min(1),
+  mediaType,
   digest,
   size: z.number().int().nonnegative(),
   annotations,
-  artifactType: z.string().optional(),
-  data: z.string().optional(),
-  platform: z.object({ architecture: z.string(), os: z.string() }).optional(),
+  artifactType: optional(mediaType),
+  data: optional(z.string().min(1)),
+  platform: optional(z.object({ architecture: optional(z.string()), os: optional(z.string()) })),
 });
 
 const common = {
   schemaVersion: z.literal(2),
-  artifactType: z.string().optional(),
-  subject: descriptorSchema.nullish().transform((value) => value ?? undefined),
+  artifactType: optional(mediaType),
+  subject: optional(descriptorSchema),
   annotations,
 };
-const manifestSchema = z.object({ ...common, config: descriptorSchema, layers: z.array(descriptorSchema).nullable() });
-const indexSchema = z.object({ ...common, manifests: z.array(descriptorSchema).nullable() });
+const manifestSchema = z.object({
+  ...common,
+  config: z.custom<unknown>((value) => value !== undefined, 'is missing'),
+  layers: z.array(z.unknown()).nullable(),
+});
+const indexSchema = z.object({ ...common, manifests: z.array(z.unknown()).nullable() });
 
 /**
  * The manifest or index in `bytes`.
@@ -78,11 +101,47 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | 
   const body = parseJson(bytes);
   const type = agreedType(body, mediaType);
   if (isManifestType(type)) {
-    const { layers, ...rest } = check(manifestSchema, body, type);
-    return { kind: 'manifest', mediaType: type, ...rest, layers: layers ?? [] };
+    const { config, layers, ...rest } = check(manifestSchema, body, type);
+    return {
+      kind: 'manifest',
+      mediaType: type,
+      ...rest,
+      config: descriptorSchema.safeParse(config).data,
+      layers: layersOf(layers ?? [], type),
+    };
   }
   const { manifests, ...rest } = check(indexSchema, body, type);
-  return { kind: 'index', mediaType: type, ...rest, manifests: manifests ?? [] };
+  const entries = understood(manifests ?? []);
+  if (manifests && manifests.length > 0 && entries.length === 0)
+    check(descriptorSchema, manifests[0], `${type}: manifests.0`);
+  return { kind: 'index', mediaType: type, ...rest, manifests: entries };
+}
+
+/** The descriptors in `values`; one that cannot be understood does not hide the others. */
+export function understood(values: readonly unknown[]): Descriptor[] {
+  return values.flatMap((value) => descriptorSchema.safeParse(value).data ?? []);
+}
+
+/** `layer` itself; throws OtaError `protocol` when it is one that cannot be understood. */
+export function readable(layer: Descriptor | UnreadableLayer): Descriptor {
+  if ('fault' in layer) throw new OtaError('protocol', layer.fault);
+  return layer;
+}
+
+/** Layers in their order; throws when none of several can be understood. */
+function layersOf(entries: readonly unknown[], type: string): (Descriptor | UnreadableLayer)[] {
+  const layers = entries.map((entry, i) => {
+    const parsed = descriptorSchema.safeParse(entry);
+    return parsed.success ? parsed.data : unreadable(entry, faultOf(`${type}: layers.${i}`, parsed.error));
+  });
+  const [first] = layers;
+  if (first && layers.every((layer) => 'fault' in layer)) readable(first);
+  return layers;
+}
+
+function unreadable(entry: unknown, fault: string): UnreadableLayer {
+  const parsed = z.object({ mediaType: optional(mediaType), annotations }).safeParse(entry);
+  return { fault, mediaType: parsed.data?.mediaType ?? '', annotations: parsed.data?.annotations };
 }
 
 /** `value` as a descriptor; throws OtaError `protocol` when it is none. */
@@ -101,8 +160,9 @@ function parseJson(bytes: Uint8Array): Record<string, unknown> {
 }
 
 function agreedType(body: Record<string, unknown>, declared: string): string {
-  const own = typeof body.mediaType === 'string' ? body.mediaType : undefined;
-  const type = declared || own || (Array.isArray(body.manifests) ? MediaType.ociIndex : MediaType.ociManifest);
+  const own = typeof body.mediaType === 'string' ? essenceOf(body.mediaType) || undefined : undefined;
+  const type =
+    essenceOf(declared) || own || (Array.isArray(body.manifests) ? MediaType.ociIndex : MediaType.ociManifest);
   if (body.schemaVersion === 1 || type === MediaType.dockerSchema1 || type === MediaType.dockerSchema1Signed) {
     throw new OtaError(
       'protocol',
@@ -123,8 +183,13 @@ function agreedType(body: Record<string, unknown>, declared: string): string {
 function check<T>(schema: z.ZodType<T>, body: unknown, type: string): T {
   const result = schema.safeParse(body);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new OtaError('protocol', `bad ${type}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`.trim());
+  throw new OtaError('protocol', faultOf(type, result.error));
+}
+
+function faultOf(where: string, { issues: [issue] }: z.ZodError): string {
+  const path = issue?.path.join('.') ?? '';
+  const place = where.includes(': ') ? `${where}${path && '.'}${path}` : `${where}: ${path}`;
+  return `bad ${place} ${issue?.message ?? ''}`.trim();
 }
 
 /** The content that `descriptor` carries in itself, or undefined; throws OtaError `protocol` when its size or digest is another. */

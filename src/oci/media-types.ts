@@ -34,19 +34,26 @@ export const MANIFEST_ACCEPT = [
   MediaType.dockerList,
 ].join(', ');
 
+/** A media type in lower case and without parameters; they are compared so (RFC 9110, section 8.3.1). */
+export function essenceOf(mediaType: string): string {
+  return (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase();
+}
+
 export function isManifestType(mediaType: string): boolean {
-  return mediaType === MediaType.ociManifest || mediaType === MediaType.dockerManifest;
+  const type = essenceOf(mediaType);
+  return type === MediaType.ociManifest || type === MediaType.dockerManifest;
 }
 
 export function isIndexType(mediaType: string): boolean {
-  return mediaType === MediaType.ociIndex || mediaType === MediaType.dockerList;
+  const type = essenceOf(mediaType);
+  return type === MediaType.ociIndex || type === MediaType.dockerList;
 }
 
 /** How the layer is packed, by its media type: OCI and Docker layers, distributable or not. */
 export function packingOf(mediaType: string): 'none' | 'tar' | 'tar+gzip' | 'tar+zstd' {
   const match =
     /^application\/vnd\.(?:oci\.image\.layer(?:\.nondistributable)?\.v1\.tar(?:\+(gzip|zstd))?|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.(gzip|zstd))?)$/.exec(
-      mediaType,
+      essenceOf(mediaType),
     );
   if (!match) return 'none';
   const compression = match[1] ?? match[2];

@@ -11,6 +11,8 @@ import {
   parseDigest,
   parseManifest,
   parseReference,
+  readable,
+  type Manifest,
 } from './index.js';
 
 const bytes = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
@@ -134,6 +136,76 @@ describe('parseManifest', () => {
     expect(() => parseManifest(bytes(body), type)).toThrow(
       expect.objectContaining({ code: 'protocol', message: expect.stringMatching(message) }),
     );
+  });
+
+  it('takes null for missing, and does not judge what is not needed', () => {
+    const strange = {
+      ...manifest,
+      artifactType: null,
+      subject: null,
+      annotations: { good: 'yes', empty: null, number: 7 },
+      config: { ...descriptor, digest: 'blake3:00' },
+      layers: [{ ...descriptor, platform: null, data: null, artifactType: null, annotations: null, urls: null }],
+    };
+    expect(parseManifest(bytes(strange), MediaType.ociManifest)).toMatchObject({
+      kind: 'manifest',
+      config: undefined,
+      annotations: { good: 'yes' },
+      layers: [{ digest }],
+    });
+    const wrong = { ...manifest, config: null, artifactType: 7, subject: 'x', annotations: [], mediaType: null };
+    expect(parseManifest(bytes(wrong), MediaType.ociManifest)).toMatchObject({ layers: [{ digest }] });
+    const odd = { ...descriptor, platform: 'linux', data: 7, artifactType: {}, annotations: 'x' };
+    expect(parseManifest(bytes({ ...manifest, layers: [odd] }), '')).toMatchObject({ layers: [descriptor] });
+  });
+
+  it('reads the other entries of an index where one cannot be understood', () => {
+    const child = { ...descriptor, mediaType: MediaType.ociManifest };
+    const entries = [
+      null,
+      7,
+      {},
+      { ...child, digest: 'blake3:00' },
+      { ...child, size: '1' },
+      { ...child, mediaType: null },
+    ];
+    const index = (manifests: unknown[]): Buffer => bytes({ schemaVersion: 2, manifests });
+    const platforms = [
+      { ...child, platform: { os: 'linux' } },
+      { ...child, platform: { architecture: null, os: 'unknown' } },
+    ];
+    expect(parseManifest(index([...entries, ...platforms]), MediaType.ociIndex)).toMatchObject({
+      manifests: [
+        { digest, platform: { os: 'linux' } },
+        { digest, platform: { os: 'unknown' } },
+      ],
+    });
+    expect(() => parseManifest(index(entries.slice(3)), MediaType.ociIndex)).toThrow(/manifests\.0\.digest/);
+  });
+
+  it('keeps the place of a layer that cannot be understood beside one that can', () => {
+    const bad = { ...descriptor, digest: 'blake3:00', annotations: { title: 'x' } };
+    const { layers } = parseManifest(bytes({ ...manifest, layers: [bad, descriptor] }), '') as Manifest;
+    expect(layers).toMatchObject([
+      { fault: expect.stringMatching(/layers\.0\.digest/), annotations: { title: 'x' } },
+      { digest },
+    ]);
+    expect(() => readable(layers[0]!)).toThrow(expect.objectContaining({ code: 'protocol' }));
+    expect(readable(layers[1]!)).toMatchObject({ digest });
+  });
+
+  it('compares media types without case and parameters', () => {
+    const loud = {
+      ...manifest,
+      mediaType: MediaType.ociManifest.toUpperCase(),
+      layers: [{ ...descriptor, mediaType: 'Application/VND.OCI.image.layer.v1.TAR' }],
+    };
+    for (const type of [MediaType.ociManifest, `${MediaType.ociManifest.toUpperCase()}; charset=utf-8`, ''])
+      expect(parseManifest(bytes(loud), type)).toMatchObject({
+        mediaType: MediaType.ociManifest,
+        layers: [{ mediaType: MediaType.ociTar }],
+      });
+    expect(packingOf('application/vnd.oci.image.layer.v1.tar+GZIP')).toBe('tar+gzip');
   });
 
   it('takes inline content only at its size', () => {

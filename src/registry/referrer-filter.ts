@@ -1,4 +1,4 @@
-import { MediaType, type Descriptor } from '../oci/index.js';
+import { essenceOf, MediaType, type Descriptor } from '../oci/index.js';
 
 /**
  * The entries that may be of `artifactType`; whoever reads their manifests decides. Entries under the fallback tag may
@@ -6,11 +6,12 @@ import { MediaType, type Descriptor } from '../oci/index.js';
  * the empty config in its place.
  */
 export function mayBeOfType(entries: readonly Descriptor[], artifactType: string | undefined): Descriptor[] {
+  const wanted = artifactType === undefined ? undefined : essenceOf(artifactType);
   return entries.filter(
     (entry) =>
-      artifactType === undefined ||
+      wanted === undefined ||
       entry.artifactType === undefined ||
-      entry.artifactType === artifactType ||
+      entry.artifactType === wanted ||
       entry.artifactType === MediaType.ociEmpty,
   );
 }

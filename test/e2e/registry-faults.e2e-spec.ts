@@ -8,8 +8,8 @@ const firmware = firmwareBytes(300_000);
 /** Faults that concern one kind of request only. */
 const only =
   (kind: Kind, fault: Fault): Fault =>
-  (request, response, seen) =>
-    seen === kind && fault(request, response, seen);
+  (request, response, seen, step) =>
+    seen === kind && fault(request, response, seen, step);
 const status = (code: number, name: string, headers: Record<string, string> = {}): Fault => {
   return (_request, response) => {
     error(response, code, name, headers);

@@ -55,8 +55,8 @@ describe('WATCH', () => {
 
   it('says once that a registry lists nothing, and keeps the named ones fresh', async () => {
     const fault = registry.fault;
-    registry.fault = (request, response, kind) => {
-      if (!request.url?.startsWith('/v2/_catalog')) return fault(request, response, kind);
+    registry.fault = (request, response, kind, step) => {
+      if (!request.url?.startsWith('/v2/_catalog')) return fault(request, response, kind, step);
       error(response, 404, 'NOT_FOUND');
       return true;
     };

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { expectStop, stopped } from './leftovers.js';
 import type { AddressInfo, Socket } from 'node:net';
+import { expectStop, stopped } from './leftovers.js';
+import { stepOf, type Step } from './registry-steps.js';
+
+export { STEPS, type Step } from './registry-steps.js';
 
 export const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -11,7 +14,7 @@ export interface StoredManifest {
   readonly bytes: Buffer;
 }
 
-interface Repository {
+export interface Repository {
   readonly tags: Map<string, string>;
   readonly manifests: Map<string, StoredManifest>;
   readonly blobs: Map<string, Buffer>;
@@ -22,13 +25,14 @@ export interface Seen {
   readonly method: string;
   readonly url: string;
   readonly kind: Kind;
+  readonly step: Step;
   readonly headers: IncomingMessage['headers'];
 }
 
 export type Kind = 'tags' | 'manifest' | 'blob' | 'referrers' | 'token' | 'other';
 
 /** Takes a request over; returns false to let the registry answer it as usual. */
-export type Fault = (request: IncomingMessage, response: ServerResponse, kind: Kind) => boolean;
+export type Fault = (request: IncomingMessage, response: ServerResponse, kind: Kind, step: Step) => boolean;
 
 export const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 const EMPTY = Buffer.from('{}');
@@ -39,17 +43,29 @@ export class FakeRegistry {
   /** Tags a page, like `?n=`; the client's wish is ignored when this is set. */
   pageSize: number | undefined;
   fault: Fault = () => false;
+  /** Whether blobs that are no signatures are redirected to object storage, which is another origin. */
+  redirectsBlobs = false;
+  /** Whether there is a referrers API. */
+  hasReferrers = false;
   /** Demands tokens for this user when it is set. */
   auth: { user: string; password: string; expiresIn?: number } | undefined;
   /** Tokens that are good; cleared to make them all expire. */
   readonly tokens = new Set<string>();
   private readonly repositories = new Map<string, Repository>();
   private readonly sockets = new Set<Socket>();
-  private server: Server | undefined;
+  private readonly servers: Server[] = [];
   private port = 0;
+  private storagePort = 0;
 
-  /** Starts, on the port of last time when there was one. */
+  /** Starts, on the ports of last time when there were any. */
   async start(): Promise<this> {
+    this.port = await this.listen(this.port);
+    this.storagePort = await this.listen(this.storagePort);
+    expectStop(this, () => this.stop());
+    return this;
+  }
+
+  private async listen(port: number): Promise<number> {
     const server = createServer((request, response) => {
       this.answer(request, response);
     });
@@ -57,20 +73,21 @@ export class FakeRegistry {
       this.sockets.add(socket);
       socket.on('close', () => this.sockets.delete(socket)).on('error', () => undefined);
     });
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.port, '127.0.0.1', resolve));
-    this.port = (server.address() as AddressInfo).port;
-    this.server = server;
-    expectStop(this, () => this.stop());
-    return this;
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
+    this.servers.push(server);
+    return (server.address() as AddressInfo).port;
   }
 
   /** Is killed: every connection is cut. */
   async stop(): Promise<void> {
     stopped(this);
-    const { server } = this;
-    this.server = undefined;
     for (const socket of this.sockets) socket.resetAndDestroy();
-    if (server) await new Promise((resolve) => server.close(resolve));
+    await Promise.all(this.servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve))));
+  }
+
+  /** Connections that are open now, to the registry and to its storage. */
+  get connections(): number {
+    return this.sockets.size;
   }
 
   get host(): string {
@@ -79,6 +96,11 @@ export class FakeRegistry {
 
   get url(): string {
     return `http://${this.host}`;
+  }
+
+  /** Where `redirectsBlobs` sends blobs to. */
+  get storageUrl(): string {
+    return `http://127.0.0.1:${this.storagePort}`;
   }
 
   /** How many requests of a kind came since `seen` was last emptied. */
@@ -146,10 +168,12 @@ export class FakeRegistry {
   private answer(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? '/', this.url);
     const kind = kindOf(url.pathname);
-    this.seen.push({ method: request.method ?? '', url: request.url ?? '', kind, headers: request.headers });
+    const step = stepOf(request, url, (name) => this.repositories.get(name));
+    this.seen.push({ method: request.method ?? '', url: request.url ?? '', kind, step, headers: request.headers });
     response.on('error', () => undefined);
-    if (this.fault(request, response, kind)) return;
+    if (this.fault(request, response, kind, step)) return;
     if (kind === 'token') this.token(request, response, url);
+    else if (step === 'blob after redirect') this.stored(request, response, url);
     else if (!this.allows(request)) this.challenge(response, url);
     else this.serve(request, response, url);
   }
@@ -162,7 +186,10 @@ export class FakeRegistry {
     else if (!repository) error(response, 404, 'NAME_UNKNOWN');
     else if (what === 'tags') this.tags(response, url, name, [...repository.tags.keys()].sort());
     else if (what === 'manifests') manifest(request, response, repository, reference);
+    else if (what === 'blobs' && this.redirectsBlobs && stepOf(request, url, () => repository) === 'blob')
+      response.writeHead(307, { Location: `${this.storageUrl}/storage/${name}/blobs/${reference}` }).end();
     else if (what === 'blobs') blob(request, response, repository.blobs.get(reference));
+    else if (what === 'referrers' && this.hasReferrers) referrers(response, url, repository, reference);
     else error(response, 404, 'NOT_FOUND');
   }
 
@@ -175,6 +202,11 @@ export class FakeRegistry {
     if (end !== undefined && end !== tags.at(-1))
       response.setHeader('Link', `</v2/${name}/tags/list?n=${size}&last=${end}>; rel="next"`);
     json(response, 200, { name, tags: page });
+  }
+
+  private stored(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    const [, name = '', digest = ''] = /^\/storage\/(.+)\/blobs\/(.+)$/.exec(url.pathname) ?? [];
+    blob(request, response, this.repositories.get(name)?.blobs.get(digest));
   }
 
   private token(request: IncomingMessage, response: ServerResponse, url: URL): void {
@@ -241,6 +273,25 @@ function blob(request: IncomingMessage, response: ServerResponse, bytes: Buffer 
     response.writeHead(206, { ...headers, 'Content-Range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` });
   else response.writeHead(200, headers);
   response.end(bytes.subarray(start));
+}
+
+/** The referrers API (distribution-spec 1.1, "Listing Referrers"). */
+function referrers(response: ServerResponse, url: URL, { manifests }: Repository, digest: string): void {
+  const wanted = url.searchParams.get('artifactType');
+  const entries = [...manifests].flatMap(([own, { mediaType, bytes }]) => {
+    const { subject, artifactType } = JSON.parse(bytes.toString('utf8')) as {
+      subject?: { digest: string };
+      artifactType?: string;
+    };
+    const fits = subject?.digest === digest && (wanted === null || wanted === artifactType);
+    return fits ? [{ mediaType, digest: own, size: bytes.length, artifactType }] : [];
+  });
+  json(
+    response,
+    200,
+    { schemaVersion: 2, mediaType: INDEX, manifests: entries },
+    { 'Content-Type': INDEX, ...(wanted !== null && { 'OCI-Filters-Applied': 'artifactType' }) },
+  );
 }
 
 /** Answers with an error as registries write them. */

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { OtaError, reasonOf } from '../../errors.js';
+import { OtaError } from '../../errors.js';
 import {
   digestOf,
   algorithmOf,
@@ -17,9 +17,10 @@ import { mayBeOfType } from '../referrer-filter.js';
 import { Registry, type FetchedManifest } from '../registry.js';
 import { readBlob } from './blob-reader.js';
 import type { Endpoint } from './endpoint.js';
-import { describeFailure, failureOf } from './failure.js';
+import { codeOfStatus, describeFailure, failureOf } from './failure.js';
 import { nextPage, Pages } from './pages.js';
 import { parseCatalog, parseReferrers, parseTags } from './listings.js';
+import { contentType, describe, expectDigest } from './manifest-answer.js';
 import { discard, header, readBody, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 /** A page of tags or referrers. A registry that ignores `n` may send 100,000 tags of 128 characters in one. */
@@ -28,6 +29,12 @@ const TAGS_PER_PAGE = 1000;
 const MAX_TAGS = 100_000;
 /** The slowest that a whole download may be: below it the link is as good as down. */
 const MIN_BYTES_PER_MS = 16;
+/** Statuses by which registries refuse a page size (`PAGINATION_NUMBER_INVALID`) or a parameter as such. */
+const REFUSALS_OF_SIZE: readonly number[] = [400, 405, 406, 413, 414, 416, 422, 501];
+/** Statuses by which registries say that they have no referrers API; what else they answer is a failure of it. */
+const NO_REFERRERS_API: readonly number[] = [204, 400, 404, 405, 406, 415, 501];
+/** Repositories that are known to refuse HEAD. */
+const MAX_HEADLESS = 10_000;
 /** What a timer takes at the most. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -39,6 +46,11 @@ export interface DistributionRegistryOptions {
 
 /** A registry that speaks the OCI distribution spec 1.0 or 1.1 over HTTP. */
 export class DistributionRegistry extends Registry {
+  /** Repositories whose manifests cannot be asked for by HEAD. */
+  private readonly headless = new Set<string>();
+  /** Lists that cannot be asked for with a page size. */
+  private readonly sizeless = new Set<'tags' | 'catalog'>();
+
   constructor(
     private readonly transport: Transport,
     private readonly options: DistributionRegistryOptions,
@@ -49,7 +61,7 @@ export class DistributionRegistry extends Registry {
   async listTags(repository: string, signal: AbortSignal): Promise<string[]> {
     const tags = new Set<string>();
     const first = this.url(repository, `tags/list?n=${TAGS_PER_PAGE}`);
-    for await (const response of this.pages(repository, first, {}, signal)) {
+    for await (const response of this.pages(repository, first, signal)) {
       if (response.status !== 200) throw await failureOf(response, `tags of ${repository}`);
       for (const tag of parseTags(await this.pageBody(response, 'tags'))) if (isTag(tag)) tags.add(tag);
       if (tags.size > MAX_TAGS) throw new OtaError('protocol', `${repository} has more than ${MAX_TAGS} tags`);
@@ -58,15 +70,8 @@ export class DistributionRegistry extends Registry {
   }
 
   async resolve(repository: string, reference: string, signal: AbortSignal): Promise<Descriptor> {
-    const url = this.url(repository, `manifests/${reference}`);
-    const response = await this.ask(repository, url, signal, { method: 'HEAD', headers: { accept: MANIFEST_ACCEPT } });
-    discard(response);
-    if (response.status === 200) {
-      const described = describe(response);
-      if (described) return expectDigest(described, reference);
-    } else if (response.status !== 405) throw await failureOf(response, `${repository}:${reference}`);
-    // No digest, type or size in the answer to HEAD: older registries and some proxies leave them out.
-    return (await this.readManifest(repository, reference, undefined, signal)).descriptor;
+    const described = this.headless.has(repository) ? undefined : await this.head(repository, reference, signal);
+    return described ?? (await this.readManifest(repository, reference, undefined, signal)).descriptor;
   }
 
   async fetchManifest(repository: string, descriptor: Descriptor, signal: AbortSignal): Promise<FetchedManifest> {
@@ -76,10 +81,10 @@ export class DistributionRegistry extends Registry {
 
   fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
     const timeoutMs = Math.min(this.options.timeoutMs + Math.ceil(blob.size / MIN_BYTES_PER_MS), MAX_TIMEOUT_MS);
-    const request = this.request(repository, this.url(repository, `blobs/${blob.digest}`), signal, timeoutMs);
-    return Promise.resolve(
-      Readable.from(readBlob(this.transport, request, blob, this.options.timeoutMs), { objectMode: false }),
-    );
+    return Promise.resolve().then(() => {
+      const request = this.request(repository, this.url(repository, `blobs/${blob.digest}`), signal, timeoutMs);
+      return Readable.from(readBlob(this.transport, request, blob, this.options.timeoutMs), { objectMode: false });
+    });
   }
 
   async listReferrers(
@@ -99,7 +104,7 @@ export class DistributionRegistry extends Registry {
     const { endpoint } = this.options;
     const repositories = new Set<string>();
     const first = new URL(`/v2/_catalog?n=${TAGS_PER_PAGE}`, endpoint.origin);
-    for await (const response of this.pages(undefined, first, {}, signal)) {
+    for await (const response of this.pages(undefined, first, signal)) {
       if (response.status !== 200)
         throw new OtaError(
           'protocol',
@@ -121,6 +126,30 @@ export class DistributionRegistry extends Registry {
     if (response.status >= 500) throw await failureOf(response, 'ping');
   }
 
+  /** What HEAD says that `reference` names; undefined when GET has the last word: HEAD is refused, or says too little. */
+  private async head(repository: string, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
+    const url = this.url(repository, `manifests/${reference}`);
+    let response: RegistryResponse;
+    try {
+      response = await this.ask(repository, url, signal, { method: 'HEAD', headers: { accept: MANIFEST_ACCEPT } });
+    } catch (error) {
+      if (error instanceof OtaError && error.code === 'denied') return undefined;
+      throw error;
+    }
+    discard(response);
+    const { status } = response;
+    if (status === 200) {
+      const described = describe(response);
+      return described && expectDigest(described, reference);
+    }
+    if (status === 405 || status === 501) {
+      if (this.headless.size >= MAX_HEADLESS) this.headless.clear();
+      this.headless.add(repository);
+    } else if (codeOfStatus(status) === 'unavailable') throw await failureOf(response, `${repository}:${reference}`);
+    return undefined;
+  }
+
+  /** What the referrers API lists; undefined when there is none. */
   private async referrersApi(
     repository: string,
     digest: Digest,
@@ -128,19 +157,21 @@ export class DistributionRegistry extends Registry {
     signal: AbortSignal,
   ): Promise<Descriptor[] | undefined> {
     const query = artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(artifactType)}`;
+    const first = this.url(repository, `referrers/${digest}${query}`);
     const found: Descriptor[] = [];
-    for await (const response of this.pages(
-      repository,
-      this.url(repository, `referrers/${digest}${query}`),
-      { accept: MediaType.ociIndex },
-      signal,
-    )) {
-      if (response.status === 404) {
+    let pages = 0;
+    for await (const response of this.pages(repository, first, signal, { accept: MediaType.ociIndex })) {
+      if (NO_REFERRERS_API.includes(response.status)) {
         discard(response);
         return undefined;
       }
       if (response.status !== 200) throw await failureOf(response, `referrers of ${digest}`);
-      found.push(...parseReferrers(await this.pageBody(response, 'referrers')));
+      const entries = parseReferrers(parseJson(await this.pageBytes(response, 'referrers')));
+      // A proxy that wants a login says so with a page of its own.
+      if (!entries && pages === 0) return undefined;
+      if (!entries) throw new OtaError('protocol', `a page of the referrers of ${digest} is no image index`);
+      found.push(...entries);
+      pages++;
     }
     return found;
   }
@@ -180,34 +211,61 @@ export class DistributionRegistry extends Registry {
     return { descriptor: expectDigest(descriptor, reference), bytes, content };
   }
 
-  /** The pages that begin at `url`, each to be read before the next is asked for. */
+  /** The pages that begin at `url`, each to be read before the next is asked for. Only the first may have any status. */
   private async *pages(
     repository: string | undefined,
     url: URL,
-    headers: Record<string, string>,
     signal: AbortSignal,
+    headers: Record<string, string> = {},
   ): AsyncGenerator<RegistryResponse> {
-    const deadline = this.request(repository, url, signal, this.options.timeoutMs);
+    const request = { ...this.request(repository, url, signal, this.options.timeoutMs), headers };
     const seen = new Pages(url);
-    for (let next: URL | undefined = url; next;) {
-      const response: RegistryResponse = await this.transport.send({ ...deadline, url: next, headers });
+    let response = await this.firstPage(request);
+    for (let from = url; ;) {
       yield response;
-      next = nextPage(response, next);
-      if (next) seen.add(next);
+      const next = nextPage(response, from);
+      if (!next) return;
+      seen.add(next);
+      response = await this.transport.send({ ...request, url: next });
+      if (response.status !== 200) throw await this.brokenList(response);
+      from = next;
     }
   }
 
+  /** The first page; without the page size where the registry does not take one. */
+  private async firstPage(request: RegistryRequest): Promise<RegistryResponse> {
+    if (!request.url.searchParams.has('n')) return this.transport.send(request);
+    const list = request.repository === undefined ? 'catalog' : 'tags';
+    if (!this.sizeless.has(list)) {
+      const sized = await this.transport.send(request);
+      if (!REFUSALS_OF_SIZE.includes(sized.status)) return sized;
+      discard(sized);
+    }
+    const url = new URL(request.url);
+    url.searchParams.delete('n');
+    const response = await this.transport.send({ ...request, url });
+    if (response.status === 200) this.sizeless.add(list);
+    return response;
+  }
+
+  /** A list whose next page is refused has not ended there, and what it is a list of is not gone. */
+  private async brokenList(response: RegistryResponse): Promise<OtaError> {
+    const failure = await failureOf(response, `next page of ${response.url.pathname}`);
+    return failure.code === 'absent' ? new OtaError('protocol', failure.message) : failure;
+  }
+
   private async pageBody(response: RegistryResponse, what: string): Promise<unknown> {
-    const bytes = await this.body(
+    const body = parseJson(await this.pageBytes(response, what));
+    if (body === undefined) throw new OtaError('protocol', `${what} are not JSON`);
+    return body;
+  }
+
+  private pageBytes(response: RegistryResponse, what: string): Promise<Buffer> {
+    return this.body(
       response,
       MAX_PAGE_BYTES,
       () => new OtaError('protocol', `a page of ${what} has over ${MAX_PAGE_BYTES} bytes`),
     );
-    try {
-      return JSON.parse(bytes.toString('utf8')) as unknown;
-    } catch (error) {
-      throw new OtaError('protocol', `${what} are not JSON: ${reasonOf(error)}`, { cause: error });
-    }
   }
 
   private async body(response: RegistryResponse, limit: number, tooLong: () => OtaError): Promise<Buffer> {
@@ -242,26 +300,12 @@ export class DistributionRegistry extends Registry {
   }
 }
 
-/** The descriptor in the headers of a manifest's answer, or undefined when one of its parts is missing. */
-function describe(response: RegistryResponse): Descriptor | undefined {
-  const digest = header(response, 'docker-content-digest');
-  const size = header(response, 'content-length');
-  const mediaType = contentType(response);
-  if (digest === undefined || !isDigest(digest) || size === undefined || !mediaType) return undefined;
-  return { mediaType, digest, size: Number(size) };
-}
-
-/** The media type without parameters; empty when it says nothing about a manifest. */
-function contentType(response: RegistryResponse): string {
-  const type = (header(response, 'content-type') ?? '').split(';', 1)[0]?.trim() ?? '';
-  return ['application/json', 'application/octet-stream', 'text/plain'].includes(type) ? '' : type;
-}
-
-function expectDigest(descriptor: Descriptor, reference: string): Descriptor {
-  if (isDigest(reference) && descriptor.digest !== reference) {
-    throw new OtaError('protocol', `asked for ${reference}, got ${descriptor.digest}`);
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return undefined;
   }
-  return descriptor;
 }
 
 function tooLarge(reference: string): OtaError {

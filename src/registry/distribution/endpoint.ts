@@ -1,3 +1,6 @@
+import { OtaError } from '../../errors.js';
+import { isDigest, isRepositoryName, isTag } from '../../oci/index.js';
+
 /** Docker Hub by the names that people write; the API is on one of them only. */
 const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
@@ -36,8 +39,27 @@ export class Endpoint {
     return name.startsWith(`${this.path}/`) ? name.slice(this.path.length + 1) : undefined;
   }
 
-  /** `rest` is what follows the name, such as `tags/list`. */
+  /**
+   * `rest` is what follows the name, such as `tags/list`. Throws OtaError `protocol` for what is no repository name, or
+   * does not follow one: ids and references come from outside, and a `..` in one would lead to another API of the host.
+   */
   url(repository: string, rest: string): URL {
+    if (!isRepositoryName(repository))
+      throw new OtaError('protocol', `not a repository name: ${JSON.stringify(repository.slice(0, 300))}`);
+    if (!belongsToRepository(rest))
+      throw new OtaError(
+        'protocol',
+        `not a tag, digest or list of ${repository}: ${JSON.stringify(rest.slice(0, 300))}`,
+      );
     return new URL(`/v2/${this.nameOf(repository)}/${rest}`, this.origin);
   }
+}
+
+/** The paths of the distribution spec that we ask for. */
+function belongsToRepository(rest: string): boolean {
+  const [, what = '', reference = '', query] = /^([a-z]+)\/([^?]*)(\?.*)?$/s.exec(rest) ?? [];
+  if (what === 'tags') return reference === 'list';
+  if (what === 'manifests') return query === undefined && (isTag(reference) || isDigest(reference));
+  if (what === 'blobs') return query === undefined && (isDigest(reference) || reference === 'uploads/');
+  return what === 'referrers' && isDigest(reference);
 }

@@ -8,17 +8,31 @@ const MAX_ERROR_BODY_BYTES = 16 * 1024;
 /** distribution-spec 1.1, "Error Codes". */
 const errorBody = z.object({ errors: z.array(z.object({ code: z.string(), message: z.string().nullish() })).min(1) });
 
+/** The errors of object storage that speaks S3 or Azure's protocol, where blobs are redirected to. */
+const STORAGE_ERROR = /<Error\b[^>]*>[\s\S]*?<Code>([^<]{1,100})<\/Code>(?:[\s\S]*?<Message>([^<]{0,300}))?/;
+
 /** What went wrong, in one line with the registry's own code and message: `404 NAME_UNKNOWN: repository name not known`. */
 export async function describeFailure(response: RegistryResponse): Promise<string> {
   try {
-    const bytes = await readBody(response, MAX_ERROR_BODY_BYTES, () => new Error('too long'));
-    const parsed = errorBody.safeParse(JSON.parse(bytes.toString('utf8')));
+    const text = (await readBody(response, MAX_ERROR_BODY_BYTES, () => new Error('too long'))).toString('utf8');
+    const [, storageCode, storageMessage] = STORAGE_ERROR.exec(text) ?? [];
+    if (storageCode !== undefined) return describe(response, storageCode, storageMessage);
+    const parsed = errorBody.safeParse(JSON.parse(text));
     const first = parsed.success ? parsed.data.errors[0] : undefined;
-    if (first) return oneLine(`${response.status} ${first.code}${first.message ? `: ${first.message}` : ''}`);
+    if (first) return describe(response, first.code, first.message);
   } catch {
     // A body that is no error of a registry has nothing to tell; the status has.
   }
   return `status ${response.status}`;
+}
+
+function describe({ status }: RegistryResponse, code: string, message: string | null | undefined): string {
+  return oneLine(`${status} ${code}${message ? `: ${message}` : ''}`);
+}
+
+/** Who gave an answer: the registry, or the host that it redirected to. */
+export function answererOf({ url, redirectedFrom }: RegistryResponse): string {
+  return redirectedFrom === undefined ? 'registry' : `${url.host}, where ${redirectedFrom} redirects to,`;
 }
 
 /** The code of an answer that is no success. 401 and 403 are told apart by the auth layer, before they come here. */
@@ -29,7 +43,10 @@ export function codeOfStatus(status: number): OtaErrorCode {
 
 /** An answer that is no success, as an error about `what`. */
 export async function failureOf(response: RegistryResponse, what: string): Promise<OtaError> {
-  return new OtaError(codeOfStatus(response.status), `${what}: registry answered ${await describeFailure(response)}`);
+  return new OtaError(
+    codeOfStatus(response.status),
+    `${what}: ${answererOf(response)} answered ${await describeFailure(response)}`,
+  );
 }
 
 /** No answer at all, as an error. */

@@ -74,7 +74,14 @@ export class HttpTransport implements Transport {
         body: request.body ?? null,
         signal: request.signal,
       });
-      return { status: statusCode, headers: received, body, url };
+      const redirected = url.origin !== request.url.origin;
+      return {
+        status: statusCode,
+        headers: received,
+        body,
+        url,
+        ...(redirected && { redirectedFrom: request.url.host }),
+      };
     } catch (error) {
       throw unreachable(error, url.host);
     }

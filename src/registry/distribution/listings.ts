@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { OtaError } from '../../errors.js';
-import { MediaType, parseManifest, type Descriptor } from '../../oci/index.js';
+import { isIndexType, understood, type Descriptor } from '../../oci/index.js';
 
 /** distribution-spec 1.1, "Content Discovery". Some registries say `null` for none. */
 const tagList = z.object({ tags: z.array(z.string()).nullish() });
@@ -22,8 +22,21 @@ export function parseCatalog(body: unknown): string[] {
   return parsed.data.repositories ?? [];
 }
 
-/** The entries on one page of referrers; throws OtaError `protocol` for another shape. */
-export function parseReferrers(body: unknown): readonly Descriptor[] {
-  const index = parseManifest(Buffer.from(JSON.stringify(body)), MediaType.ociIndex);
-  return index.kind === 'index' ? index.manifests : [];
+const referrers = z.object({
+  schemaVersion: z.literal(2),
+  mediaType: z
+    .string()
+    .nullish()
+    .refine((type) => !type || isIndexType(type)),
+  manifests: z.array(z.unknown()).nullable(),
+});
+
+/**
+ * The entries on one page of referrers, those that can be understood; undefined when it is no image index.
+ *
+ * @param body undefined for what is not JSON
+ */
+export function parseReferrers(body: unknown): Descriptor[] | undefined {
+  const parsed = referrers.safeParse(body);
+  return parsed.success ? understood(parsed.data.manifests ?? []) : undefined;
 }

@@ -23,17 +23,48 @@ export class Pages {
 
 /**
  * Where the page after `response` is, or undefined when it is the last (RFC 8288, `rel="next"`).
- * Throws OtaError `protocol` when it is on another origin, where our token has no business.
+ * Throws OtaError `protocol` when the header cannot be read, since nobody knows then whether there is more, and when the
+ * page is on another host, where our token has no business.
  */
 export function nextPage(response: RegistryResponse, from: URL): URL | undefined {
-  const link = response.headers.link;
-  for (const value of Array.isArray(link) ? link : [link ?? '']) {
-    const target = /<([^>]*)>\s*;[^,]*\brel="?next"?(?:[\s;,]|$)/i.exec(value)?.[1];
-    if (target === undefined) continue;
-    if (!URL.canParse(target, from.href)) throw new OtaError('protocol', 'the link to the next page is no URL');
-    const next = new URL(target, from.href);
-    if (next.origin !== from.origin) throw new OtaError('protocol', `the next page is on another host, ${next.host}`);
-    return next;
+  const value = response.headers.link;
+  const links = parseLinks(Array.isArray(value) ? value.join(', ') : (value ?? ''));
+  const target = links.find(({ relations }) => relations.includes('next'))?.target;
+  if (target === undefined) return undefined;
+  if (!URL.canParse(target, from.href)) throw new OtaError('protocol', 'the link to the next page is no URL');
+  const next = new URL(target, from.href);
+  if (next.host !== from.host) throw new OtaError('protocol', `the next page is on another host, ${next.host}`);
+  // A registry behind a proxy that ends TLS may not know that it is spoken to by https.
+  next.protocol = from.protocol;
+  return next;
+}
+
+interface Link {
+  readonly target: string;
+  readonly relations: readonly string[];
+}
+
+/** A link: target and parameters, whose values may be quoted and then hold anything. */
+const LINK = /^\s*<([^<>]*)>((?:\s*;\s*[^\s=;,"<>]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]+))?)*)\s*(?:,|$)/;
+const RELATION = /;\s*rel\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]+))/i;
+
+function parseLinks(header: string): Link[] {
+  const links: Link[] = [];
+  for (let rest = header; rest.trim() !== '';) {
+    const [whole, target, parameters = ''] = LINK.exec(rest) ?? [];
+    const relation = RELATION.exec(withoutOtherTexts(parameters));
+    const relations = (relation?.[1] ?? relation?.[2] ?? '').toLowerCase().split(/\s+/).filter(Boolean);
+    if (whole === undefined || target === undefined || relations.length === 0)
+      throw new OtaError('protocol', `the Link header cannot be read: ${JSON.stringify(header.slice(0, 200))}`);
+    links.push({ target, relations });
+    rest = rest.slice(whole.length);
   }
-  return undefined;
+  return links;
+}
+
+/** Parameters without the quoted texts of others than `rel`, which may look like one. */
+function withoutOtherTexts(parameters: string): string {
+  return parameters.replaceAll(/(;\s*([^\s=;]+)\s*=\s*)"(?:[^"\\]|\\.)*"/g, (whole, before: string, name: string) =>
+    name.toLowerCase() === 'rel' ? whole : `${before}x`,
+  );
 }

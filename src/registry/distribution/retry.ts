@@ -50,7 +50,8 @@ function mayRetry(request: RegistryRequest, attempt: number): boolean {
 function retryAfterMs(outcome: RegistryResponse | OtaError, attempt: number): number | undefined {
   if (outcome instanceof OtaError) return outcome.code === 'unavailable' ? backoffMs(attempt) : undefined;
   const { status } = outcome;
-  if (status !== 408 && status !== 429 && status < 500) return undefined;
+  // 501 is no mishap: what is not implemented now is not a second later.
+  if ((status !== 408 && status !== 429 && status < 500) || status === 501) return undefined;
   return parseRetryAfter(header(outcome, 'retry-after')) ?? backoffMs(attempt);
 }
 

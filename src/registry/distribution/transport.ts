@@ -25,6 +25,8 @@ export interface RegistryResponse {
   readonly body: Readable;
   /** Where the answer came from, redirects followed. */
   readonly url: URL;
+  /** The host that was asked, when a redirect led to another origin. */
+  readonly redirectedFrom?: string;
 }
 
 /** Sends a request and resolves to the answer, whatever its status; rejects with OtaError `unavailable` when there is none. */

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fixture } from '../../../test/support/fixture.js';
-import type { Digest } from '../../oci/index.js';
+import { readable, type Digest } from '../../oci/index.js';
 import { LayoutRegistry } from './layout-registry.js';
 
 const never = new AbortController().signal;
@@ -22,7 +22,7 @@ async function content(repository: string, tag: string): Promise<Buffer> {
   const manifest = await registry.fetchManifest(repository, await registry.resolve(repository, tag));
   const layer = manifest.content.kind === 'manifest' ? manifest.content.layers[0] : undefined;
   if (!layer) throw new Error('no layer');
-  return Buffer.concat((await (await registry.fetchBlob(repository, layer, never)).toArray()) as Buffer[]);
+  return Buffer.concat((await (await registry.fetchBlob(repository, readable(layer), never)).toArray()) as Buffer[]);
 }
 
 describe('a folder of OCI image layouts', () => {
@@ -123,7 +123,7 @@ describe('a folder of OCI image layouts', () => {
     cpSync(fixture('layouts/unsigned'), join(root, 'changed'), { recursive: true });
     const manifest = await registry.fetchManifest('changed', await registry.resolve('changed', '1.0.0'));
     const layer = manifest.content.kind === 'manifest' ? manifest.content.layers[0] : undefined;
-    const path = join(root, 'changed', 'blobs', ...(layer?.digest ?? '').split(':'));
+    const path = join(root, 'changed', 'blobs', ...(layer ? readable(layer).digest : '').split(':'));
     const bytes = readFileSync(path);
     bytes[100] = (bytes[100] ?? 0) ^ 1;
     writeFileSync(path, bytes);

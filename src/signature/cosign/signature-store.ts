@@ -1,5 +1,5 @@
 import { OtaError, reasonOf } from '../../errors.js';
-import { algorithmOf, hexOf, inlineContent, type Descriptor } from '../../oci/index.js';
+import { algorithmOf, hexOf, inlineContent, readable, type Descriptor } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
 import { BUNDLE_TYPE, parseBundle } from './bundle-signature.js';
 import { parseLegacy, SIMPLE_SIGNING_TYPE } from './legacy-signature.js';
@@ -30,7 +30,7 @@ export class SignatureStore {
         const [layer] = content.kind === 'manifest' ? content.layers : [];
         // An SBOM, say, of which the list of referrers did not tell what it is.
         if (layer?.mediaType !== BUNDLE_TYPE) return undefined;
-        const bundle = await this.read(repository, layer, signal);
+        const bundle = await this.read(repository, readable(layer), signal);
         bytes ??= (await this.registry.fetchManifest(repository, manifest, signal)).bytes;
         return parseBundle(bundle, bytes);
       });
@@ -70,7 +70,9 @@ export class SignatureStore {
         signal,
       );
       if (content.kind !== 'manifest') return new MalformedSignature(`${tag} is an index, expected a manifest`);
-      return content.layers.filter(({ mediaType }) => mediaType === SIMPLE_SIGNING_TYPE);
+      return content.layers.filter(
+        (layer): layer is Descriptor => layer.mediaType === SIMPLE_SIGNING_TYPE && !('fault' in layer),
+      );
     } catch (error) {
       if (error instanceof OtaError && error.code === 'absent') return [];
       if (error instanceof OtaError && error.code === 'protocol')

@@ -1,0 +1,182 @@
+import { OtaError } from '../../errors.js';
+import type { Challenge } from './challenge.js';
+import type { Credentials } from './credentials.js';
+import { codeOfStatus, describeFailure } from './failure.js';
+import { readBody, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
+
+/** Distribution's token specification: without `expires_in` a token is good for 60 s. */
+const DEFAULT_LIFETIME_S = 60;
+/** A token is fetched again this long before its end, so that it does not expire on its way. */
+const RENEWAL_MS = 10_000;
+/** One per repository and right; the oldest is forgotten first. */
+const MAX_TOKENS = 2_000;
+const MAX_TOKEN_BODY_BYTES = 256 * 1024;
+
+/** What a token is wanted for, and of whom. */
+export interface TokenWish {
+  /** A Bearer challenge, which says where the token is to be had. */
+  readonly challenge: Challenge;
+  readonly scope: string;
+  /** Undefined for an anonymous token. */
+  readonly credentials: Credentials | undefined;
+  /** Whether the challenge came over TLS; then nothing is sent to a service without it. */
+  readonly secure: boolean;
+}
+
+interface Token {
+  readonly value: Promise<string>;
+  /** The same, once it is there. */
+  text?: string;
+  /** On the clock of `performance.now()`; far away while it is being fetched. */
+  renewAtMs: number;
+}
+
+/** Fetches tokens (Distribution's token specification) and keeps them by user, realm, service and scope. */
+export class Tokens {
+  private readonly tokens = new Map<string, Token>();
+  private readonly refreshTokens = new Map<Credentials, string>();
+  private readonly users = new Map<Credentials, number>();
+
+  /** @param timeoutMs how long a token request may take, in milliseconds */
+  constructor(
+    private readonly transport: Transport,
+    private readonly timeoutMs: number,
+  ) {}
+
+  /** The token for `wish`: one fetch for many waiters, kept until shortly before its end. */
+  get(wish: TokenWish): Promise<string> {
+    const key = this.keyOf(wish);
+    const known = this.tokens.get(key);
+    if (known && performance.now() < known.renewAtMs) return known.value;
+    const token: Token = {
+      renewAtMs: Infinity,
+      value: this.fetch(wish).then(({ value, lifetimeMs }) => {
+        token.renewAtMs = performance.now() + Math.max(lifetimeMs - RENEWAL_MS, lifetimeMs / 2);
+        return (token.text = value);
+      }),
+    };
+    // A failure is not remembered: the next request asks again.
+    token.value.catch(() => {
+      if (this.tokens.get(key) === token) this.tokens.delete(key);
+    });
+    this.tokens.delete(key);
+    this.tokens.set(key, token);
+    if (this.tokens.size > MAX_TOKENS) this.tokens.delete(this.tokens.keys().next().value ?? '');
+    return token.value;
+  }
+
+  /** Forgets the token for `wish` when it is `refused`; one that has come since stays. */
+  forget(wish: TokenWish, refused: string): void {
+    const key = this.keyOf(wish);
+    if (this.tokens.get(key)?.text === refused) this.tokens.delete(key);
+  }
+
+  private keyOf({ challenge: { parameters }, scope, credentials }: TokenWish): string {
+    if (credentials && !this.users.has(credentials)) this.users.set(credentials, this.users.size);
+    const user = credentials ? this.users.get(credentials) : 'anonymous';
+    return JSON.stringify([user, parameters.realm, parameters.service, scope]);
+  }
+
+  private async fetch(wish: TokenWish): Promise<{ value: string; lifetimeMs: number }> {
+    const response = await this.transport.send(this.request(wish));
+    if (response.status !== 200) throw await refusal(response, wish.credentials);
+    const { host } = response.url;
+    const bytes = await readBody(
+      response,
+      MAX_TOKEN_BODY_BYTES,
+      () => new OtaError('protocol', `answer of token service ${host} is longer than ${MAX_TOKEN_BODY_BYTES} bytes`),
+    ).catch((error: unknown) => {
+      throw OtaError.from(error, 'unavailable', `answer of token service ${host} broke off`);
+    });
+    const body = parseBody(bytes, host);
+    const refreshToken = textOf(body.refresh_token);
+    if (wish.credentials && refreshToken !== undefined) this.refreshTokens.set(wish.credentials, refreshToken);
+    return { value: tokenIn(body, host), lifetimeMs: lifetimeOf(body.expires_in) * 1000 };
+  }
+
+  private request({ challenge, scope, credentials, secure }: TokenWish): RegistryRequest {
+    const url = realmOf(challenge, secure);
+    const { service } = challenge.parameters;
+    // Its own deadline: the token is for all who wait, not for the one who asked first.
+    const common = {
+      signal: AbortSignal.timeout(this.timeoutMs),
+      deadlineMs: performance.now() + this.timeoutMs,
+    };
+    if (credentials?.identityToken !== undefined) {
+      const form = new URLSearchParams({
+        grant_type: 'refresh_token',
+        client_id: 'otaflux',
+        refresh_token: this.refreshTokens.get(credentials) ?? credentials.identityToken,
+        ...(scope && { scope }),
+        ...(service && { service }),
+      });
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+      return { method: 'POST', url, headers, body: form.toString(), ...common };
+    }
+    // As docker does: a parameter for each scope.
+    for (const one of scope.split(' ')) if (one) url.searchParams.append('scope', one);
+    if (service) url.searchParams.append('service', service);
+    return { method: 'GET', url, ...(credentials && { headers: { authorization: basic(credentials) } }), ...common };
+  }
+}
+
+export function basic({ username, password }: Credentials): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+/** Where tokens are to be had. A registry reached over TLS may not send our credentials over plain HTTP. */
+function realmOf(challenge: Challenge, secure: boolean): URL {
+  const realm = challenge.parameters.realm ?? '';
+  const url = URL.canParse(realm) ? new URL(realm) : undefined;
+  if (!url || !(url.protocol === 'https:' || (url.protocol === 'http:' && !secure)))
+    throw new OtaError(
+      'protocol',
+      `registry names a token service that cannot be used: ${JSON.stringify(realm.slice(0, 200))}`,
+    );
+  return url;
+}
+
+function parseBody(bytes: Buffer, host: string): Readonly<Record<string, unknown>> {
+  let body: unknown;
+  try {
+    body = JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    throw new OtaError('protocol', `token service ${host} gave an answer that is not JSON`, { cause: error });
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new OtaError('protocol', `token service ${host} gave an answer that is no JSON object`);
+  return body as Record<string, unknown>;
+}
+
+/** The text in a member; null, an empty text and what is no text count as missing. */
+function textOf(member: unknown): string | undefined {
+  return typeof member === 'string' && member !== '' ? member : undefined;
+}
+
+function tokenIn(body: Readonly<Record<string, unknown>>, host: string): string {
+  const value = textOf(body.token) ?? textOf(body.access_token);
+  if (value === undefined) {
+    const strange = (['token', 'access_token'] as const).find((name) => (body[name] ?? '') !== '');
+    const what =
+      strange === undefined ? 'answered without a token' : `answered with a ${JSON.stringify(strange)} that is no text`;
+    throw new OtaError('protocol', `token service ${host} ${what}`);
+  }
+  if (!/^[\x21-\x7e]+$/.test(value))
+    throw new OtaError('protocol', `token service ${host} answered with a token that no header can carry`);
+  return value;
+}
+
+/** `expires_in`, in seconds; some services write the number as a string. */
+function lifetimeOf(member: unknown): number {
+  const seconds = typeof member === 'string' && member.trim() !== '' ? Number(member) : member;
+  return typeof seconds === 'number' && Number.isFinite(seconds) && seconds >= 0 ? seconds : DEFAULT_LIFETIME_S;
+}
+
+/** 401 means that the credentials are bad; 403 and 404 that there is no token for this scope. */
+async function refusal(response: RegistryResponse, credentials: Credentials | undefined): Promise<OtaError> {
+  const what = `token service ${response.url.host} answered ${await describeFailure(response)}`;
+  if (response.status === 403 || response.status === 404) return new OtaError('denied', what);
+  if (response.status === 401)
+    return new OtaError('denied', `${what}; ${credentials ? 'the credentials are wrong' : 'credentials are needed'}`);
+  return new OtaError(codeOfStatus(response.status), what);
+}
