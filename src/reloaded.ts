@@ -60,8 +60,7 @@ export class Reloaded<T> {
       this.problem = undefined;
     } catch (error) {
       const problem = reasonOf(error);
-      if (problem !== this.problem)
-        this.logger.error({ event: 'file.failed', option: this.option, reason: problem });
+      if (problem !== this.problem) this.logger.error({ event: 'file.failed', option: this.option, reason: problem });
       this.problem = problem;
     }
   }

@@ -5,6 +5,7 @@ import { FirmwareStore, type Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { ReleaseMeter, type RefreshResult } from '../metrics/index.js';
+import { isRepositoryName } from '../oci/index.js';
 import { Registry } from '../registry/index.js';
 import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
@@ -116,6 +117,7 @@ export class ReleaseService implements OnApplicationShutdown {
 
   /** The release of `device` that is exactly `version`. Rejects with OtaError. */
   async exact(device: string, version: string): Promise<Release> {
+    demandDevice(device);
     const state = this.devices.get(device);
     const known = [state?.release, ...(state?.superseded ?? [])].find((release) => release?.version === version);
     if (known) {
@@ -133,7 +135,8 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /** Asks the registry now what `device` should run, or joins those who are asking. Rejects with OtaError. */
-  refresh(device: string): Promise<Release> {
+  async refresh(device: string): Promise<Release> {
+    demandDevice(device);
     return this.refreshes.run(device, () => this.ask(this.devices.demand(device)));
   }
 
@@ -144,6 +147,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * @param hintedAtMs when somebody told of the change, on the clock of `performance.now()`
    */
   async refreshAnew(device: string, hintedAtMs?: number): Promise<Release> {
+    demandDevice(device);
     await this.refreshes.running(device)?.catch(() => undefined);
     this.finder.judgeAnew(device);
     this.devices.demand(device).hintedAtMs = hintedAtMs;
@@ -300,4 +304,13 @@ export class ReleaseService implements OnApplicationShutdown {
     }
     this.devices.file(state);
   }
+}
+
+/** Whoever asks: no id that cannot be a repository name goes into a request to the registry. */
+function demandDevice(device: string): void {
+  if (!isRepositoryName(device))
+    throw new OtaError(
+      'absent',
+      `${JSON.stringify(device.slice(0, 100))} is no device id: it cannot be a repository name`,
+    );
 }

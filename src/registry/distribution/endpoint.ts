@@ -1,3 +1,6 @@
+import { OtaError } from '../../errors.js';
+import { isRepositoryName } from '../../oci/index.js';
+
 /** Docker Hub by the names that people write; the API is on one of them only. */
 const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
@@ -36,8 +39,13 @@ export class Endpoint {
     return name.startsWith(`${this.path}/`) ? name.slice(this.path.length + 1) : undefined;
   }
 
-  /** `rest` is what follows the name, such as `tags/list`. */
+  /**
+   * @param rest what follows the name, such as `tags/list`
+   * @throws OtaError `absent` for what no repository can be called, which could be another path of the registry
+   */
   url(repository: string, rest: string): URL {
+    if (!isRepositoryName(repository))
+      throw new OtaError('absent', `${JSON.stringify(repository.slice(0, 100))} is not a repository name`);
     return new URL(`/v2/${this.nameOf(repository)}/${rest}`, this.origin);
   }
 }
