@@ -6,13 +6,15 @@ import { ConfigError, reasonOf } from './errors.js';
 export const RELOAD_MS = 10_000;
 
 /**
- * What files say, read again when they change. A change that cannot be read or parsed is said once and changes nothing:
- * half of a new pair of files must not take the service away.
+ * What files say, read again when they change. A change that cannot be read or parsed is logged, once for each mistake,
+ * and changes nothing: half of a new pair of files must not take the service away. Files that do not belong together get
+ * a Reloaded each, so that a mistake in one holds up no change in another.
  */
 export class Reloaded<T> {
   private texts: readonly string[];
   private value: T;
-  private failing = false;
+  /** Why the files cannot be used now; undefined when they can. */
+  private problem: string | undefined;
   private readonly timer: NodeJS.Timeout;
 
   /**
@@ -46,16 +48,20 @@ export class Reloaded<T> {
   reload(): void {
     try {
       const texts = this.read();
-      if (texts.every((text, index) => text === this.texts[index])) return;
-      const value = this.parse(...texts);
-      this.onChange(value);
-      this.texts = texts;
-      this.value = value;
-      this.failing = false;
-      this.logger.log({ event: 'file.reloaded', option: this.option });
+      if (texts.every((text, index) => text === this.texts[index])) {
+        if (this.problem !== undefined) this.logger.log({ event: 'file.recovered', option: this.option });
+      } else {
+        const value = this.parse(...texts);
+        this.onChange(value);
+        this.texts = texts;
+        this.value = value;
+        this.logger.log({ event: 'file.reloaded', option: this.option });
+      }
+      this.problem = undefined;
     } catch (error) {
-      if (!this.failing) this.logger.error({ event: 'file.failed', option: this.option, reason: reasonOf(error) });
-      this.failing = true;
+      const problem = reasonOf(error);
+      if (problem !== this.problem) this.logger.error({ event: 'file.failed', option: this.option, reason: problem });
+      this.problem = problem;
     }
   }
 

@@ -1,56 +1,82 @@
+import ipaddr from 'ipaddr.js';
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP } from 'node:net';
+import { isIP, SocketAddress } from 'node:net';
+import proxyAddr from 'proxy-addr';
 import { ConfigError } from '../errors.js';
 
-/** What an IPv4 address looks like on a socket that speaks both (RFC 4291, section 2.5.5.2). */
-const MAPPED = '::ffff:';
+/** IPv4 addresses that are written as IPv6 ones: mapped, translated (RFC 6145), behind NAT64 (RFC 6052). */
+const EMBEDDED: readonly string[] = ['ipv4Mapped', 'rfc6145', 'rfc6052'];
 
 /** Where requests come from: the peer, or what the proxies of TRUST_PROXY say of those that they pass on. */
 export class ClientAddress {
-  private readonly proxies: BlockList | undefined;
+  private readonly isTrusted: ((address: string) => boolean) | undefined;
 
   /** @param trusted addresses and networks, such as 10.0.0.0/8; throws ConfigError for anything else */
   constructor(trusted: readonly string[] = []) {
     if (trusted.length === 0) return;
-    this.proxies = new BlockList();
-    for (const entry of trusted) {
-      const [address = '', bits] = entry.split('/');
-      const family = isIP(address);
-      const max = family === 6 ? 128 : 32;
-      const length = bits === undefined ? max : Number(bits);
-      if (!family || !Number.isInteger(length) || length < 0 || length > max)
-        throw new ConfigError(
-          `--trust-proxy: got ${JSON.stringify(entry)}, takes addresses and networks such as 10.0.0.0/8`,
-        );
-      this.proxies.addSubnet(address, length, family === 6 ? 'ipv6' : 'ipv4');
-    }
+    const trust = proxyAddr.compile(trusted.flatMap(networksIn));
+    this.isTrusted = (address) => trust(address, 0);
   }
 
   /** Whether the peer of this request is a trusted proxy. */
   isProxied({ socket }: IncomingMessage): boolean {
-    return this.isTrusted(plain(socket.remoteAddress ?? ''));
+    return this.isTrusted?.(socket.remoteAddress ?? '') ?? false;
   }
 
   /** The nearest address that is no trusted proxy. */
   of({ socket, headers }: IncomingMessage): string {
     const peer = plain(socket.remoteAddress ?? '');
-    if (!this.proxies || !this.isTrusted(peer)) return peer;
+    const { isTrusted } = this;
+    if (!isTrusted?.(peer)) return peer;
     const forwarded = headers['x-forwarded-for'];
     // Each proxy adds on the right whom it got the request from; what stands left of a stranger is the stranger's word.
-    const chain = (typeof forwarded === 'string' ? forwarded : '').split(',').map((address) => plain(address.trim()));
+    const chain = (typeof forwarded === 'string' ? forwarded : '').split(',').map((address) => address.trim());
     for (const address of chain.reverse()) {
+      // Stricter than the libraries, for which `10` is an address, too.
       if (!isIP(address)) return peer;
-      if (!this.isTrusted(address)) return address;
+      const known = plain(address);
+      if (!isTrusted(known)) return known;
     }
     return peer;
   }
-
-  private isTrusted(address: string): boolean {
-    const family = isIP(address);
-    return family !== 0 && (this.proxies?.check(address, family === 6 ? 'ipv6' : 'ipv4') ?? false);
-  }
 }
 
+/**
+ * What a limit counts as one address: an IPv4 address, or an IPv6 network of 64 bits, which is the least that a
+ * subscriber gets (RFC 6177), so that nobody has more than one by changing the rest.
+ */
+export function networkOf(address: string): string {
+  const parsed = ipv6(address);
+  if (!parsed) return address;
+  if (EMBEDDED.includes(parsed.range())) return ipaddr.fromByteArray(parsed.toByteArray().slice(-4)).toString();
+  const prefix = parsed.parts.slice(0, 4).map((part) => part.toString(16));
+  return `${prefix.join(':')}::/64`;
+}
+
+/** An IPv4 address that a socket for both families shows as `::ffff:a.b.c.d` is written as IPv4, IPv6 in its shortest form. */
 function plain(address: string): string {
-  return address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address;
+  const parsed = ipv6(address);
+  if (!parsed) return address;
+  return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed.toString();
+}
+
+/** Undefined for what is no IPv6 address. */
+function ipv6(address: string): ipaddr.IPv6 | undefined {
+  if (!address.includes(':') || isIP(address) !== 6) return undefined;
+  // The library does not know every form that Node does, such as `64:ff9b::192.0.2.1`, but the one that Node writes.
+  const written = ipaddr.IPv6.isValid(address) ? address : new SocketAddress({ address, family: 'ipv6' }).address;
+  return ipaddr.IPv6.isValid(written) ? ipaddr.IPv6.parse(written) : undefined;
+}
+
+/** An entry of TRUST_PROXY as proxy-addr takes it: that has no network of length 0, but two halves are the same. */
+function networksIn(entry: string): string[] {
+  const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
+  const family = isIP(address);
+  const max = family === 6 ? 128 : 32;
+  if (!family || Number(bits ?? max) > max)
+    throw new ConfigError(
+      `--trust-proxy: got ${JSON.stringify(entry)}, takes addresses and networks such as 10.0.0.0/8`,
+    );
+  if (bits === undefined || Number(bits) > 0) return [entry];
+  return family === 6 ? ['::/1', '8000::/1'] : ['0.0.0.0/1', '128.0.0.0/1'];
 }

@@ -5,6 +5,7 @@ import { FirmwareStore, type Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { ReleaseMeter, type RefreshResult } from '../metrics/index.js';
+import { isRepositoryName } from '../oci/index.js';
 import { Registry } from '../registry/index.js';
 import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
@@ -125,6 +126,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * @param nowMs the time on the clock of `performance.now()`, for those who have just read it
    */
   async exact(device: string, version: string, nowMs = performance.now()): Promise<Release> {
+    demandDevice(device);
     // MAX_STALE holds for what is asked for by its version, too: what may not be served is confirmed first.
     const stale = this.devices.get(device);
     if (stale?.release && this.isTooOld(nowMs - stale.confirmedAtMs)) await this.current(device, nowMs);
@@ -145,7 +147,8 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /** Asks the registry now what `device` should run, or joins those who are asking. Rejects with OtaError. */
-  refresh(device: string): Promise<Release> {
+  async refresh(device: string): Promise<Release> {
+    demandDevice(device);
     return this.refreshes.run(device, () => this.ask(this.devices.demand(device)));
   }
 
@@ -156,6 +159,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * @param hintedAtMs when somebody told of the change, on the clock of `performance.now()`
    */
   async refreshAnew(device: string, hintedAtMs?: number): Promise<Release> {
+    demandDevice(device);
     await this.refreshes.running(device)?.catch(() => undefined);
     this.finder.judgeAnew(device);
     this.devices.demand(device).hintedAtMs = hintedAtMs;
@@ -314,4 +318,13 @@ export class ReleaseService implements OnApplicationShutdown {
     }
     this.devices.file(state);
   }
+}
+
+/** Whoever asks: no id that cannot be a repository name goes into a request to the registry. */
+function demandDevice(device: string): void {
+  if (!isRepositoryName(device))
+    throw new OtaError(
+      'absent',
+      `${JSON.stringify(device.slice(0, 100))} is no device id: it cannot be a repository name`,
+    );
 }

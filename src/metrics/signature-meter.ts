@@ -7,7 +7,7 @@ import { MetricsRegistry } from './metrics-registry.js';
 export class SignatureMeter {
   private readonly verifications: Counter<'result' | 'form'>;
   private readonly keyCount: Gauge;
-  private readonly keysReadable: Gauge;
+  private readonly keysReadable: Gauge<'source'>;
 
   constructor(metrics: MetricsRegistry) {
     this.verifications = new Counter({
@@ -23,10 +23,10 @@ export class SignatureMeter {
     });
     this.keysReadable = new Gauge({
       name: 'otaflux_signature_keys_readable',
-      help: '1 while key files can be read, 0 while they cannot and the old keys are in force.',
+      help: '1 while a key file, folder or trusted root can be read, 0 while it cannot and its old content stays in force.',
+      labelNames: ['source'],
       registers: [metrics],
     });
-    this.keysReadable.set(1);
   }
 
   /** @param result `trusted` or a Distrust @param form a SignatureForm or `none` */
@@ -34,8 +34,12 @@ export class SignatureMeter {
     this.verifications.labels(result, form).inc();
   }
 
-  keys(count: number, readable: boolean): void {
+  keys(count: number): void {
     this.keyCount.set(count);
-    this.keysReadable.set(Number(readable));
+  }
+
+  /** @param source the option and its path: as many as an operator configures */
+  readable(source: string, readable: boolean): void {
+    this.keysReadable.labels(source).set(Number(readable));
   }
 }

@@ -1,5 +1,6 @@
 import { Subject, type Observable } from 'rxjs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { KeptNotices } from './kept-notices.js';
 import { Notifier, type ReleaseNotice } from './notifier.js';
 
 /** For the last words to a broker. */
@@ -24,7 +25,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   /** Connects or rejects; `onLost` is called when the connection has ended, whoever ended it. */
   protected abstract connect(onLost: () => void): Promise<C>;
   /** The payload that each device was last told, where the broker keeps it. */
-  protected abstract readKept(connection: C, signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined>;
+  protected abstract readKept(connection: C, signal: AbortSignal): Promise<KeptNotices | undefined>;
   /** Resolves when the broker has confirmed. */
   protected abstract send(connection: C, notice: ReleaseNotice): Promise<void>;
   /** Ends it; may fail and may take for ever when the broker is gone. */
@@ -36,7 +37,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
     return this.lostSubject.asObservable();
   }
 
-  override async open(signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined> {
+  override async open(signal: AbortSignal): Promise<KeptNotices | undefined> {
     await this.close();
     const gone = new AbortController();
     const connecting = this.connect(() => {

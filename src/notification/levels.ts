@@ -7,7 +7,8 @@ export function wordsOf(device: string): string {
   return device.replaceAll('.', '%2E').replaceAll('/', '.');
 }
 
-/** The device id that `wordsOf` made these words of. */
-export function deviceOf(words: string): string {
-  return words.replaceAll('.', '/').replaceAll('%2E', '.');
+/** The device id that `wordsOf` made these words of; undefined for words that it never makes, such as `a/b`. */
+export function deviceOf(words: string): string | undefined {
+  const device = words.replaceAll('.', '/').replaceAll('%2E', '.');
+  return wordsOf(device) === words ? device : undefined;
 }

@@ -42,9 +42,10 @@ export abstract class Notifier {
   abstract publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void>;
   /**
    * Called before the first notice, and again after the connection was lost. Resolves to the payload that each device
-   * was last told, where the other side keeps it; rejects when it cannot be reached.
+   * was last told, where the other side keeps it; rejects when it cannot be reached. What it resolves to is checked:
+   * what is no device id, or no payload of a notice, is taken for somebody else's message and left alone.
    */
-  open(_signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined> {
+  open(_signal: AbortSignal): Promise<Iterable<readonly [string, string]> | undefined> {
     return Promise.resolve(undefined);
   }
   /** Tells that the connection was lost. */

@@ -6,6 +6,7 @@ import { backoffMs } from '../backoff.js';
 import { reasonOf } from '../errors.js';
 import type { NotificationMeter } from '../metrics/index.js';
 import { traced } from '../tracing.js';
+import { KeptNotices } from './kept-notices.js';
 import { NotNow, payloadOf, type Notifier, type ReleaseNotice } from './notifier.js';
 import type { StateDirectory, ToldFile } from './told-file.js';
 
@@ -155,13 +156,14 @@ export class Outbox {
   /** Whether the notifier can be handed notices now; waits after a failure. */
   private async open(): Promise<boolean> {
     try {
-      const kept = (await this.notifier.open(this.stop.signal)) ?? (await this.recall());
+      const kept = await this.readKept();
       this.isOpen = this.wasOpen = true;
       if (kept) this.reconcile(kept);
       this.logger.log({
         event: 'notifier.connected',
         notifier: this.notifier.name,
         told: kept?.size,
+        foreign: kept?.foreign,
         failures: this.failures,
       });
       if (this.pending.size === 0) this.failures = 0;
@@ -172,11 +174,17 @@ export class Outbox {
     }
   }
 
+  /** What the other side keeps, else what our own memory tells. Whoever wrote it, it is checked here. */
+  private async readKept(): Promise<KeptNotices | undefined> {
+    const kept = (await this.notifier.open(this.stop.signal)) ?? (await this.recall());
+    return kept && KeptNotices.of(kept);
+  }
+
   /**
    * What our own memory tells, where the other side keeps nothing. It counts at the start only: later, what was on its
    * way when the connection was lost may have arrived without our knowing.
    */
-  private async recall(): Promise<ReadonlyMap<string, string> | undefined> {
+  private async recall(): Promise<KeptNotices | undefined> {
     if (this.wasOpen) return undefined;
     this.memory = await this.state.open(this.notifier.memory);
     if (!this.memory) this.logger.warn({ event: 'notices.unremembered', notifier: this.name, reason: UNREMEMBERED });
@@ -184,7 +192,7 @@ export class Outbox {
   }
 
   /** The other side may have lost what it confirmed, or have been told by another replica: what it has now counts. */
-  private reconcile(kept: ReadonlyMap<string, string>): void {
+  private reconcile(kept: KeptNotices): void {
     this.told = new Map(kept);
     for (const [device, entry] of this.pending)
       if (!entry.isRepeat && kept.get(device) === payloadOf(entry.notice)) this.pending.delete(device);
@@ -193,7 +201,7 @@ export class Outbox {
       known.add(notice.device);
       if (!this.pending.has(notice.device) && kept.get(notice.device) !== payloadOf(notice)) this.offer(notice, true);
     }
-    const unknown = [...kept.keys()].filter((device) => !known.has(device));
+    const unknown = [...kept.devices].filter((device) => !known.has(device));
     if (unknown.length > 0) void this.lookAt(unknown);
   }
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { Settings } from '../config/index.js';
 import { codeOf, ConfigError, reasonOf } from '../errors.js';
+import { KeptNotices } from './kept-notices.js';
 
 /** STATE_DIR: the told files, of those notifiers that need one. */
 @Injectable()
@@ -54,7 +55,7 @@ export class ToldFile {
   private constructor(
     private readonly path: string,
     /** The payload that each device was last told. */
-    readonly told: Map<string, string>,
+    readonly told: KeptNotices,
     opened: { file: FileHandle; lines: number },
   ) {
     this.file = opened.file;
@@ -73,8 +74,7 @@ export class ToldFile {
 
   /** Resolves when the line is on the disk, or could not be written, which is logged: then it is told twice at worst. */
   async note(device: string, payload: string): Promise<void> {
-    if (payload) this.told.set(device, payload);
-    else this.told.delete(device);
+    this.told.note(device, payload);
     this.waiting.push(`${JSON.stringify([device, payload])}\n`);
     // One sync serves all who wait for it.
     while (this.waiting.length > 0) await (this.writing ??= this.write());
@@ -120,8 +120,8 @@ export class ToldFile {
   }
 }
 
-async function read(path: string): Promise<{ told: Map<string, string>; lines: number; isWhole: boolean }> {
-  const told = new Map<string, string>();
+async function read(path: string): Promise<{ told: KeptNotices; lines: number; isWhole: boolean }> {
+  const told = new KeptNotices();
   const bytes = await readFile(path).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return Buffer.alloc(0);
     throw error;
@@ -131,8 +131,7 @@ async function read(path: string): Promise<{ told: Map<string, string>; lines: n
   for (const line of lines.filter(Boolean)) {
     const entry = parse(line);
     if (!entry) isWhole = false;
-    else if (entry[1]) told.set(...entry);
-    else told.delete(entry[0]);
+    else told.note(...entry);
   }
   return { told, lines: lines.length - 1, isWhole };
 }

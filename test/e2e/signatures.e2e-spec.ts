@@ -18,7 +18,11 @@ import {
   signLegacy,
   statementFor,
 } from '../support/sign.js';
+import { PrivateSigstore } from '../support/private-sigstore.js';
 import { TestService, until, type TestOptions } from '../support/service.js';
+
+const IDENTITY = 'https://github.com/acme/firmware/.github/workflows/release.yml@refs/heads/main';
+const ISSUER = 'https://token.actions.githubusercontent.com';
 
 const firmware = firmwareBytes(50_000);
 const other = firmwareBytes(60_000, 'other');
@@ -514,11 +518,131 @@ describe('keys in files', () => {
     await start({ REFRESH_INTERVAL: '0' });
     writeFileSync(join(folder, 'a.pub'), 'gone');
     await until(() => service.events('signature.keys_failed').length === 1, 'the failure to be told');
-    expect(await service.metrics()).toContain('otaflux_signature_keys_readable 0');
+    const source = `--cosign-pub-key-path ${folder}`;
+    expect(service.events('signature.keys_failed')).toMatchObject([
+      { source, reason: expect.stringMatching(/a\.pub holds no public key/) },
+    ]);
+    expect(await service.metrics()).toContain(`otaflux_signature_keys_readable{source="${source}"} 0`);
     expect(await service.versionOf('fw')).toBe('1.0.0');
     writeFileSync(join(folder, 'a.pub'), ours.pem + theirs.pem);
     await until(() => service.events('signature.keys_recovered').length === 1, 'the recovery');
-    expect(await service.metrics()).toMatch(/otaflux_signature_keys 2[\s\S]*otaflux_signature_keys_readable 1/);
+    expect(service.events('signature.keys_recovered')).toMatchObject([{ source }]);
+    expect(await service.metrics()).toMatch(
+      /otaflux_signature_keys 2[\s\S]*otaflux_signature_keys_readable\{source="[^"]*"\} 1/,
+    );
+    writeFileSync(join(folder, 'a.pub'), 'gone again');
+    await until(() => service.events('signature.keys_failed').length === 2, 'the second failure to be told');
+    writeFileSync(join(folder, 'a.pub'), '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n');
+    await until(() => service.events('signature.keys_failed').length === 3, 'another mistake to be told, too');
+    writeFileSync(join(folder, 'a.pub'), ours.pem + theirs.pem);
+    await until(() => service.events('signature.keys_recovered').length === 2, 'the recovery to the keys of before');
+  });
+
+  describe.each([
+    ['before', ['broken', 'revoked']],
+    ['behind', ['revoked', 'broken']],
+  ])('one of which is broken, %s another whose key is revoked', (_where, order) => {
+    const BROKEN: [string, (path: string) => void][] = [
+      ['is removed', (path) => rmSync(path)],
+      ['holds no key', (path) => writeFileSync(path, 'gone')],
+      ['is cut', (path) => writeFileSync(path, ours.pem.slice(0, 80))],
+      ['is huge', (path) => writeFileSync(path, ours.pem.padEnd(300_000, '\n'))],
+      [
+        'is of another type now',
+        (path) => {
+          rmSync(path);
+          symlinkSync('loop.pub', join(path, '..', 'loop.pub'));
+          symlinkSync('loop.pub', path);
+        },
+      ],
+    ];
+    const write = (): void => {
+      writeFileSync(join(folder, 'broken.pub'), ours.pem);
+      writeFileSync(join(folder, 'revoked.pub'), theirs.pem);
+    };
+    const paths = (): string[] => order.map((name) => join(folder, `${name}.pub`));
+    const push = (): void => {
+      signLegacy(registry, 'fw', registry.push('fw', '1.0.0', firmware), ours);
+      signLegacy(registry, 'fw', registry.push('fw', '1.1.0', other), theirs);
+    };
+
+    it.each(BROKEN)('the file %s: in one option', async (_name, spoil) => {
+      push();
+      write();
+      await start({ COSIGN_PUB_KEY_PATH: paths().join(',') });
+      expect(await service.versionOf('fw')).toBe('1.1.0');
+      spoil(join(folder, 'broken.pub'));
+      writeFileSync(join(folder, 'revoked.pub'), newKey().pem);
+      await until(async () => (await service.versionOf('fw')) === '1.0.0', 'the revocation');
+      expect(service.events('release.distrusted')).toMatchObject([{ device: 'fw', version: '1.1.0' }]);
+      expect(service.events('signature.keys_changed')).toMatchObject([
+        { source: `--cosign-pub-key-path ${join(folder, 'revoked.pub')}` },
+      ]);
+      const source = `--cosign-pub-key-path ${join(folder, 'broken.pub')}`;
+      expect(service.events('signature.keys_failed')).toMatchObject([{ source }]);
+      expect(await service.metrics()).toContain(`otaflux_signature_keys_readable{source="${source}"} 0`);
+    });
+
+    it('in the rules of a policy', async () => {
+      signLegacy(registry, 'team-broken/fw', registry.push('team-broken/fw', '1.0.0', firmware), ours);
+      signLegacy(registry, 'team-revoked/fw', registry.push('team-revoked/fw', '1.0.0', other), theirs);
+      write();
+      const policy = order.map((name) => ({ match: `team-${name}/**`, keys: join(folder, `${name}.pub`) }));
+      await start({ COSIGN_PUB_KEY_PATH: '', SIGNATURE_POLICY: JSON.stringify(policy) });
+      expect(await service.versionOf('team-broken/fw')).toBe('1.0.0');
+      expect(await service.versionOf('team-revoked/fw')).toBe('1.0.0');
+      writeFileSync(join(folder, 'broken.pub'), 'gone');
+      await until(() => service.events('signature.keys_failed').length === 1, 'the failure');
+      writeFileSync(join(folder, 'revoked.pub'), newKey().pem);
+      await until(async () => (await service.versionOf('team-revoked/fw')) === 404, 'the revocation');
+      expect(await service.versionOf('team-broken/fw')).toBe('1.0.0');
+      const source = `--signature-policy: entry ${order.indexOf('broken') + 1} ${join(folder, 'broken.pub')}`;
+      expect(service.events('signature.keys_failed')).toMatchObject([{ source }]);
+      writeFileSync(join(folder, 'broken.pub'), ours.pem);
+      await until(() => service.events('signature.keys_recovered').length === 1, 'the recovery');
+      expect(service.events('signature.keys_recovered')).toMatchObject([{ source }]);
+    });
+
+    it('in one folder', async () => {
+      push();
+      for (const [i, name] of order.entries())
+        writeFileSync(join(folder, `${i}-${name}.pub`), name === 'broken' ? ours.pem : theirs.pem);
+      await start();
+      expect(await service.versionOf('fw')).toBe('1.1.0');
+      const [broken, revoked] = ['broken', 'revoked'].map((name) => join(folder, `${order.indexOf(name)}-${name}.pub`));
+      writeFileSync(broken ?? '', 'gone');
+      await until(() => service.events('signature.keys_failed').length === 1, 'the failure');
+      rmSync(revoked ?? '');
+      await until(async () => (await service.versionOf('fw')) === '1.0.0', 'the revocation');
+      expect(service.events('signature.keys_failed')).toHaveLength(1);
+    });
+  });
+
+  it('are revoked though the trusted root cannot be read, and the other way round', async () => {
+    const sigstore = await PrivateSigstore.create();
+    signLegacy(registry, 'fw', registry.push('fw', '1.0.0', firmware), ours);
+    const keyless = registry.push('keyless', '1.0.0', other);
+    putBundles(registry, 'keyless', keyless, [await sigstore.bundle(keyless)]);
+    const [key, root] = [join(folder, 'a.pub'), join(folder, 'root.json')];
+    writeFileSync(key, ours.pem);
+    writeFileSync(root, sigstore.trustedRoot);
+    const identities = { identity: IDENTITY, issuer: ISSUER };
+    await start({
+      COSIGN_PUB_KEY_PATH: key,
+      SIGSTORE_TRUSTED_ROOT_PATH: root,
+      SIGNATURE_POLICY: JSON.stringify([{ match: 'keyless', ...identities }]),
+    });
+    expect([await service.versionOf('fw'), await service.versionOf('keyless')]).toEqual(['1.0.0', '1.0.0']);
+    writeFileSync(root, '{');
+    await until(() => service.events('signature.keys_failed').length === 1, 'the failure of the root');
+    expect(service.events('signature.keys_failed')).toMatchObject([{ source: `--sigstore-trusted-root-path ${root}` }]);
+    writeFileSync(key, newKey().pem);
+    await until(async () => (await service.versionOf('fw')) === 404, 'the revocation of the key');
+    expect(await service.versionOf('keyless')).toBe('1.0.0');
+    writeFileSync(key, 'gone');
+    await until(() => service.events('signature.keys_failed').length === 2, 'the failure of the key');
+    writeFileSync(root, (await PrivateSigstore.create()).trustedRoot);
+    await until(async () => (await service.versionOf('keyless')) === 404, 'the revocation of the root');
   });
 });
 

@@ -216,6 +216,30 @@ describeWith(['openssl'], 'TLS on the device port', () => {
     expect(await service.metrics()).toMatch(/otaflux_device_denied_total\{reason="other"\} 3/);
   });
 
+  it('takes a client authority away though the new certificate is half there, and the other way round', async () => {
+    const authorities = join(folder, 'authorities.pem');
+    const old = new Authority(join(folder, 'pki'), 'old-authority');
+    writeFileSync(authorities, readFileSync(old.cert, 'utf8'));
+    await start({ TLS_CLIENT_CA_PATH: authorities });
+    const device = old.issue('esp32');
+    const client = { ca: ca.pem, cert: readFileSync(device.cert), key: readFileSync(device.key) };
+    expect(await ask(client, 'esp32')).toBe(200);
+    copyFileSync(ca.issue('half-written').cert, files.cert);
+    copyFileSync(ca.cert, authorities);
+    service.service.tls!.reload();
+    await expect(ask(client, 'esp32')).rejects.toThrow();
+    expect(await ask(clientOf('esp32'), 'esp32')).toBe(200);
+    expect(service.events('file.failed')).toMatchObject([{ option: '--tls-cert-path, --tls-key-path' }]);
+    writeFileSync(authorities, 'half');
+    install(ca.issue('whole-again'));
+    service.service.tls!.reload();
+    expect(service.events('file.reloaded')).toMatchObject([
+      { option: '--tls-client-ca-path' },
+      { option: '--tls-cert-path, --tls-key-path' },
+    ]);
+    expect(await ask(clientOf('esp32'), 'esp32')).toBe(200);
+  });
+
   it('lets the certificate of a gateway speak for its devices, by the map, which is read again', async () => {
     const map = join(folder, 'map.yaml');
     writeFileSync(map, 'gateway-1: [line-1/*]\n');

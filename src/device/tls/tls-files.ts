@@ -10,10 +10,9 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** OpenSSL: two keys of 16 bytes and a name of 16 (SSL_CTX_set_tlsext_ticket_keys). */
 const TICKET_KEY_BYTES = 48;
 
-export interface LoadedTls {
+interface KeyPair {
   readonly cert: string;
   readonly key: string;
-  readonly clientCa: string | undefined;
   /** When the certificate ends, in milliseconds since the epoch. */
   readonly notAfterMs: number;
 }
@@ -24,7 +23,9 @@ export interface LoadedTls {
  * handshake costs a small device seconds.
  */
 export class TlsFiles {
-  private readonly files: Reloaded<LoadedTls>;
+  private readonly pair: Reloaded<KeyPair>;
+  /** By itself: a pair that is half written must not keep an authority in force that was taken away. */
+  private readonly clientCa: Reloaded<string> | undefined;
   private readonly ticketKeys = randomBytes(TICKET_KEY_BYTES);
 
   /** Undefined without TLS_CERT_PATH. Throws ConfigError when the files do not belong together. */
@@ -39,37 +40,41 @@ export class TlsFiles {
     clientCa: string | undefined,
     onChange: (options: TlsOptions) => void,
   ) {
-    const paths = [cert, key, ...(clientCa === undefined ? [] : [clientCa])];
     const logger = new Logger('TlsFiles');
-    this.files = new Reloaded(
-      '--tls-cert-path, --tls-key-path, --tls-client-ca-path',
-      paths,
-      load,
-      logger,
-      (loaded) => {
-        onChange(this.optionsOf(loaded));
-      },
-    );
+    this.pair = new Reloaded('--tls-cert-path, --tls-key-path', [cert, key], loadPair, logger, (pair) => {
+      onChange(this.optionsOf(pair, this.clientCa?.current));
+    });
+    if (clientCa === undefined) return;
+    try {
+      this.clientCa = new Reloaded('--tls-client-ca-path', [clientCa], loadClientCa, logger, (authorities) => {
+        onChange(this.optionsOf(this.pair.current, authorities));
+      });
+    } catch (error) {
+      this.pair.stop();
+      throw error;
+    }
   }
 
   get options(): TlsOptions {
-    return this.optionsOf(this.files.current);
+    return this.optionsOf(this.pair.current, this.clientCa?.current);
   }
 
   get notAfterMs(): number {
-    return this.files.current.notAfterMs;
+    return this.pair.current.notAfterMs;
   }
 
   /** Looks at the files now. */
   reload(): void {
-    this.files.reload();
+    this.pair.reload();
+    this.clientCa?.reload();
   }
 
   stop(): void {
-    this.files.stop();
+    this.pair.stop();
+    this.clientCa?.stop();
   }
 
-  private optionsOf({ cert, key, clientCa }: LoadedTls): TlsOptions {
+  private optionsOf({ cert, key }: KeyPair, clientCa: string | undefined): TlsOptions {
     return {
       cert,
       key,
@@ -88,15 +93,17 @@ export class TlsFiles {
   }
 }
 
-/** Throws an Error with one line when the three do not belong together. */
-function load(cert: string, key: string, clientCa?: string): LoadedTls {
+/** Throws an Error with one line when the two do not belong together. */
+function loadPair(cert: string, key: string): KeyPair {
   const certificate = parsed('the certificate', () => new X509Certificate(cert));
   parsed('the certificate and its key', () => createSecureContext({ cert, key }));
-  if (clientCa !== undefined) {
-    parsed('the client authority', () => new X509Certificate(clientCa));
-    parsed('the client authority', () => createSecureContext({ ca: clientCa }));
-  }
-  return { cert, key, clientCa, notAfterMs: Date.parse(certificate.validTo) };
+  return { cert, key, notAfterMs: Date.parse(certificate.validTo) };
+}
+
+function loadClientCa(clientCa: string): string {
+  parsed('the client authority', () => new X509Certificate(clientCa));
+  parsed('the client authority', () => createSecureContext({ ca: clientCa }));
+  return clientCa;
 }
 
 function parsed<T>(what: string, parse: () => T): T {

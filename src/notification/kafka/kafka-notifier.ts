@@ -2,6 +2,7 @@ import type * as kafkajs from 'kafkajs';
 import { randomBytes } from 'node:crypto';
 import type { Admin, Consumer, Kafka, KafkaConfig, Producer } from 'kafkajs';
 import { ConnectedNotifier } from '../connected-notifier.js';
+import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
 
 type Driver = typeof kafkajs;
@@ -67,8 +68,8 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
   }
 
   /** Reads the topic from its beginning to where it ended when the reading began. */
-  protected override async readKept({ kafka, admin }: Connection): Promise<Map<string, string>> {
-    const told = new Map<string, string>();
+  protected override async readKept({ kafka, admin }: Connection): Promise<KeptNotices> {
+    const told = new KeptNotices();
     const ends = new Map<number, bigint>();
     for (const { partition, low, high } of await admin.fetchTopicOffsets(this.topic))
       if (BigInt(high) > BigInt(low)) ends.set(partition, BigInt(high));
@@ -77,8 +78,7 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
     const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: FETCH_MS, allowAutoTopicCreation: false });
     try {
       await this.readTo(ends, consumer, (device, payload) => {
-        if (payload) told.set(device, payload);
-        else told.delete(device);
+        told.note(device, payload);
       });
     } finally {
       await consumer.disconnect();

@@ -1,5 +1,6 @@
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { ConnectedNotifier } from '../connected-notifier.js';
+import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
 
 export interface MqttNotifierOptions {
@@ -49,13 +50,13 @@ export class MqttNotifier extends ConnectedNotifier<MqttClient> {
   }
 
   /** What the broker keeps: the payload that each device was last told. */
-  protected override async readKept(client: MqttClient, signal: AbortSignal): Promise<Map<string, string>> {
+  protected override async readKept(client: MqttClient, signal: AbortSignal): Promise<KeptNotices> {
     const prefix = `${this.options.topic}/`;
-    const told = new Map<string, string>();
+    const told = new KeptNotices();
     let last = performance.now();
     const note = (topic: string, payload: Buffer, { retain }: { retain: boolean }): void => {
       last = performance.now();
-      if (retain && topic.startsWith(prefix)) told.set(topic.slice(prefix.length), payload.toString('utf8'));
+      if (retain && topic.startsWith(prefix)) told.note(topic.slice(prefix.length), payload.toString('utf8'));
     };
     client.on('message', note);
     try {

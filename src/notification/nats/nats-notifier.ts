@@ -4,6 +4,7 @@ import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { deviceOf, wordsOf } from '../levels.js';
+import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
 
 export interface NatsDriver {
@@ -75,14 +76,14 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
     await nats.flush();
   }
 
-  protected override async readKept({ jetStream }: Connection): Promise<Map<string, string> | undefined> {
+  protected override async readKept({ jetStream }: Connection): Promise<KeptNotices | undefined> {
     if (!jetStream) return undefined;
     const { DeliverPolicy } = this.driver.jetstream;
     const consumer = await jetStream.client.consumers.get(jetStream.stream, {
       filter_subjects: `${this.options.subject}.>`,
       deliver_policy: DeliverPolicy.LastPerSubject,
     });
-    const told = new Map<string, string>();
+    const told = new KeptNotices();
     let { num_pending: pending } = await consumer.info();
     while (pending > 0) {
       const messages = await consumer.fetch({ max_messages: Math.min(pending, PAGE), expires: PAGE_MS });
@@ -91,7 +92,7 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
         received++;
         pending = message.info.pending;
         const payload = message.string();
-        if (payload) told.set(deviceOf(message.subject.slice(this.options.subject.length + 1)), payload);
+        if (payload) told.note(deviceOf(message.subject.slice(this.options.subject.length + 1)), payload);
       }
       if (received === 0) throw new Error(`the stream ${jetStream.stream} does not give what it keeps`);
     }

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { ConnectedNotifier } from '../connected-notifier.js';
+import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
 
 const CONNECT_MS = 10_000;
@@ -57,8 +58,8 @@ export class RedisNotifier extends ConnectedNotifier<Redis> {
     for (const [error] of results) if (error) throw error;
   }
 
-  protected override async readKept(redis: Redis, signal: AbortSignal): Promise<Map<string, string>> {
-    const told = new Map<string, string>();
+  protected override async readKept(redis: Redis, signal: AbortSignal): Promise<KeptNotices> {
+    const told = new KeptNotices();
     const prefix = `${this.topic}:`;
     const pattern = `${prefix.replaceAll(/[\\*?[\]]/g, '\\$&')}*`;
     let cursor = '0';
@@ -69,7 +70,7 @@ export class RedisNotifier extends ConnectedNotifier<Redis> {
       for (const [i, key] of keys.entries()) {
         const value = values[i];
         // A key of another type reads as nil.
-        if (value) told.set(key.slice(prefix.length), value);
+        if (value) told.note(key.slice(prefix.length), value);
       }
     } while (cursor !== '0' && !signal.aborted);
     return told;

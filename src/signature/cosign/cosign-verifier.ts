@@ -1,6 +1,5 @@
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
-import { reasonOf } from '../../errors.js';
 import type { SignatureMeter } from '../../metrics/index.js';
 import type { Descriptor, Digest } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
@@ -13,6 +12,7 @@ import type { Policies, Policy } from './policies.js';
 import { SignatureStore, type Found } from './signature-store.js';
 import { MalformedSignature, type Refusal, type StoredSignature } from './stored-signature.js';
 import type { TrustedRoot } from './trusted-root.js';
+import { TrustSources } from './trust-sources.js';
 
 export interface CosignVerifierOptions extends CertificateCheckOptions {
   /** The device that a repository belongs to. */
@@ -50,7 +50,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
   private readonly store: SignatureStore;
   private readonly changed = new Subject<void>();
   private timer: NodeJS.Timeout | undefined;
-  private readable = true;
+  private readonly sources: TrustSources;
 
   constructor(
     registry: Registry,
@@ -61,7 +61,12 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
   ) {
     super();
     this.store = new SignatureStore(registry);
-    this.tell();
+    this.sources = new TrustSources(
+      [...policies.rings.flatMap((ring) => ring.sources), ...(root ? [root] : [])],
+      this.logger,
+      meter,
+    );
+    this.countKeys();
   }
 
   override get changes(): Observable<void> {
@@ -77,6 +82,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
 
   onApplicationShutdown(): void {
     clearInterval(this.timer);
+    this.root?.close();
     this.changed.complete();
   }
 
@@ -105,21 +111,14 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     return policy.identity !== undefined && !refuteIdentity(policy.identity, signer.identity, signer.issuer);
   }
 
-  /** Reads keys and trusted root again, and tells when they changed. What cannot be read leaves the old ones in force. */
+  /** Reads every key file and the trusted root again, each by itself, and tells when any of them changed. */
   reload(): void {
-    try {
-      const changes = [...this.policies.rings.map((ring) => ring.reload()), this.root?.reload() ?? false];
-      if (!this.readable) this.logger.log({ event: 'signature.keys_recovered' });
-      this.readable = true;
-      if (changes.some(Boolean)) {
-        this.logger.log({ event: 'signature.keys_changed', keys: this.fingerprints() });
-        this.changed.next();
-      }
-    } catch (error) {
-      if (this.readable) this.logger.error({ event: 'signature.keys_failed', reason: reasonOf(error) });
-      this.readable = false;
-    }
-    this.tell();
+    const changed = this.sources.reload();
+    this.countKeys();
+    if (changed.length === 0) return;
+    for (const source of changed)
+      this.logger.log({ event: 'signature.keys_changed', source, keys: this.fingerprints() });
+    this.changed.next();
   }
 
   private async judge(found: Found, repository: string, manifest: Digest, policy: SignedPolicy): Promise<Judgement> {
@@ -168,9 +167,8 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     return this.policies.rings.flatMap((ring) => [...ring.keys].map(({ fingerprint }) => fingerprint));
   }
 
-  private tell(): void {
-    const count = this.policies.rings.reduce((sum: number, ring: KeyRing) => sum + ring.size, 0);
-    this.meter?.keys(count, this.readable);
+  private countKeys(): void {
+    this.meter?.keys(this.policies.rings.reduce((sum: number, ring: KeyRing) => sum + ring.size, 0));
   }
 }
 

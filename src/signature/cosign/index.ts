@@ -6,7 +6,8 @@ import type { SignatureVerifier } from '../signature-verifier.js';
 import { CosignVerifier } from './cosign-verifier.js';
 import type { IdentityMatcher } from './identity.js';
 import { Policies, type Policy } from './policies.js';
-import { FileTrustedRoot, TufTrustedRoot, type TrustedRoot } from './trusted-root.js';
+import { FileTrustedRoot, type TrustedRoot } from './trusted-root.js';
+import { TufTrustedRoot } from './tuf-trusted-root.js';
 
 /** A verifier of what cosign signs, as `settings` ask for it; throws ConfigError when a file that they name cannot be used. */
 export function cosignVerifier(

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ed25519ph } from '@noble/curves/ed25519.js';
@@ -92,15 +92,37 @@ describe('a key ring', () => {
   it('tells when it changed, and keeps what it has when it cannot be read', () => {
     const path = file('f.pub', one);
     const ring = new KeyRing({ where: 'x', paths: [path] });
+    const reload = () => ring.sources.map((source) => source.reload());
     const [before] = [...ring.keys];
-    expect(ring.reload()).toBe(false);
+    const same = [{ changed: false, problem: undefined }];
+    expect(reload()).toEqual(same);
     writeFileSync(path, `# a comment\n${one}`);
-    expect(ring.reload()).toBe(false);
+    expect(reload()).toEqual(same);
     writeFileSync(path, two);
-    expect(ring.reload()).toBe(true);
+    expect(reload()).toEqual([{ changed: true, problem: undefined }]);
     expect(ring.has(before!.fingerprint)).toBe(false);
     rmSync(path);
-    expect(() => ring.reload()).toThrow(/ENOENT/);
+    expect(reload()).toEqual([{ changed: false, problem: expect.stringMatching(/f\.pub.*ENOENT/) }]);
+    expect(ring.size).toBe(1);
+  });
+
+  it.each([50, 100, 150, 250, 300])('takes a file that is cut at byte %d for broken, not for revoked', (length) => {
+    const path = file('g.pub', one + two);
+    const ring = new KeyRing({ where: 'x', paths: [path] });
+    writeFileSync(path, (one + two).slice(0, length));
+    expect(ring.sources[0]?.reload()).toEqual({ changed: false, problem: expect.stringMatching(/g\.pub/) });
+    expect(ring.size).toBe(2);
+  });
+
+  it('keeps the keys of a folder that is unmounted, and drops those of one that is emptied', () => {
+    const path = mkdtempSync(join(folder, 'mounted-'));
+    writeFileSync(join(path, 'a.pub'), one);
+    const ring = new KeyRing({ where: 'x', paths: [path], text: two });
+    rmSync(path, { recursive: true });
+    expect(ring.sources[0]?.reload()).toEqual({ changed: false, problem: expect.stringMatching(/ENOENT/) });
+    expect(ring.size).toBe(2);
+    mkdirSync(path);
+    expect(ring.sources[0]?.reload()).toEqual({ changed: true, problem: undefined });
     expect(ring.size).toBe(1);
   });
 });

@@ -8,6 +8,7 @@ export interface PublicKey {
   readonly key: KeyObject;
 }
 
+const BEGIN = '-----BEGIN PUBLIC KEY-----';
 const PEM = /-----BEGIN PUBLIC KEY-----[\s\S]*?-----END PUBLIC KEY-----/g;
 const CURVES = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 const MIN_RSA_BITS = 2048;
@@ -17,12 +18,15 @@ const HASHES = ['sha256', 'sha384', 'sha512'];
 
 /** Whether `text` holds something that calls itself a public key. */
 export function holdsPublicKey(text: string): boolean {
-  return text.includes('-----BEGIN PUBLIC KEY-----');
+  return text.includes(BEGIN);
 }
 
-/** All public keys in PEM text; throws an Error that says what is wrong with one. */
+/** All public keys in PEM text; throws an Error that says what is wrong with one, also when its end is missing. */
 export function parsePublicKeys(text: string): PublicKey[] {
-  return (text.match(PEM) ?? []).map((pem) => {
+  const blocks = text.match(PEM) ?? [];
+  // A file that is being written must not be taken for one whose keys were revoked.
+  if (text.split(BEGIN).length - 1 !== blocks.length) throw new Error('a public key is cut off: it has no END line');
+  return blocks.map((pem) => {
     const key = createPublicKey(pem);
     demandSupported(key);
     return { key, fingerprint: fingerprintOf(key) };

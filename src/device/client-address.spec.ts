@@ -1,0 +1,103 @@
+import { describe, expect, it } from '@jest/globals';
+import type { IncomingMessage } from 'node:http';
+import { ConfigError } from '../errors.js';
+import { ClientAddress, networkOf } from './client-address.js';
+
+const request = (remoteAddress: string | undefined, forwarded?: string): IncomingMessage =>
+  ({ socket: { remoteAddress }, headers: { 'x-forwarded-for': forwarded } }) as unknown as IncomingMessage;
+
+describe('the address of a client', () => {
+  const addresses = new ClientAddress(['10.0.0.0/8', '192.0.2.7', '2001:db8::/32', '::1']);
+
+  it.each([
+    // The peer, when it is no proxy, whatever it says.
+    ['203.0.113.9', '1.1.1.1', '203.0.113.9'],
+    ['::ffff:203.0.113.9', '1.1.1.1', '203.0.113.9'],
+    ['::ffff:cb00:7109', undefined, '203.0.113.9'],
+    // The nearest that is no proxy.
+    ['10.0.0.1', '1.1.1.1', '1.1.1.1'],
+    ['::ffff:10.0.0.1', '1.1.1.1', '1.1.1.1'],
+    ['10.0.0.1', '9.9.9.9, 1.1.1.1, 10.1.2.3', '1.1.1.1'],
+    ['10.0.0.1', '9.9.9.9, 1.1.1.1, ::ffff:10.1.2.3, 192.0.2.7,2001:db8::5', '1.1.1.1'],
+    ['::1', '2001:DB9:0:0:0:0:0:1', '2001:db9::1'],
+    ['10.0.0.1', '::ffff:1.1.1.1', '1.1.1.1'],
+    ['10.0.0.1', '1:2:3:4:5:6:1.2.3.4', '1:2:3:4:5:6:102:304'],
+    ['10.0.0.1', '1.1.1.1, 2001:db8::10.0.0.1', '1.1.1.1'],
+    ['10.0.0.1', '1.1.1.1, fe80::1%eth0', 'fe80::1%eth0'],
+    // All of them proxies, or none told.
+    ['10.0.0.1', '10.0.0.2, 10.0.0.3', '10.0.0.1'],
+    ['10.0.0.1', undefined, '10.0.0.1'],
+    ['10.0.0.1', '', '10.0.0.1'],
+    // Malformed, where it matters.
+    ['10.0.0.1', 'nonsense', '10.0.0.1'],
+    ['10.0.0.1', '1.1.1.1, nonsense', '10.0.0.1'],
+    ['10.0.0.1', 'nonsense, 1.1.1.1', '1.1.1.1'],
+    ['10.0.0.1', '1.1.1.1,', '10.0.0.1'],
+    ['10.0.0.1', '1.1.1.1:443', '10.0.0.1'],
+    ['10.0.0.1', '0x7f.1', '10.0.0.1'],
+    ['10.0.0.1', '10', '10.0.0.1'],
+    ['10.0.0.1', '010.0.0.5', '10.0.0.1'],
+    [undefined, '1.1.1.1', ''],
+  ])('of %s with %j is %s', (peer, forwarded, expected) => {
+    expect(addresses.of(request(peer, forwarded))).toBe(expected);
+  });
+
+  it('is the peer where no proxy is trusted', () => {
+    expect(new ClientAddress().of(request('10.0.0.1', '1.1.1.1'))).toBe('10.0.0.1');
+    expect(new ClientAddress().isProxied(request('10.0.0.1'))).toBe(false);
+  });
+
+  it.each([
+    ['10.9.9.9', true],
+    ['::ffff:10.9.9.9', true],
+    ['::ffff:0a09:0909', true],
+    ['192.0.2.7', true],
+    ['192.0.2.8', false],
+    ['2001:db8:ffff::1', true],
+    ['2001:db9::1', false],
+    [undefined, false],
+  ])('%s is a proxy: %s', (peer, expected) => {
+    expect(addresses.isProxied(request(peer))).toBe(expected);
+  });
+
+  it('may be told by any proxy at all', () => {
+    const any = new ClientAddress(['0.0.0.0/0', '::/0']);
+    for (const peer of ['1.2.3.4', '200.1.1.1', '::1', 'fe80::1%eth0', 'ff02::1'])
+      expect(any.isProxied(request(peer))).toBe(true);
+  });
+
+  it.each([
+    '10.0.0.0/40',
+    '10.0.0.0/',
+    '10.0.0.0/8/9',
+    '10.0.0.0/-1',
+    '10.0.0.0/8.5',
+    'loopback',
+    '10',
+    'x',
+    '::/129',
+    '',
+  ])('cannot be told by %j', (entry) => {
+    expect(() => new ClientAddress([entry])).toThrow(ConfigError);
+    expect(() => new ClientAddress([entry])).toThrow('takes addresses and networks such as 10.0.0.0/8');
+  });
+});
+
+describe('the network that a limit counts', () => {
+  it.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2::', '2001:db8:1:2::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    // IPv4 in IPv6: mapped, translated (RFC 6145), and behind NAT64 (RFC 6052), where one /64 is all of IPv4.
+    ['::ffff:203.0.113.9', '203.0.113.9'],
+    ['::ffff:cb00:7109', '203.0.113.9'],
+    ['::ffff:0:203.0.113.9', '203.0.113.9'],
+    ['64:ff9b::203.0.113.9', '203.0.113.9'],
+    ['', ''],
+    ['nonsense', 'nonsense'],
+  ])('of %s is %s', (address, network) => {
+    expect(networkOf(address)).toBe(network);
+  });
+});
