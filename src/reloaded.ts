@@ -1,6 +1,7 @@
 import type { Logger } from '@nestjs/common';
 import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from './errors.js';
+import { every, type Timer } from './timers.js';
 
 /** How often files are looked at: a mounted Secret takes up to a minute to change anyway. */
 export const RELOAD_MS = 10_000;
@@ -13,7 +14,7 @@ export class Reloaded<T> {
   private texts: readonly string[];
   private value: T;
   private failing = false;
-  private readonly timer: NodeJS.Timeout;
+  private readonly timer: Timer;
 
   /**
    * Throws ConfigError, which names `option`, when the files cannot be read or parsed now.
@@ -33,9 +34,9 @@ export class Reloaded<T> {
     } catch (error) {
       throw new ConfigError(`${option}: ${reasonOf(error)}`);
     }
-    this.timer = setInterval(() => {
+    this.timer = every(RELOAD_MS, () => {
       this.reload();
-    }, RELOAD_MS).unref();
+    });
   }
 
   get current(): T {
@@ -60,7 +61,7 @@ export class Reloaded<T> {
   }
 
   stop(): void {
-    clearInterval(this.timer);
+    this.timer.stop();
   }
 
   private read(): string[] {

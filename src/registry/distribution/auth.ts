@@ -12,6 +12,8 @@ const RENEWAL_MS = 10_000;
 /** One per repository and action; the oldest is forgotten first. */
 const MAX_TOKENS = 2_000;
 const MAX_TOKEN_BODY_BYTES = 256 * 1024;
+/** Ends nothing before its deadline. */
+const NEVER = new AbortController().signal;
 
 const tokenBody = z.object({
   token: z.string().optional(),
@@ -120,7 +122,7 @@ export class AuthTransport implements Transport {
     if (challenge.parameters.service) parameters.set('service', challenge.parameters.service);
     // Its own deadline: the token is for all who wait, not for the one who asked first.
     const common = {
-      signal: AbortSignal.timeout(this.options.timeoutMs),
+      signal: NEVER,
       deadlineMs: performance.now() + this.options.timeoutMs,
     };
     if (credentials?.identityToken !== undefined) {

@@ -28,8 +28,6 @@ const TAGS_PER_PAGE = 1000;
 const MAX_TAGS = 100_000;
 /** The slowest that a whole download may be: below it the link is as good as down. */
 const MIN_BYTES_PER_MS = 16;
-/** What a timer takes at the most. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export interface DistributionRegistryOptions {
   endpoint: Endpoint;
@@ -75,7 +73,7 @@ export class DistributionRegistry extends Registry {
   }
 
   fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
-    const timeoutMs = Math.min(this.options.timeoutMs + Math.ceil(blob.size / MIN_BYTES_PER_MS), MAX_TIMEOUT_MS);
+    const timeoutMs = this.options.timeoutMs + Math.ceil(blob.size / MIN_BYTES_PER_MS);
     const request = this.request(repository, this.url(repository, `blobs/${blob.digest}`), signal, timeoutMs);
     return Promise.resolve(Readable.from(readBlob(this.transport, request, blob), { objectMode: false }));
   }
@@ -230,7 +228,7 @@ export class DistributionRegistry extends Registry {
       method: 'GET',
       url,
       ...(repository !== undefined && { repository: this.options.endpoint.nameOf(repository) }),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      signal,
       deadlineMs: performance.now() + timeoutMs,
     };
   }
