@@ -51,7 +51,7 @@ export class FakeRegistry {
   /** Starts, on the port of last time when there was one. */
   async start(): Promise<this> {
     const server = createServer((request, response) => {
-      this.answer(request, response);
+      this.receive(request, response);
     });
     server.on('connection', (socket) => {
       this.sockets.add(socket);
@@ -143,12 +143,18 @@ export class FakeRegistry {
     });
   }
 
-  private answer(request: IncomingMessage, response: ServerResponse): void {
-    const url = new URL(request.url ?? '/', this.url);
-    const kind = kindOf(url.pathname);
+  private receive(request: IncomingMessage, response: ServerResponse): void {
+    const kind = kindOf(new URL(request.url ?? '/', this.url).pathname);
     this.seen.push({ method: request.method ?? '', url: request.url ?? '', kind, headers: request.headers });
     response.on('error', () => undefined);
     if (this.fault(request, response, kind)) return;
+    this.answer(request, response);
+  }
+
+  /** Answers as usual, for a fault that only comes first. */
+  answer(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? '/', this.url);
+    const kind = kindOf(url.pathname);
     if (kind === 'token') this.token(request, response, url);
     else if (!this.allows(request)) this.challenge(response, url);
     else this.serve(request, response, url);
