@@ -1,6 +1,7 @@
 import type { Logger } from '@nestjs/common';
 import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from './errors.js';
+import { every, type Timer } from './timers.js';
 
 /** How often files are looked at: a mounted Secret takes up to a minute to change anyway. */
 export const RELOAD_MS = 10_000;
@@ -15,7 +16,7 @@ export class Reloaded<T> {
   private value: T;
   /** Why the files cannot be used now; undefined when they can. */
   private problem: string | undefined;
-  private readonly timer: NodeJS.Timeout;
+  private readonly timer: Timer;
 
   /**
    * Throws ConfigError, which names `option`, when the files cannot be read or parsed now.
@@ -35,9 +36,9 @@ export class Reloaded<T> {
     } catch (error) {
       throw new ConfigError(`${option}: ${reasonOf(error)}`);
     }
-    this.timer = setInterval(() => {
+    this.timer = every(RELOAD_MS, () => {
       this.reload();
-    }, RELOAD_MS).unref();
+    });
   }
 
   get current(): T {
@@ -66,7 +67,7 @@ export class Reloaded<T> {
   }
 
   stop(): void {
-    clearInterval(this.timer);
+    this.timer.stop();
   }
 
   private read(): string[] {

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import { request } from 'undici';
+import { linked } from '../abort.js';
 import type { DeviceStatus, Status } from '../control/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import { isColourful, tableOf } from './table.js';
@@ -69,12 +70,11 @@ async function ask(
   const url = new URL(path, `${server.url.replace(/\/+$/, '')}/`);
   if (device !== undefined) url.searchParams.set('device', device);
   try {
-    const { statusCode, body } = await request(url, {
-      method,
-      signal: AbortSignal.timeout(PATIENCE_MS),
-      headers: server.secret === undefined ? {} : { authorization: `Bearer ${server.secret}` },
+    return await linked([], PATIENCE_MS, async (signal) => {
+      const headers = server.secret === undefined ? {} : { authorization: `Bearer ${server.secret}` };
+      const { statusCode, body } = await request(url, { method, signal, headers });
+      return { code: statusCode, body: await body.text() };
     });
-    return { code: statusCode, body: await body.text() };
   } catch (error) {
     process.stderr.write(`otaflux: cannot ask ${url.origin}: ${reasonOf(error)}\n`);
     return undefined;

@@ -4,6 +4,7 @@ import { ConfigError, reasonOf } from '../errors.js';
 import type { PinoLogger } from '../logging/index.js';
 import type { OwnParts } from '../app.module.js';
 import type { Service } from '../service.js';
+import { after } from '../timers.js';
 import { packageVersion } from '../version.js';
 import { addFlags, givenFlags } from './flags.js';
 import { withPlugins } from './plugins.js';
@@ -48,7 +49,7 @@ async function serve(given: GivenValues): Promise<void> {
   await service.stop();
   logger.log({ event: 'server.stopped' }, CONTEXT);
   // A driver whose connection never came about may leave its socket behind (nats.js does).
-  setTimeout(() => process.exit(process.exitCode ?? 0), LINGER_MS).unref();
+  after(LINGER_MS, () => process.exit(process.exitCode ?? 0), { background: true });
 }
 
 async function started(given: GivenValues, settings: Settings, logger: PinoLogger, parts: OwnParts): Promise<Service> {

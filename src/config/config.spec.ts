@@ -51,6 +51,54 @@ describe('settings', () => {
     ).toMatchObject({ refreshInterval: 180_000, cacheSize: 2, maxStale: 3_600_000 });
   });
 
+  it.each(['0123456', '1e10', '0x1F', '1.10', 'true', 'no', 'null', '~', '2024-01-01', '.inf', '1_000'])(
+    'take the text %s from the file as it is written',
+    async (written) => {
+      const config = file(
+        'text.yaml',
+        `registry-username: u\nregistry-password: ${written}\nmqtt-password: ${written}\n`,
+      );
+      expect(await settings({ CONFIG: config })).toMatchObject({ registryPassword: written, mqttPassword: written });
+    },
+  );
+
+  it('take the texts of lists, names and policies from the file as they are written', async () => {
+    const config = file(
+      'texts.yaml',
+      'watch: [0042, 1e3, no, null, 2024-01-01]\nregistry-username: 007\nfirmware-file: 1.0\nregistry-password: x\n' +
+        'cosign-pub-key-path: 010\nsignature-policy: [{match: 0042, keys: [0x10]}, {match: "*", required: false}]\n',
+    );
+    expect(await settings({ CONFIG: config })).toMatchObject({
+      watch: ['0042', '1e3', 'no', 'null', '2024-01-01'],
+      registryUsername: '007',
+      firmwareFile: '1.0',
+      cosignPubKeyPath: ['010'],
+      signaturePolicy: [
+        { match: '0042', keys: ['0x10'], required: true },
+        { match: '*', required: false },
+      ],
+    });
+  });
+
+  it('take numbers from the file in every way that YAML has, and null as none', async () => {
+    const config = file(
+      'numbers.yaml',
+      'cache-size: 0x10\nmax-downloads: 1e3\naccess-log: .5\nmax-firmware-size: 1e9\ncache-memory: 064\n' +
+        'mqtt-url: null\nrepository-prefix: ~\nmax-stale:\nregistry-password-file: null\nregistry-auth-file: ~\n',
+    );
+    expect(await settings({ CONFIG: config })).toMatchObject({
+      cacheSize: 16,
+      maxDownloads: 1000,
+      accessLog: 0.5,
+      maxFirmwareSize: 1e9,
+      cacheMemory: 64,
+      mqttUrl: undefined,
+      repositoryPrefix: '',
+      maxStale: undefined,
+      registryAuthFile: undefined,
+    });
+  });
+
   it('take the file by the variable CONFIG, and keys in any spelling, and lists and numbers as YAML has them', async () => {
     const config = file(
       'spelling.yaml',

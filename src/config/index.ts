@@ -14,4 +14,5 @@ export {
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';
 export { parseOption, parseSettings, Settings } from './settings.js';
+export { parseYaml } from './yaml.js';
 export { gather, type Given, type GivenValues, type Sources } from './sources.js';

@@ -10,6 +10,8 @@ export interface Kind<T> {
   readonly takes: string;
   /** The placeholder in `--help`; undefined for a boolean, whose flag may stand alone. */
   readonly placeholder: string | undefined;
+  /** A number in the file may be written as YAML has numbers: 1e3, 0x10. */
+  readonly numeric?: true;
   readonly schema: z.ZodType<T>;
 }
 
@@ -25,6 +27,10 @@ function kind<T>(placeholder: string, takes: string, parse: (text: string) => T 
   return { placeholder, takes, schema };
 }
 
+function numeric<T>(plain: Kind<T>): Kind<T> {
+  return { ...plain, numeric: true };
+}
+
 export const text = kind('text', 'a text', (value) => value);
 /** Whether messages can be published below an MQTT topic (MQTT 3.1.1, section 4.7): no wildcards, no `$` in front. */
 export function isMqttTopic(value: string): boolean {
@@ -33,7 +39,7 @@ export function isMqttTopic(value: string): boolean {
 
 export const topic = kind('topic', 'a topic without + and #, such as firmware/releases', (value) => {
   const trimmed = value.replace(/\/+$/, '');
-  return isMqttTopic(trimmed) ? trimmed : undefined;
+  return trimmed === '' || isMqttTopic(trimmed) ? trimmed : undefined;
 });
 
 /** A regular expression, as JavaScript has them. */
@@ -63,17 +69,21 @@ export const boolean: Kind<boolean> = {
 
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max: number): Kind<number> {
-  return kind('n', `a whole number from ${min} to ${max}`, (value) => {
-    const number = /^\d{1,15}$/.test(value) ? Number(value) : NaN;
-    return number >= min && number <= max ? number : undefined;
-  });
+  return numeric(
+    kind('n', `a whole number from ${min} to ${max}`, (value) => {
+      const number = /^\d{1,15}$/.test(value) ? Number(value) : NaN;
+      return number >= min && number <= max ? number : undefined;
+    }),
+  );
 }
 
 /** From 0 to 1. */
-export const fraction = kind('0…1', 'a number from 0 to 1, such as 0.01', (value) => {
-  const number = /^\d(?:\.\d{1,9})?$/.test(value) ? Number(value) : NaN;
-  return number <= 1 ? number : undefined;
-});
+export const fraction = numeric(
+  kind('0…1', 'a number from 0 to 1, such as 0.01', (value) => {
+    const number = /^\d(?:\.\d{1,9})?$/.test(value) ? Number(value) : NaN;
+    return number <= 1 ? number : undefined;
+  }),
+);
 
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -97,12 +107,14 @@ for (const [index, letter] of ['K', 'M', 'G', 'T'].entries()) {
 }
 
 /** A size in bytes; binary and decimal units as Kubernetes and docker know them. */
-export const size = kind('size', 'a size such as 512MiB, 4GiB or 100000', (value) => {
-  const match = /^(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)$/.exec(value);
-  const unit = BYTES[match?.[2] ?? ''];
-  const bytes = Math.round(Number(match?.[1]) * (unit ?? NaN));
-  return Number.isSafeInteger(bytes) ? bytes : undefined;
-});
+export const size = numeric(
+  kind('size', 'a size such as 512MiB, 4GiB or 100000', (value) => {
+    const match = /^(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)$/.exec(value);
+    const unit = BYTES[match?.[2] ?? ''];
+    const bytes = Math.round(Number(match?.[1]) * (unit ?? NaN));
+    return Number.isSafeInteger(bytes) ? bytes : undefined;
+  }),
+);
 
 /** So many a second. */
 export interface Rate {

@@ -35,7 +35,7 @@ const rule = z
     'identity-regexp': regexp.optional(),
     issuer: z.string().min(1).optional(),
     'issuer-regexp': regexp.optional(),
-    required: z.boolean().default(true),
+    required: z.union([z.boolean(), z.stringbool({ truthy: ['true'], falsy: ['false'] })]).default(true),
   })
   .transform(({ match, keys = [], identity, issuer, required, ...rest }): PolicyRule => ({
     match,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from '../errors.js';
+import { text as textKind } from './kinds.js';
 import { flagOf, optionOf, VARIABLES, type Variable } from './options.js';
 
 /** A value as somebody wrote it, and where, for the error that names it. */
@@ -64,11 +65,7 @@ function readText(path: string, where: string): string {
 }
 
 async function readFile(path: string): Promise<GivenValues> {
-  const { parseDocument } = await import('yaml');
-  const document = parseDocument(readText(path, '--config'), { prettyErrors: true });
-  const [problem] = document.errors;
-  if (problem) throw new ConfigError(`--config: ${path} is not YAML: ${problem.message.split('\n')[0] ?? ''}`);
-  const content: unknown = document.toJS();
+  const content = await readYaml(path);
   if (content === null || content === undefined) return {};
   if (typeof content !== 'object' || Array.isArray(content))
     throw new ConfigError(`--config: ${path} must hold keys and values`);
@@ -77,9 +74,31 @@ async function readFile(path: string): Promise<GivenValues> {
     const variable = variableOf(key);
     if (!variable) throw new ConfigError(`${path}: unknown key ${JSON.stringify(key)}${suggestion(key)}`);
     if (keys.has(variable)) throw new ConfigError(`${path}: ${JSON.stringify(key)} is given twice`);
-    keys.set(variable, { value: value ?? undefined, where: `${path}: ${key}` });
+    keys.set(variable, { value: written(variable, value), where: `${path}: ${key}` });
   }
   return layer((variable) => keys.get(variable) ?? { value: undefined, where: `${path}: ${flagOf(variable)}` });
+}
+
+async function readYaml(path: string): Promise<unknown> {
+  const text = readText(path, '--config');
+  const { parseYaml } = await import('./yaml.js');
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    throw new ConfigError(`--config: ${path} is not YAML: ${reasonOf(error)}`);
+  }
+}
+
+/**
+ * The value of a key. `null` is none, as YAML has it, but may be a password. A number may be written in all the ways that
+ * YAML has.
+ */
+function written(variable: string, value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  // Of a secret there are two keys: its own, and the one with its file, which is no variable of the table.
+  const option = VARIABLES.includes(variable as Variable) ? optionOf(variable as Variable) : undefined;
+  if (/^(?:null|Null|NULL|~)$/.test(value)) return option?.secret && option.kind === textKind ? value : undefined;
+  return option?.kind.numeric && value.trim() !== '' && Number.isFinite(Number(value)) ? String(Number(value)) : value;
 }
 
 const fold = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, '');

@@ -1,4 +1,5 @@
 import { OtaError } from '../errors.js';
+import { after, type Timer } from '../timers.js';
 
 /**
  * How long a device waits for a release that has to be fetched first. The seed's ESP32 gives up on its socket after
@@ -8,15 +9,15 @@ export const DEVICE_WAIT_MS = 20_000;
 
 /** `work`, or OtaError `unavailable` once a device has waited for `waitMs`; the work itself goes on. */
 export async function withPatience<T>(work: Promise<T>, waitMs = DEVICE_WAIT_MS): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
+    timer = after(waitMs, () => {
       reject(new OtaError('unavailable', `not there after ${waitMs} ms`));
-    }, waitMs);
+    });
   });
   try {
     return await Promise.race([work, deadline]);
   } finally {
-    clearTimeout(timer);
+    timer?.stop();
   }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { Server as NetServer, type Socket } from 'node:net';
+import { after } from '../timers.js';
 
 /**
  * The connections of a server, so that it can end without cutting one.
@@ -55,11 +56,11 @@ export class Connections {
       });
     });
     for (const [socket, response] of this.last) this.endBehind(socket, response);
-    const timer = setTimeout(() => {
+    const timer = after(graceMs, () => {
       for (const socket of [...this.last.keys(), ...this.accepted]) socket.destroy();
-    }, graceMs);
+    });
     await closed;
-    clearTimeout(timer);
+    timer.stop();
   }
 
   /** Ends `socket` once `response` has gone out whole, if no other one was begun behind it. */

@@ -4,6 +4,7 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { AddressInfo, Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 import { contextOf, requestContext } from '../request-context.js';
+import { after, timerMs } from '../timers.js';
 import { Connections } from './connections.js';
 import type { TlsFiles } from './tls/tls-files.js';
 import { acknowledged } from './unacknowledged.js';
@@ -103,8 +104,8 @@ export class DeviceHttpAdapter extends ExpressAdapter {
     };
     const options = {
       maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headersTimeoutMs),
+      headersTimeout: timerMs(headersTimeoutMs),
+      requestTimeout: timerMs(Math.max(REQUEST_TIMEOUT_MS, headersTimeoutMs)),
       connectionsCheckingInterval: checkEveryMs(headersTimeoutMs),
       keepAliveTimeout: KEEP_ALIVE_MS,
       // Small clients leave Host out, and nothing here depends on it.
@@ -176,8 +177,8 @@ function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
     `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
   // One that goes on sending would hold its half of the connection, and ours, for ever.
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  const timer = after(LINGER_MS, () => socket.destroy(), { background: true });
   socket.once('close', () => {
-    clearTimeout(timer);
+    timer.stop();
   });
 }

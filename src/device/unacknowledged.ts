@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { delay } from '../timers.js';
 
 /** Linux' tables of TCP connections (proc(5)), of this process's network namespace. */
 const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
@@ -32,5 +33,5 @@ export async function unacknowledgedBytes(port: number): Promise<number> {
 export async function acknowledged(port: number, graceMs: number): Promise<void> {
   const endsAtMs = performance.now() + graceMs;
   while ((await unacknowledgedBytes(port)) > 0 && performance.now() < endsAtMs)
-    await new Promise((resolve) => setTimeout(resolve, Math.min(POLL_MS, endsAtMs - performance.now())));
+    await delay(Math.min(POLL_MS, endsAtMs - performance.now()));
 }

@@ -2,7 +2,7 @@ import { OtaError } from '../errors.js';
 import type { ReleaseFinder } from './release-finder.js';
 import type { Release } from './release.js';
 import { versionOf, type Candidate } from './select-version.js';
-import { SingleFlight } from './single-flight.js';
+import { SingleFlight, type Running } from './single-flight.js';
 
 interface Remembered<T> {
   readonly value: T;
@@ -15,13 +15,15 @@ const MAX_LISTS = 200;
 const MAX_RELEASES = 500;
 /** Whoever asks for versions that do not exist costs one tags list in this time. */
 const MIN_MEMORY_MS = 10_000;
+/** Devices ask for the current release; what asks for others may be made up. */
+const RUNNING: Running = { known: 4, unknown: 4 };
 
 /** Releases by their exact version, beside the current ones; for downgrades by hand and for tests of a fleet. */
 export class ExactReleases {
   private readonly lists = new Map<string, Remembered<Candidate[]>>();
   private readonly releases = new Map<string, Remembered<Release>>();
-  private readonly listing = new SingleFlight<Candidate[]>();
-  private readonly finding = new SingleFlight<Release>();
+  private readonly listing = new SingleFlight<Candidate[]>(RUNNING);
+  private readonly finding = new SingleFlight<Release>(RUNNING);
   private readonly memoryMs: number;
 
   constructor(

@@ -18,7 +18,7 @@ import { ReleaseMemory } from './release-memory.js';
 import { ReleaseFinder, repositoryPrefix, type Found } from './release-finder.js';
 import { type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 import { traced } from '../tracing.js';
-import { SingleFlight } from './single-flight.js';
+import { SingleFlight, type Lane } from './single-flight.js';
 
 /** How long it is remembered that a device has no firmware (CONTRACT, "Freshness"). */
 const ABSENT_MS = 10_000;
@@ -149,7 +149,7 @@ export class ReleaseService implements OnApplicationShutdown {
   /** Asks the registry now what `device` should run, or joins those who are asking. Rejects with OtaError. */
   async refresh(device: string): Promise<Release> {
     demandDevice(device);
-    return this.refreshes.run(device, () => this.ask(this.devices.demand(device)));
+    return this.refreshIn('known', device);
   }
 
   /**
@@ -214,7 +214,11 @@ export class ReleaseService implements OnApplicationShutdown {
   private first(device: string, state: DeviceState | undefined): Promise<Release> {
     if (state?.failure && performance.now() < state.retryAtMs) throw state.failure;
     if (state) state.misses++;
-    return this.refresh(device);
+    return this.refreshIn('unknown', device);
+  }
+
+  private refreshIn(lane: Lane, device: string): Promise<Release> {
+    return this.refreshes.run(device, () => this.ask(this.devices.demand(device)), lane);
   }
 
   /** REFRESH_INTERVAL=0: the registry is asked, and what is known stands in for it while it cannot be. */
@@ -279,7 +283,7 @@ export class ReleaseService implements OnApplicationShutdown {
   /** For a device that was told before a start what it asks for now, while the registry cannot be asked. */
   private async recalledInstead(device: string, error: unknown): Promise<Release | undefined> {
     if (OtaError.isAnswer(error)) return undefined;
-    return this.refresh(device).catch(() => undefined);
+    return this.refreshIn('unknown', device).catch(() => undefined);
   }
 
   private isTooOld(ageMs: number): boolean {

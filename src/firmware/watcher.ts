@@ -5,6 +5,7 @@ import { Settings } from '../config/index.js';
 import { reasonOf } from '../errors.js';
 import { isRepositoryName } from '../oci/index.js';
 import { Registry } from '../registry/index.js';
+import { after, type Timer } from '../timers.js';
 import { repositoryPrefix } from './release-finder.js';
 import { ReleaseService } from './release-service.js';
 
@@ -27,7 +28,7 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly matches: ((device: string) => boolean) | undefined;
   private readonly prefix: string;
   private readonly intervalMs: number;
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
   private failing = false;
 
   constructor(
@@ -49,7 +50,7 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     this.stop.abort();
-    clearTimeout(this.timer);
+    this.timer?.stop();
   }
 
   /** Looks at every device once, and again an interval after the last of them. */
@@ -58,7 +59,7 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
     const looks = [...devices].map((device) => this.limit(() => this.look(device)));
     await Promise.all(looks);
     if (this.stop.signal.aborted) return;
-    this.timer = setTimeout(() => void this.round(), this.intervalMs).unref();
+    this.timer = after(this.intervalMs, () => void this.round(), { background: true });
   }
 
   private async look(device: string): Promise<void> {

@@ -1,3 +1,5 @@
+import { after } from '../timers.js';
+
 /** Lines of one event at one level that are written in a window; what comes beyond is counted. */
 const MAX_LINES = 50;
 const WINDOW_MS = 60_000;
@@ -26,10 +28,10 @@ export class Repeats {
       this.windows.set(event, (window = { endsAtMs: nowMs + WINDOW_MS, lines: 0, suppressed: 0 }));
     }
     if (++window.lines <= MAX_LINES) return true;
-    if (window.suppressed++ === 0)
-      setTimeout(() => {
-        this.end(event);
-      }, WINDOW_MS).unref();
+    const end = (): void => {
+      this.end(event);
+    };
+    if (window.suppressed++ === 0) after(WINDOW_MS, end, { background: true });
     return false;
   }
 

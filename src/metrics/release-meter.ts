@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
+import { Settings } from '../config/index.js';
+import { BusiestDevices } from './busiest-devices.js';
 import { MetricsRegistry } from './metrics-registry.js';
 
 /** What is known of one device when metrics are scraped. */
@@ -13,7 +15,7 @@ export interface DeviceSample {
 
 export type RefreshResult = 'unchanged' | 'changed' | 'absent' | 'untrusted' | 'denied' | 'unavailable' | 'protocol';
 
-/** Releases as Prometheus sees them. Per-device series exist for devices with a release only. */
+/** Releases as Prometheus sees them. Per-device series exist for METRICS_DEVICES devices with a release only. */
 @Injectable()
 export class ReleaseMeter {
   private readonly refreshes: Counter<'result'>;
@@ -21,11 +23,12 @@ export class ReleaseMeter {
   private stale: () => number = () => 0;
   private passedOver: () => number = () => 0;
 
-  constructor(metrics: MetricsRegistry) {
+  constructor(metrics: MetricsRegistry, { metricsDevices }: Settings) {
     const registers = [metrics];
+    const busiest = new BusiestDevices(metricsDevices);
     const perDevice = (read: (sample: DeviceSample) => number) => {
       return (record: (device: string, value: number) => void): void => {
-        for (const sample of this.sample()) record(sample.device, read(sample));
+        for (const sample of busiest.of(this.sample)) record(sample.device, read(sample));
       };
     };
     const hits = perDevice(({ hits: value }) => value);

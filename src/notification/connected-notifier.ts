@@ -1,5 +1,6 @@
 import { Subject, type Observable } from 'rxjs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { link, linked } from '../abort.js';
+import { delay } from '../timers.js';
 import type { KeptNotices } from './kept-notices.js';
 import { Notifier, type ReleaseNotice } from './notifier.js';
 
@@ -45,11 +46,11 @@ export abstract class ConnectedNotifier<C> extends Notifier {
       if (this.link?.gone === gone) this.drop(this.link);
     });
     const connection = await this.inTime(connecting, signal);
-    const link = { connection, gone };
-    this.link = link;
-    const either = AbortSignal.any([signal, gone.signal]);
+    this.link = { connection, gone };
     try {
-      return await unlessAborted(this.readKept(connection, either), either);
+      return await linked([signal, gone.signal], Infinity, (either) =>
+        unlessAborted(this.readKept(connection, either), either),
+      );
     } catch (error) {
       this.link = undefined;
       this.destroy(connection);
@@ -62,7 +63,9 @@ export abstract class ConnectedNotifier<C> extends Notifier {
     const { link } = this;
     if (!link) throw new Error('not connected');
     try {
-      await unlessAborted(this.send(link.connection, notice), AbortSignal.any([signal, link.gone.signal]));
+      await linked([signal, link.gone.signal], Infinity, (either) =>
+        unlessAborted(this.send(link.connection, notice), either),
+      );
     } catch (error) {
       this.drop(link);
       throw signal.aborted ? new Error('the broker does not confirm') : error;
@@ -79,9 +82,9 @@ export abstract class ConnectedNotifier<C> extends Notifier {
 
   /** The connection; what comes after the end, or after its time, is ended at once: some drivers wait for ever. */
   private async inTime(connecting: Promise<C>, signal: AbortSignal): Promise<C> {
-    const deadline = AbortSignal.timeout(CONNECT_MS);
+    const deadline = link([signal], CONNECT_MS);
     try {
-      return await unlessAborted(connecting, AbortSignal.any([signal, deadline]));
+      return await unlessAborted(connecting, deadline.signal);
     } catch (error) {
       connecting.then(
         (late) => {
@@ -89,7 +92,9 @@ export abstract class ConnectedNotifier<C> extends Notifier {
         },
         () => undefined,
       );
-      throw deadline.aborted ? new Error(`no connection within ${CONNECT_MS} ms`) : error;
+      throw deadline.signal.aborted && !signal.aborted ? new Error(`no connection within ${CONNECT_MS} ms`) : error;
+    } finally {
+      deadline.end();
     }
   }
 

@@ -1,10 +1,11 @@
 import { Logger } from '@nestjs/common';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pLimit, { type LimitFunction } from 'p-limit';
-import { setTimeout as delay } from 'node:timers/promises';
+import { linked } from '../abort.js';
 import { backoffMs } from '../backoff.js';
 import { reasonOf } from '../errors.js';
 import type { NotificationMeter } from '../metrics/index.js';
+import { after, delay } from '../timers.js';
 import { traced } from '../tracing.js';
 import { KeptNotices } from './kept-notices.js';
 import { NotNow, payloadOf, type Notifier, type ReleaseNotice } from './notifier.js';
@@ -120,7 +121,7 @@ export class Outbox {
     this.waiters.set(device, waiters);
     return new Promise((resolve) => {
       const end = (isConfirmed: boolean): void => {
-        clearTimeout(timer);
+        timer.stop();
         waiters.delete(onConfirmed);
         if (waiters.size === 0) this.waiters.delete(device);
         resolve(isConfirmed);
@@ -128,7 +129,9 @@ export class Outbox {
       const onConfirmed = (): void => {
         end(true);
       };
-      const timer = setTimeout(end, patienceMs, false);
+      const timer = after(patienceMs, () => {
+        end(false);
+      });
       waiters.add(onConfirmed);
       this.put({ notice, sinceMs: performance.now(), isRepeat: true, within: AsyncLocalStorage.snapshot() });
     });
@@ -224,9 +227,10 @@ export class Outbox {
     // A newer one has taken its place, or the connection is gone: its turn comes again.
     if (!this.isOpen || this.pending.get(notice.device) !== entry) return;
     try {
-      const signal = AbortSignal.any([this.stop.signal, AbortSignal.timeout(CONFIRM_MS)]);
       const attributes = { notifier: this.name, device: notice.device };
-      await entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal)));
+      await linked([this.stop.signal], CONFIRM_MS, (signal) =>
+        entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal))),
+      );
       this.meter.told(this.notifier.name, (performance.now() - sinceMs) / 1000);
     } catch (error) {
       this.meter.failed(this.notifier.name);
@@ -253,6 +257,6 @@ export class Outbox {
       backoffMs(this.failures, MIN_BACKOFF_MS, MAX_BACKOFF_MS),
       error instanceof NotNow ? error.waitMs : 0,
     );
-    await delay(waitMs, undefined, { signal: this.stop.signal }).catch(() => undefined);
+    await delay(waitMs, this.stop.signal).catch(() => undefined);
   }
 }

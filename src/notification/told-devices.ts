@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import pLimit from 'p-limit';
-import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '../backoff.js';
+import { delay } from '../timers.js';
 import { OtaError } from '../errors.js';
 import type { ReleaseService } from '../firmware/index.js';
 
@@ -58,6 +58,6 @@ export class ToldDevices {
   }
 
   private pause(ms: number): Promise<void> {
-    return delay(ms, undefined, { signal: this.signal }).catch(() => undefined);
+    return delay(ms, this.signal).catch(() => undefined);
   }
 }

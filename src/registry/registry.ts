@@ -46,4 +46,8 @@ export abstract class Registry {
   }
   /** Resolves when the registry answers at all. */
   abstract ping(signal: AbortSignal): Promise<void>;
+  /** Ends what it keeps open, such as idle connections. Called once, when the application has ended; nothing is asked afterwards. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
 }

@@ -5,6 +5,7 @@ import { GraceTime, Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { compareVersions, ReleaseService, versionOf, type Release } from '../firmware/index.js';
 import { WebhookMeter, type QueueSample } from '../metrics/index.js';
+import { after, type Timer } from '../timers.js';
 import { DeviceNames } from './device-names.js';
 import type { RepositoryChange } from './repository-change.js';
 
@@ -27,7 +28,7 @@ interface Work {
   resting: boolean;
   looks: number;
   failures: number;
-  timer: NodeJS.Timeout | undefined;
+  timer: Timer | undefined;
 }
 
 /** Refreshes at once: enough to be quick, few enough for a small registry. */
@@ -81,12 +82,12 @@ export class RefreshQueue implements BeforeApplicationShutdown {
     this.draining = true;
     for (const work of this.waiting.values()) if (!work.active) this.finish(work);
     if (this.waiting.size === 0) return;
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     await Promise.race([
       new Promise<void>((resolve) => (this.whenIdle = resolve)),
-      new Promise<void>((resolve) => (timer = setTimeout(resolve, this.graceTime.leftMs))),
+      new Promise<void>((resolve) => (timer = after(this.graceTime.leftMs, resolve))),
     ]);
-    clearTimeout(timer);
+    timer?.stop();
   }
 
   private accept(device: string, expected: Expected | undefined): boolean {
@@ -121,7 +122,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
   }
 
   private start(work: Work): void {
-    clearTimeout(work.timer);
+    work.timer?.stop();
     work.active = true;
     work.again = false;
     void this.limit(() => this.look(work));
@@ -142,11 +143,12 @@ export class RefreshQueue implements BeforeApplicationShutdown {
 
   private rest(work: Work): void {
     work.resting = true;
-    work.timer = setTimeout(() => {
+    const end = (): void => {
       work.resting = false;
       if (work.again) this.start(work);
       else this.finish(work);
-    }, REST_MS).unref();
+    };
+    work.timer = after(REST_MS, end, { background: true });
   }
 
   private later(work: Work, waitMs: number | undefined): void {
@@ -154,13 +156,14 @@ export class RefreshQueue implements BeforeApplicationShutdown {
       this.finish(work);
       return;
     }
-    work.timer = setTimeout(() => {
+    const again = (): void => {
       this.start(work);
-    }, waitMs).unref();
+    };
+    work.timer = after(waitMs, again, { background: true });
   }
 
   private finish(work: Work): void {
-    clearTimeout(work.timer);
+    work.timer?.stop();
     this.waiting.delete(work.device);
     if (this.waiting.size === 0) this.whenIdle?.();
   }

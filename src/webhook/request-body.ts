@@ -1,5 +1,6 @@
 import { HttpException, HttpStatus, PayloadTooLargeException } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
+import { after } from '../timers.js';
 
 /** The largest that a known sender makes is some 10 kB. */
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -9,7 +10,7 @@ const BODY_TIMEOUT_MS = 10_000;
 /** The raw body of a webhook: the bytes that an HMAC is over. Rejects with 413 over 1 MiB; the connection is cut after 10 s. */
 export async function readRequest(request: IncomingMessage): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
-  const timer = setTimeout(() => request.destroy(), BODY_TIMEOUT_MS);
+  const timer = after(BODY_TIMEOUT_MS, () => request.destroy());
   const pieces: Buffer[] = [];
   let length = 0;
   try {
@@ -19,7 +20,7 @@ export async function readRequest(request: IncomingMessage): Promise<Buffer> {
       pieces.push(piece);
     }
   } finally {
-    clearTimeout(timer);
+    timer.stop();
   }
   return Buffer.concat(pieces, length);
 }

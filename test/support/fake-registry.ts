@@ -67,7 +67,7 @@ export class FakeRegistry {
 
   private async listen(port: number): Promise<number> {
     const server = createServer((request, response) => {
-      this.answer(request, response);
+      this.receive(request, response);
     });
     server.on('connection', (socket) => {
       this.sockets.add(socket);
@@ -165,15 +165,25 @@ export class FakeRegistry {
     });
   }
 
-  private answer(request: IncomingMessage, response: ServerResponse): void {
+  private receive(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? '/', this.url);
     const kind = kindOf(url.pathname);
-    const step = stepOf(request, url, (name) => this.repositories.get(name));
+    const step = this.stepOf(request, url);
     this.seen.push({ method: request.method ?? '', url: request.url ?? '', kind, step, headers: request.headers });
     response.on('error', () => undefined);
     if (this.fault(request, response, kind, step)) return;
-    if (kind === 'token') this.token(request, response, url);
-    else if (step === 'blob after redirect') this.stored(request, response, url);
+    this.answer(request, response);
+  }
+
+  private stepOf(request: IncomingMessage, url: URL): Step {
+    return stepOf(request, url, (name) => this.repositories.get(name));
+  }
+
+  /** Answers as usual, for a fault that only comes first. */
+  answer(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? '/', this.url);
+    if (kindOf(url.pathname) === 'token') this.token(request, response, url);
+    else if (this.stepOf(request, url) === 'blob after redirect') this.stored(request, response, url);
     else if (!this.allows(request)) this.challenge(response, url);
     else this.serve(request, response, url);
   }

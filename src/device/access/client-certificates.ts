@@ -1,8 +1,8 @@
 import { Logger } from '@nestjs/common';
 import picomatch from 'picomatch';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
-import { parse } from 'yaml';
 import { z } from 'zod';
+import { parseYaml } from '../../config/index.js';
 import { Reloaded } from '../../reloaded.js';
 import type { DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
@@ -65,7 +65,7 @@ function namesIn({ subject, subjectaltname = '' }: PeerCertificate): string[] {
 }
 
 function parseMap(text: string): DeviceMap {
-  const result = mapSchema.safeParse(parse(text) ?? {});
+  const result = mapSchema.safeParse(parseYaml(text) ?? {});
   if (!result.success) throw new Error('takes a YAML map of certificate names to device ids or globs');
   return new Map(
     Object.entries(result.data).map(([name, devices]) => [name, picomatch([devices].flat(), { dot: true })]),

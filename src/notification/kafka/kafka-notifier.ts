@@ -1,6 +1,7 @@
 import type * as kafkajs from 'kafkajs';
 import { randomBytes } from 'node:crypto';
 import type { Admin, Consumer, Kafka, KafkaConfig, Producer } from 'kafkajs';
+import { after, type Timer } from '../../timers.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
@@ -102,16 +103,16 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
   ): Promise<void> {
     await consumer.connect();
     await consumer.subscribe({ topics: [this.topic], fromBeginning: true });
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
         const { CRASH } = consumer.events;
         consumer.on(CRASH, ({ payload }) => {
           reject(payload.error);
         });
-        timer = setTimeout(() => {
+        timer = after(MAX_READ_MS, () => {
           reject(new Error(`the topic ${this.topic} could not be read within ${MAX_READ_MS} ms`));
-        }, MAX_READ_MS);
+        });
         consumer
           .run({
             autoCommit: false,
@@ -127,7 +128,7 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
           .catch(reject);
       });
     } finally {
-      clearTimeout(timer);
+      timer?.stop();
     }
   }
 

@@ -1,4 +1,5 @@
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import { delay } from '../../timers.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
@@ -66,7 +67,7 @@ export class MqttNotifier extends ConnectedNotifier<MqttClient> {
       const startedMs = performance.now();
       last = Math.max(last, startedMs);
       while (!signal.aborted && performance.now() - last < QUIET_MS && performance.now() - startedMs < MAX_READ_MS)
-        await new Promise((resolve) => setTimeout(resolve, QUIET_MS / 4));
+        await delay(QUIET_MS / 4);
       await client.unsubscribeAsync(`${prefix}#`);
     } finally {
       client.off('message', note);

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { OtaError, reasonOf } from '../../errors.js';
+import { delay } from '../../timers.js';
 import { hasherFor, type Descriptor } from '../../oci/index.js';
 import { failureOf } from './failure.js';
 import { Pace } from './pace.js';
@@ -47,7 +47,7 @@ export async function* readBlob(
           `reading ${blob.digest} broke after ${received} of ${blob.size} bytes`,
         );
       }
-      await delay(backoffMs(breaks - 1), undefined, { signal: request.signal }).catch((cause: unknown) => {
+      await delay(backoffMs(breaks - 1), request.signal).catch((cause: unknown) => {
         throw new OtaError('unavailable', `reading ${blob.digest} was given up: ${reasonOf(error)}`, { cause });
       });
     }

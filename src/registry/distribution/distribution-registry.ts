@@ -35,8 +35,6 @@ const REFUSALS_OF_SIZE: readonly number[] = [400, 405, 406, 413, 414, 416, 422, 
 const NO_REFERRERS_API: readonly number[] = [204, 400, 404, 405, 406, 415, 501];
 /** Repositories that are known to refuse HEAD. */
 const MAX_HEADLESS = 10_000;
-/** What a timer takes at the most. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export interface DistributionRegistryOptions {
   endpoint: Endpoint;
@@ -80,7 +78,7 @@ export class DistributionRegistry extends Registry {
   }
 
   fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
-    const timeoutMs = Math.min(this.options.timeoutMs + Math.ceil(blob.size / MIN_BYTES_PER_MS), MAX_TIMEOUT_MS);
+    const timeoutMs = this.options.timeoutMs + Math.ceil(blob.size / MIN_BYTES_PER_MS);
     return Promise.resolve().then(() => {
       const request = this.request(repository, this.url(repository, `blobs/${blob.digest}`), signal, timeoutMs);
       return Readable.from(readBlob(this.transport, request, blob, this.options.timeoutMs), { objectMode: false });
@@ -290,7 +288,7 @@ export class DistributionRegistry extends Registry {
       method: 'GET',
       url,
       ...(repository !== undefined && { repository: this.options.endpoint.nameOf(repository) }),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      signal,
       deadlineMs: performance.now() + timeoutMs,
     };
   }

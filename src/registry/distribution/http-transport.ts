@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { rootCertificates } from 'node:tls';
 import { EnvHttpProxyAgent, request as send, type Dispatcher } from 'undici';
+import { link } from '../../abort.js';
 import { ConfigError, OtaError, reasonOf } from '../../errors.js';
+import { timerMs } from '../../timers.js';
 import { unreachable } from './failure.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
@@ -27,13 +29,14 @@ export class HttpTransport implements Transport {
 
   constructor(options: HttpTransportOptions) {
     const ca = options.caCertPath === undefined ? undefined : [...rootCertificates, readAuthority(options.caCertPath)];
-    const tls = { timeout: options.timeoutMs, ...(ca && { ca }) };
+    const timeoutMs = timerMs(options.timeoutMs);
+    const tls = { timeout: timeoutMs, ...(ca && { ca }) };
     this.dispatcher = new EnvHttpProxyAgent({
       connections: CONNECTIONS_PER_HOST,
       connect: tls,
       requestTls: tls,
-      headersTimeout: options.timeoutMs,
-      bodyTimeout: options.timeoutMs,
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
     });
   }
 
@@ -62,6 +65,8 @@ export class HttpTransport implements Transport {
     url: URL,
     headers: Readonly<Record<string, string>>,
   ): Promise<RegistryResponse> {
+    // Each exchange has a signal of its own, until the body of its answer was read or destroyed.
+    const { signal, end } = link([request.signal], request.deadlineMs - performance.now());
     try {
       const {
         statusCode,
@@ -72,8 +77,9 @@ export class HttpTransport implements Transport {
         method: request.method,
         headers: { 'user-agent': 'otaflux', ...headers },
         body: request.body ?? null,
-        signal: request.signal,
+        signal,
       });
+      body.once('close', end);
       const redirected = url.origin !== request.url.origin;
       return {
         status: statusCode,
@@ -83,6 +89,7 @@ export class HttpTransport implements Transport {
         ...(redirected && { redirectedFrom: request.url.host }),
       };
     } catch (error) {
+      end();
       throw unreachable(error, url.host);
     }
   }

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { OtaError } from '../../errors.js';
+import { delay } from '../../timers.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 /** oras-go's policy (registry/remote/retry/policy.go): five retries, 200 ms to 3 s, exponential, 10 % jitter. */
@@ -24,7 +24,7 @@ export class RetryTransport implements Transport {
       const waitMs = mayRetry(request, attempt) ? retryAfterMs(outcome, attempt) : undefined;
       if (waitMs === undefined || performance.now() + waitMs >= request.deadlineMs) return settle(outcome);
       if (!(outcome instanceof OtaError)) discard(outcome);
-      await delay(waitMs, undefined, { signal: request.signal }).catch((cause: unknown) => {
+      await delay(waitMs, request.signal).catch((cause: unknown) => {
         throw outcome instanceof OtaError
           ? outcome
           : new OtaError('unavailable', `gave up after status ${outcome.status}`, { cause });

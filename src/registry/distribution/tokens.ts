@@ -8,6 +8,8 @@ import { readBody, type RegistryRequest, type RegistryResponse, type Transport }
 const DEFAULT_LIFETIME_S = 60;
 /** A token is fetched again this long before its end, so that it does not expire on its way. */
 const RENEWAL_MS = 10_000;
+/** Ends nothing before its deadline. */
+const NEVER = new AbortController().signal;
 /** One per repository and right; the oldest is forgotten first. */
 const MAX_TOKENS = 2_000;
 const MAX_TOKEN_BODY_BYTES = 256 * 1024;
@@ -99,7 +101,7 @@ export class Tokens {
     const { service } = challenge.parameters;
     // Its own deadline: the token is for all who wait, not for the one who asked first.
     const common = {
-      signal: AbortSignal.timeout(this.timeoutMs),
+      signal: NEVER,
       deadlineMs: performance.now() + this.timeoutMs,
     };
     if (credentials?.identityToken !== undefined) {

@@ -12,8 +12,9 @@ export interface RegistryRequest {
   /** What the request is about; undefined for the registry as a whole. */
   readonly repository?: string;
   readonly action?: RepositoryAction;
+  /** Ends the request, and the body of its answer, at once. */
   readonly signal: AbortSignal;
-  /** By when an answer is worth anything, on the clock of `performance.now()`. */
+  /** When they are ended otherwise, on the clock of `performance.now()`. */
   readonly deadlineMs: number;
 }
 

@@ -1,8 +1,8 @@
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { codeOf, OtaError, reasonOf } from '../../errors.js';
+import { delay } from '../../timers.js';
 import {
   algorithmOf,
   hexOf,

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { codeOf, OtaError } from '../../errors.js';
+import { delay } from '../../timers.js';
 import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
@@ -116,7 +116,7 @@ export class LayoutWriter extends ArtifactWriter {
         if (codeOf(error) !== 'EEXIST') throw fileError(error, path);
         const lock = await stat(path).catch(() => undefined);
         if (lock && Date.now() - lock.mtimeMs > STALE_LOCK_MS) await unlink(path).catch(() => undefined);
-        await delay(LOCK_POLL_MS, undefined, { signal });
+        await delay(LOCK_POLL_MS, signal);
       }
     }
     try {

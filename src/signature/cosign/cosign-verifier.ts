@@ -3,6 +3,7 @@ import { Subject, type Observable } from 'rxjs';
 import type { SignatureMeter } from '../../metrics/index.js';
 import type { Descriptor, Digest } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
+import { every, type Timer } from '../../timers.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import { isSignatureOf } from '../keys/public-key.js';
 import { SignatureVerifier, type Distrust, type Signer, type Verification } from '../signature-verifier.js';
@@ -49,7 +50,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
   private readonly logger = new Logger('CosignVerifier');
   private readonly store: SignatureStore;
   private readonly changed = new Subject<void>();
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
   private readonly sources: TrustSources;
 
   constructor(
@@ -75,13 +76,13 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
 
   /** From now on key files are read again when they change. */
   onModuleInit(): void {
-    this.timer = setInterval(() => {
+    this.timer = every(RELOAD_MS, () => {
       this.reload();
-    }, RELOAD_MS).unref();
+    });
   }
 
   onApplicationShutdown(): void {
-    clearInterval(this.timer);
+    this.timer?.stop();
     this.root?.close();
     this.changed.complete();
   }

@@ -1,5 +1,6 @@
 import type { SignatureMeter } from '../../metrics/index.js';
 import type { Registry } from '../../registry/index.js';
+import { timerMs } from '../../timers.js';
 import { KeyRing } from '../keys/key-ring.js';
 import type { SignatureSettings } from '../signature-settings.js';
 import type { SignatureVerifier } from '../signature-verifier.js';
@@ -48,7 +49,7 @@ function generalPolicy(settings: SignatureSettings): Policy | undefined {
 
 function trustedRoot(settings: SignatureSettings): TrustedRoot {
   return settings.sigstoreTrustedRootPath === undefined
-    ? new TufTrustedRoot(settings.sigstoreCacheDir, settings.registryTimeout)
+    ? new TufTrustedRoot(settings.sigstoreCacheDir, timerMs(settings.registryTimeout))
     : new FileTrustedRoot(settings.sigstoreTrustedRootPath);
 }
 

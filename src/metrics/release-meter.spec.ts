@@ -1,0 +1,88 @@
+import { describe, expect, it } from '@jest/globals';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parseSettings } from '../config/index.js';
+import { MetricsRegistry } from './metrics-registry.js';
+import { ReleaseMeter, type DeviceSample } from './release-meter.js';
+
+const DEVICES = 100_000;
+const MAX_BLOCKED_MS = 200;
+
+function scraped(samples: () => Iterable<DeviceSample>, devices?: string): MetricsRegistry {
+  const metrics = new MetricsRegistry();
+  const given = {
+    REGISTRY_URL: { value: 'http://127.0.0.1', where: '' },
+    ...(devices !== undefined && { METRICS_DEVICES: { value: devices, where: '' } }),
+  };
+  new ReleaseMeter(metrics, parseSettings(given)).observe(
+    samples,
+    () => 0,
+    () => 0,
+  );
+  return metrics;
+}
+
+const sample = (device: string, hits: number, misses = 0): DeviceSample => ({ device, hits, misses, ageSeconds: 1 });
+
+function series(text: string, name: string): Map<string, number> {
+  const found = [...text.matchAll(/^(\w+)\{device_id="([^"]+)"\} (\S+)$/gm)].filter(([, metric]) => metric === name);
+  return new Map(found.map(([, , device = '', value]) => [device, Number(value)]));
+}
+
+function* fleet(hits: (i: number) => number): Iterable<DeviceSample> {
+  for (let i = 0; i < DEVICES; i++) yield sample(`line-${i % 100}/sensor-${i}`, hits(i), i % 7);
+}
+
+describe('The series of devices', () => {
+  it.each([
+    ['all asked for alike', () => 5],
+    ['none asked for', () => 0],
+    ['each asked for differently', (i: number) => (i * 7919) % DEVICES],
+  ])(`block the loop for less than ${MAX_BLOCKED_MS} ms with ${DEVICES} devices, %s`, async (_name, hits) => {
+    const metrics = scraped(() => fleet(hits));
+    await metrics.metrics();
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    await new Promise(setImmediate);
+    delay.enable();
+    const startedMs = performance.now();
+    const text = await metrics.metrics();
+    const tookMs = performance.now() - startedMs;
+    await new Promise(setImmediate);
+    delay.disable();
+    expect(Math.min(tookMs, delay.max / 1e6)).toBeLessThan(MAX_BLOCKED_MS);
+    expect(series(text, 'firmware_cache_hit_total').size).toBe(1_000);
+    expect(series(text, 'otaflux_release_age_seconds').size).toBe(1_000);
+  });
+
+  it('are those of the devices that are asked for most', async () => {
+    const metrics = scraped(() => [sample('a', 1), sample('b', 9), sample('c', 3, 7), sample('d', 0)], '2');
+    const text = await metrics.metrics();
+    expect(series(text, 'firmware_cache_hit_total')).toEqual(
+      new Map([
+        ['b', 9],
+        ['c', 3],
+      ]),
+    );
+    expect(series(text, 'firmware_cache_miss_total')).toEqual(
+      new Map([
+        ['b', 0],
+        ['c', 7],
+      ]),
+    );
+    expect([...series(text, 'otaflux_release_age_seconds').keys()].sort()).toEqual(['b', 'c']);
+  });
+
+  it('stay those of the same devices while others are asked for as much', async () => {
+    let devices = ['a', 'b', 'c', 'd'];
+    let nowMs = 0;
+    const metrics = scraped(() => devices.map((device) => sample(device, 1)), '2');
+    const before = [...series(await metrics.metrics(), 'firmware_cache_hit_total').keys()];
+    devices = devices.reverse();
+    while (nowMs++ < 5) await new Promise((resolve) => setTimeout(resolve, 15));
+    expect([...series(await metrics.metrics(), 'firmware_cache_hit_total').keys()].sort()).toEqual(before.sort());
+  });
+
+  it('are none with METRICS_DEVICES=0, and all of a small fleet', async () => {
+    expect(series(await scraped(() => [sample('a', 1)], '0').metrics(), 'firmware_cache_hit_total').size).toBe(0);
+    expect(series(await scraped(() => [sample('a', 1)]).metrics(), 'firmware_cache_hit_total').size).toBe(1);
+  });
+});
