@@ -1,0 +1,220 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { firmwareBytes } from '../support/bytes.js';
+import { error, FakeRegistry, INDEX, MANIFEST, type Step } from '../support/fake-registry.js';
+import {
+  ANSWERS,
+  answerWrongly,
+  expectedOutcome,
+  PLAIN_STEPS,
+  SIGNATURE_STEPS,
+  type Answer,
+  type MatrixStep,
+  type Outcome,
+} from '../support/fault-matrix.js';
+import { TestService, until, type LogLine } from '../support/service.js';
+import { newKey, signBundle, signLegacy } from '../support/sign.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'otaflux-matrix-'));
+const key = newKey();
+const keyPath = join(folder, 'key.pub');
+writeFileSync(keyPath, key.pem);
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const firmware = Object.fromEntries(
+  ['1.0.0', '2.0.0', '3.0.0'].map((version) => [version, firmwareBytes(70_000, version)]),
+) as Record<string, Buffer>;
+
+/**
+ * - `cold`: nobody has asked for the device; 1.0.0 and 2.0.0 are there, and a request about 2.0.0 is answered wrongly.
+ * - `known`: 2.0.0 is served; 3.0.0 is pushed, and a request about it is answered wrongly.
+ * - `unchanged`: 2.0.0 is served and still the newest, and a request about it is answered wrongly.
+ */
+type Situation = 'cold' | 'known' | 'unchanged';
+/** The requests that a refresh makes when nothing has changed. */
+const UNCHANGED_STEPS: readonly MatrixStep[] = ['token', 'tags', 'next page', 'manifest HEAD', 'manifest by tag'];
+
+interface Case {
+  readonly device: string;
+  readonly situation: Situation;
+  readonly answer: Answer;
+  readonly outcome: Outcome;
+  /** The last parts of the paths of requests about the newest version. */
+  readonly references: Set<string>;
+}
+
+/** What a device got. */
+interface Got {
+  readonly status: number;
+  readonly version: string | undefined;
+  readonly bytes: Buffer;
+}
+
+const groups = [
+  ...PLAIN_STEPS.map((step) => ({ step, signed: false })),
+  ...[...PLAIN_STEPS, ...SIGNATURE_STEPS].map((step) => ({ step, signed: true })),
+];
+
+describe.each(groups)('one wrong answer to: $step (with keys: $signed)', ({ step, signed }) => {
+  const registry = new FakeRegistry();
+  const cases = casesOf(step);
+  const got = new Map<string, Got[]>();
+  let logs: LogLine[] = [];
+
+  beforeAll(async () => {
+    await registry.start();
+    registry.redirectsBlobs = step === 'blob after redirect';
+    registry.hasReferrers = step === 'referrers';
+    if (step === 'next page') registry.pageSize = 1;
+    if (step === 'token') registry.auth = { user: 'robot', password: 'secret' };
+    const service = await TestService.start({
+      REGISTRY_URL: registry.url,
+      REGISTRY_TIMEOUT: '900ms',
+      REFRESH_INTERVAL: '0',
+      ...(step === 'token' && { REGISTRY_USERNAME: 'robot', REGISTRY_PASSWORD: 'secret' }),
+      ...(signed && { COSIGN_PUB_KEY_PATH: keyPath }),
+    });
+    logs = service.logs;
+    const push = (device: string, version: string): Set<string> => pushNewest(registry, device, version, step, signed);
+    for (const one of cases) {
+      push(one.device, '1.0.0');
+      one.references.clear();
+      for (const reference of push(one.device, '2.0.0')) one.references.add(reference);
+    }
+    // By GET alone, where HEAD is refused.
+    registry.fault = (_request, response, _kind, seen) => refuseHead(step, seen, response);
+    const known = cases.filter(({ situation }) => situation !== 'cold');
+    await Promise.all(
+      known.map(({ device }) => until(async () => (await service.versionOf(device)) === '2.0.0', device, 20_000)),
+    );
+    for (const { device, references } of known.filter(({ situation }) => situation === 'known')) {
+      references.clear();
+      for (const reference of push(device, '3.0.0')) references.add(reference);
+    }
+    registry.tokens.clear();
+    const byDevice = new Map(cases.map((one) => [one.device, one]));
+    registry.fault = (request, response, _kind, seen) => {
+      const one = byDevice.get(deviceOf(request));
+      if (one && seen === step && isAbout(request, one.references, step)) {
+        answerWrongly(one.answer, request, response);
+        return true;
+      }
+      return refuseHead(step, seen, response);
+    };
+    // Three times: what is remembered of the first must not change what the others come to.
+    for (let round = 0; round < 3; round++)
+      await Promise.all(
+        cases.map(async ({ device }) => {
+          const list = got.get(device) ?? [];
+          got.set(device, list);
+          list.push(await ask(service, device));
+        }),
+      );
+    await service.stop();
+  }, 120_000);
+
+  afterAll(async () => {
+    await registry.stop();
+  });
+
+  it.each(cases)('$situation, $answer: $outcome', ({ device, situation, outcome }) => {
+    const seen = (got.get(device) ?? []).map(({ status, version }) => ({ status, version }));
+    const expected = answered(situation, outcome);
+    expect(seen).toEqual([expected, expected, expected]);
+    for (const { version, bytes } of got.get(device) ?? [])
+      if (version !== undefined) expect(bytes.equals(firmware[version] ?? Buffer.alloc(0))).toBe(true);
+    const events = logs.filter((line) => line.device === device);
+    expect(events.filter(({ event }) => event === 'release.withdrawn')).toEqual([]);
+    const failures = events.filter(({ event }) => event === 'refresh.failed');
+    const isFailure =
+      !['served', 'passed over'].includes(outcome) || (situation === 'unchanged' && outcome === 'passed over');
+    expect(failures.length > 0).toBe(isFailure);
+    const code = outcome === 'passed over' ? 'absent' : outcome;
+    for (const failure of failures)
+      expect(failure).toMatchObject({ code, ...(situation !== 'cold' && { serving: '2.0.0' }) });
+  });
+
+  it('leaves no connection behind', async () => {
+    await until(() => registry.connections === 0, 'the last connection to the registry');
+  });
+});
+
+function casesOf(step: MatrixStep): Case[] {
+  const situations: Situation[] = ['cold', 'known', ...(UNCHANGED_STEPS.includes(step) ? ['unchanged' as const] : [])];
+  return situations.flatMap((situation) =>
+    ANSWERS.flatMap((answer): Case[] => {
+      const outcome = expectedOutcome(step, answer);
+      if (outcome === undefined) return [];
+      const device = `${situation}-${String(answer).toLowerCase().replace(' ', '-')}`;
+      return [{ device, situation, answer, outcome, references: new Set() }];
+    }),
+  );
+}
+
+function answered(situation: Situation, outcome: Outcome): { status: number; version: string | undefined } {
+  if (situation !== 'cold')
+    return { status: 200, version: outcome === 'served' && situation === 'known' ? '3.0.0' : '2.0.0' };
+  if (outcome === 'served') return { status: 200, version: '2.0.0' };
+  if (outcome === 'passed over') return { status: 200, version: '1.0.0' };
+  return { status: outcome === 'unavailable' ? 503 : outcome === 'absent' ? 404 : 502, version: undefined };
+}
+
+async function ask(service: TestService, device: string): Promise<Got> {
+  const version = await service.versionOf(device);
+  const response = await service.firmware(device);
+  const bytes = Buffer.from(await response.arrayBuffer());
+  return typeof version === 'number'
+    ? { status: version, version: undefined, bytes }
+    : { status: response.status, version, bytes };
+}
+
+function refuseHead(step: MatrixStep, seen: Step, response: ServerResponse): boolean {
+  if (step !== 'manifest by tag' || seen !== 'manifest HEAD') return false;
+  error(response, 405, 'NO HEAD');
+  return true;
+}
+
+/** Pushes a version, signed where that is asked for, and returns what its requests name. */
+function pushNewest(
+  registry: FakeRegistry,
+  device: string,
+  version: string,
+  step: MatrixStep,
+  signed: boolean,
+): Set<string> {
+  const repository = registry.repository(device);
+  const before = new Set([...repository.tags.keys(), ...repository.manifests.keys(), ...repository.blobs.keys()]);
+  let digest = registry.push(device, version, firmware[version] ?? Buffer.alloc(0), undefined, undefined, { version });
+  if (step === 'index child') {
+    const child = repository.manifests.get(digest);
+    digest = registry.putManifest(
+      device,
+      version,
+      { schemaVersion: 2, mediaType: INDEX, manifests: [{ mediaType: MANIFEST, digest, size: child?.bytes.length }] },
+      INDEX,
+    );
+  }
+  if (signed)
+    if (step === '.sig manifest' || step === 'signature blob') signLegacy(registry, device, digest, key);
+    else signBundle(registry, device, digest, key);
+  const after = [...repository.tags.keys(), ...repository.manifests.keys(), ...repository.blobs.keys()];
+  return new Set(after.filter((name) => !before.has(name)));
+}
+
+/** Which device a request is about; tokens say it in their scope. */
+function deviceOf({ url = '' }: IncomingMessage): string {
+  const scope = new URL(url, 'http://x').searchParams.get('scope');
+  return scope?.split(':')[1] ?? /^\/(?:v2|storage)\/([^/]+)\//.exec(url)?.[1] ?? '';
+}
+
+/** Whether a request is about the newest version; a list of tags, or a token, is about all of them. */
+function isAbout({ url = '' }: IncomingMessage, references: ReadonlySet<string>, step: MatrixStep): boolean {
+  if (step === 'token' || step === 'tags' || step === 'next page') return true;
+  const name = new URL(url, 'http://x').pathname.split('/').at(-1) ?? '';
+  return references.has(name);
+}
