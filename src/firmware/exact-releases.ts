@@ -17,9 +17,9 @@ const MIN_MEMORY_MS = 10_000;
 
 /** Releases by their exact version, beside the current ones; for downgrades by hand and for tests of a fleet. */
 export class ExactReleases {
-  private readonly lists = new Map<string, Remembered<Candidate[]>>();
+  private readonly lists = new Map<string, Remembered<readonly Candidate[]>>();
   private readonly releases = new Map<string, Remembered<Release>>();
-  private readonly listing = new SingleFlight<Candidate[]>();
+  private readonly listing = new SingleFlight<readonly Candidate[]>();
   private readonly finding = new SingleFlight<Release>();
   private readonly memoryMs: number;
 
@@ -60,7 +60,7 @@ export class ExactReleases {
     }
   }
 
-  private candidates(device: string): Candidate[] | Promise<Candidate[]> {
+  private candidates(device: string): readonly Candidate[] | Promise<readonly Candidate[]> {
     const known = this.lists.get(device);
     if (known && performance.now() < known.untilMs) return known.value;
     return this.listing.run(device, async () => {
