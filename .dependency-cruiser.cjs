@@ -1,6 +1,6 @@
 /**
  * "Who may import whom" of docs/architecture.md, enforced by `npm run lint`.
- * A room lists the rooms that it may import; `config`, `metrics`, `abort.ts`, `errors.ts`, `backoff.ts`, `parts.ts`, `reloaded.ts`, `request-context.ts`, `timers.ts`, `tracing.ts` and `version.ts` are open to all.
+ * A room lists the rooms that it may import; `config`, `metrics`, `abort.ts`, `errors.ts`, `backoff.ts`, `parts.ts`, `reloaded.ts`, `request-context.ts`, `semver.ts`, `timers.ts`, `tracing.ts` and `version.ts` are open to all.
  */
 const rooms = {
   oci: [],
@@ -31,7 +31,10 @@ const roomRules = Object.entries(rooms).map(([room, allowed]) => {
     from: { path: `^src/${room}/`, pathNot: '\\.spec\\.ts$' },
     to: {
       path: '^src/',
-      pathNot: [`^src/(${folders})/`, '^src/(abort|errors|backoff|parts|reloaded|request-context|timers|tracing|version)\\.ts$'],
+      pathNot: [
+        `^src/(${folders})/`,
+        '^src/(abort|errors|backoff|parts|reloaded|request-context|semver|timers|tracing|version)\\.ts$',
+      ],
     },
   };
 });

@@ -1,16 +1,15 @@
-import { Logger } from '@nestjs/common';
-import { rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Readable } from 'node:stream';
 import type { Checksum } from '../config/index.js';
 import { OtaError, reasonOf } from '../errors.js';
 import type { CacheSample } from '../metrics/index.js';
 import { BoundedEntries, type Entry } from './bounded-entries.js';
-import { DiskTier, type DiskWriter } from './disk-tier.js';
+import { DiskTier, type DiskEntry, type DiskWriter } from './disk-tier.js';
 import { FirmwareDigester, type Firmware } from './firmware-digester.js';
 import { MemorySink } from './memory-sink.js';
+import { Spool } from './spool.js';
+import { sameStamp, type StoredFile } from './stored-file.js';
 import { FirmwareStore, type FirmwareSource, type Lease } from './firmware-store.js';
 
 export interface TieredStoreOptions {
@@ -32,32 +31,35 @@ interface MemoryEntry extends Entry {
  * Firmware in memory, and on disk when there is a folder. What is too large for memory goes to the folder, or to a
  * temporary one that is removed at exit. A folder that fails is reported and done without.
  */
-export class TieredStore extends FirmwareStore {
+export class TieredStore extends FirmwareStore implements OnApplicationShutdown {
   private readonly logger = new Logger('FirmwareStore');
   private readonly memory: BoundedEntries<MemoryEntry>;
   private readonly disk: DiskTier | undefined;
   private readonly facts = new Map<string, Firmware>();
-  private spool: Promise<DiskTier> | undefined;
-  private spoolTier: DiskTier | undefined;
+  private readonly spool = new Spool((folder) => this.spoolIn(folder));
   private diskHealthy = true;
 
   constructor(private readonly options: TieredStoreOptions) {
     super();
     this.memory = new BoundedEntries(options.maxEntries, options.memoryBytes);
-    if (options.directory !== undefined) {
-      this.disk = new DiskTier(options.directory, options.diskBytes, (error) => {
-        this.diskFailed('drop', error);
-      });
-    }
+    if (options.directory !== undefined) this.disk = this.tierIn(options.directory);
   }
 
-  /** Takes up the folder. Not being able to is no reason not to serve. */
+  /** Takes up the folder, and removes what killed processes left. Not being able to is no reason not to serve. */
   async start(): Promise<void> {
+    await Spool.removeDead();
     try {
       await this.disk?.load();
     } catch (error) {
       this.diskFailed('load', error);
     }
+  }
+
+  /** Removes what is temporary. What is being sent can be read to its end. */
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all([this.disk?.close(), this.spool.close()]).catch((error: unknown) => {
+      this.diskFailed('drop', error);
+    });
   }
 
   async find(sha256: string): Promise<Firmware | undefined> {
@@ -81,19 +83,31 @@ export class TieredStore extends FirmwareStore {
     const inMemory = this.memory.use(sha256);
     if (inMemory)
       return lease(inMemory, inMemory.bytes, (start, end) => Readable.from([inMemory.bytes.subarray(start, end + 1)]));
-    const tier = this.tierOf(sha256);
-    const onDisk = tier?.entries.use(sha256);
-    return tier && onDisk?.verified
-      ? lease(onDisk, undefined, (start, end) => tier.read(sha256, start, end))
-      : undefined;
+    try {
+      const tier = this.tierOf(sha256);
+      const file = tier?.open(sha256);
+      const onDisk = tier?.entries.peek(sha256);
+      if (!file || !onDisk) return undefined;
+      return lease(
+        onDisk,
+        undefined,
+        (start, end) => file.read(start, end),
+        () => {
+          file.release();
+        },
+      );
+    } catch (error) {
+      this.diskFailed('open', error);
+      return undefined;
+    }
   }
 
   has(sha256: string): boolean {
-    return this.memory.has(sha256) || this.tierOf(sha256)?.entries.peek(sha256)?.verified === true;
+    return this.memory.has(sha256) || this.tierOf(sha256)?.isIntact(sha256) === true;
   }
 
   hold(sha256: string, untilMs: number): void {
-    const entries = [this.memory.peek(sha256), this.disk?.entries.peek(sha256), this.spoolTier?.entries.peek(sha256)];
+    const entries = [this.memory.peek(sha256), this.disk?.entries.peek(sha256), this.spool.tier?.entries.peek(sha256)];
     for (const entry of entries) if (entry) entry.heldUntilMs = Math.max(entry.heldUntilMs, untilMs);
   }
 
@@ -101,8 +115,8 @@ export class TieredStore extends FirmwareStore {
     return {
       memoryEntries: this.memory.size,
       memoryBytes: this.memory.bytes,
-      diskEntries: (this.disk?.entries.size ?? 0) + (this.spoolTier?.entries.size ?? 0),
-      diskBytes: (this.disk?.entries.bytes ?? 0) + (this.spoolTier?.entries.bytes ?? 0),
+      diskEntries: (this.disk?.entries.size ?? 0) + (this.spool.tier?.entries.size ?? 0),
+      diskBytes: (this.disk?.entries.bytes ?? 0) + (this.spool.tier?.entries.bytes ?? 0),
       diskHealthy: this.diskHealthy,
     };
   }
@@ -168,13 +182,15 @@ export class TieredStore extends FirmwareStore {
   }
 
   /** Takes a file into memory, if it fits. */
-  private async promote(tier: DiskTier, { sha256, sizeBytes }: Firmware): Promise<void> {
+  private async promote(file: StoredFile, { sha256, sizeBytes }: Firmware): Promise<void> {
     const room = this.memory.reserve(sizeBytes);
     if (!room) return;
     try {
-      const bytes = Buffer.concat((await tier.read(sha256, 0, sizeBytes - 1).toArray()) as Buffer[]);
+      const bytes = Buffer.concat((await file.read(0, sizeBytes - 1).toArray()) as Buffer[]);
       room.release();
-      this.memory.add(sha256, { bytes, sizeBytes, leases: 0, heldUntilMs: 0 });
+      // It may have been changed since it was hashed.
+      if (createHash('sha256').update(bytes).digest('hex') === sha256)
+        this.memory.add(sha256, { bytes, sizeBytes, leases: 0, heldUntilMs: 0 });
     } catch (error) {
       this.diskFailed('read', error);
     } finally {
@@ -182,25 +198,27 @@ export class TieredStore extends FirmwareStore {
     }
   }
 
-  /** Reads a file of an earlier run: only what still has its digest is served. */
-  private async verify(
-    tier: DiskTier,
-    sha256: string,
-    entry: Entry & { verified: boolean },
-  ): Promise<Firmware | undefined> {
+  /** Reads a file that this process has not hashed, or that is not as it was then: only what has its digest is served. */
+  private async verify(tier: DiskTier, sha256: string, entry: DiskEntry): Promise<Firmware | undefined> {
+    let file: StoredFile | undefined;
     entry.leases++;
     try {
+      file = tier.openUnverified(sha256);
+      if (!file) return undefined;
+      if (!entry.marked) file.touch();
+      entry.marked = true;
+      const stamp = file.stamp();
       const digester = new FirmwareDigester(this.options.checksum);
-      for await (const piece of tier.read(sha256, 0, Infinity) as AsyncIterable<Buffer>) digester.update(piece);
+      if (stamp.sizeBytes > 0)
+        for await (const piece of file.read(0, stamp.sizeBytes - 1) as AsyncIterable<Buffer>) digester.update(piece);
       const firmware = digester.finish();
-      if (firmware.sha256 !== sha256) {
-        await tier.drop(sha256);
+      if (firmware.sha256 !== sha256 || !sameStamp(stamp, file.stamp())) {
+        await tier.drop(sha256, file.stamp());
         throw new Error(`file ${tier.path(sha256)} has another digest, it is removed`);
       }
-      entry.verified = true;
-      tier.touch(sha256);
+      entry.verified = stamp;
       this.remember(firmware);
-      await this.promote(tier, firmware);
+      await this.promote(file, firmware);
       return firmware;
     } catch (error) {
       tier.entries.remove(sha256);
@@ -208,12 +226,13 @@ export class TieredStore extends FirmwareStore {
       return undefined;
     } finally {
       entry.leases--;
+      file?.release();
     }
   }
 
   private tierOf(sha256: string): DiskTier | undefined {
     if (this.disk?.entries.has(sha256)) return this.disk;
-    return this.spoolTier?.entries.has(sha256) ? this.spoolTier : undefined;
+    return this.spool.tier?.entries.has(sha256) ? this.spool.tier : undefined;
   }
 
   private remember(firmware: Firmware): void {
@@ -221,33 +240,42 @@ export class TieredStore extends FirmwareStore {
     for (const key of this.facts.keys()) {
       if (
         this.facts.size <=
-        this.memory.size + (this.disk?.entries.size ?? 0) + (this.spoolTier?.entries.size ?? 0) + 1
+        this.memory.size + (this.disk?.entries.size ?? 0) + (this.spool.tier?.entries.size ?? 0) + 1
       )
         break;
       if (!this.memory.has(key) && !this.tierOf(key)) this.facts.delete(key);
     }
   }
 
-  private spoolFolder(): Promise<DiskTier | undefined> {
-    this.spool ??= mkdtemp(join(tmpdir(), 'otaflux-')).then((folder) => {
-      process.once('exit', () => {
-        rmSync(folder, { recursive: true, force: true });
-      });
-      this.spoolTier = new DiskTier(folder, this.options.diskBytes, (error) => {
-        this.diskFailed('drop', error);
-      });
-      this.logger.log({
-        event: 'cache.spool',
-        folder,
-        reason: 'firmware is larger than the memory for it, and no cache folder takes it',
-      });
-      return this.spoolTier;
-    });
-    return this.spool.catch((error: unknown) => {
-      this.spool = undefined;
+  private async spoolFolder(): Promise<DiskTier | undefined> {
+    try {
+      return await this.spool.open();
+    } catch (error) {
       this.diskFailed('spool', error);
       return undefined;
+    }
+  }
+
+  private spoolIn(folder: string): DiskTier {
+    this.logger.log({
+      event: 'cache.spool',
+      folder,
+      reason: 'firmware is larger than the memory for it, and no cache folder takes it',
     });
+    return this.tierIn(folder);
+  }
+
+  private tierIn(folder: string): DiskTier {
+    return new DiskTier(
+      folder,
+      this.options.diskBytes,
+      (error) => {
+        this.diskFailed('drop', error);
+      },
+      (file, reason) => {
+        this.logger.warn({ event: 'cache.file_lost', file, reason });
+      },
+    );
   }
 
   private diskFailed(operation: string, error: unknown): void {
@@ -257,13 +285,19 @@ export class TieredStore extends FirmwareStore {
   }
 }
 
-function lease(entry: Entry, bytes: Buffer | undefined, read: (start: number, end: number) => Readable): Lease {
+function lease(
+  entry: Entry,
+  bytes: Buffer | undefined,
+  read: (start: number, end: number) => Readable,
+  close: () => void = () => undefined,
+): Lease {
   entry.leases++;
   return {
     bytes,
     read,
     release: () => {
       entry.leases--;
+      close();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
-import { valid } from 'semver';
 import { z } from 'zod';
+import { parseVersion } from '../semver.js';
 
 /**
  * How the value of an option is read, whoever gives it: a flag or a variable gives text, the file may give a number,
@@ -51,8 +51,10 @@ export const pattern = kind('regexp', 'a regular expression', (value) => {
   }
 });
 
-/** A semantic version without `v`. */
-export const version = kind('version', 'a semantic version such as 1.2.3', (value) => valid(value) ?? undefined);
+/** A semantic version without `v`. Build metadata has no part in what is older. */
+export const version = kind('version', 'a semantic version such as 1.2.3', (value) =>
+  parseVersion(value.replace(/^v/, ''))?.text.replace(/\+.*$/, ''),
+);
 
 export const path = kind('path', 'a path', (value) => value || undefined);
 

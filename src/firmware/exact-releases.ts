@@ -20,9 +20,9 @@ const RUNNING: Running = { known: 4, unknown: 4 };
 
 /** Releases by their exact version, beside the current ones; for downgrades by hand and for tests of a fleet. */
 export class ExactReleases {
-  private readonly lists = new Map<string, Remembered<Candidate[]>>();
+  private readonly lists = new Map<string, Remembered<readonly Candidate[]>>();
   private readonly releases = new Map<string, Remembered<Release>>();
-  private readonly listing = new SingleFlight<Candidate[]>(RUNNING);
+  private readonly listing = new SingleFlight<readonly Candidate[]>(RUNNING);
   private readonly finding = new SingleFlight<Release>(RUNNING);
   private readonly memoryMs: number;
 
@@ -70,7 +70,7 @@ export class ExactReleases {
     }
   }
 
-  private candidates(device: string): Candidate[] | Promise<Candidate[]> {
+  private candidates(device: string): readonly Candidate[] | Promise<readonly Candidate[]> {
     const known = this.lists.get(device);
     if (known && this.isFresh(known)) return known.value;
     return this.listing.run(device, async () => {

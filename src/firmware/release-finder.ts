@@ -8,7 +8,8 @@ import type { Signer, SignatureVerifier } from '../signature/index.js';
 import { Assessor, type SignedVersion } from './assessor.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
 import { dateAfter, Release } from './release.js';
-import { newestFirst, type Candidate } from './select-version.js';
+import type { Candidate } from './select-version.js';
+import { SortedTags } from './sorted-tags.js';
 import { limited } from './limited.js';
 import { NoFirmware } from './no-firmware.js';
 import { ofRightEntry } from './other-entry.js';
@@ -56,6 +57,7 @@ export class ReleaseFinder {
   private readonly untrusted: UntrustedVersions;
   private readonly withoutFirmware = new Map<string, NoFirmware>();
   private readonly pulls = pLimit(MAX_PULLS);
+  private readonly sorted: SortedTags;
 
   constructor(
     private readonly registry: Registry,
@@ -66,6 +68,7 @@ export class ReleaseFinder {
     const locator = new FirmwareLocator(registry, options.firmwareFile);
     this.assessor = new Assessor(registry, verifier, locator, options.signedVersion);
     this.untrusted = new UntrustedVersions(options.untrustedMs);
+    this.sorted = new SortedTags(options);
   }
 
   repositoryOf(device: string): string {
@@ -73,9 +76,9 @@ export class ReleaseFinder {
   }
 
   /** The versions of `device`, newest first; OtaError `absent` when there are none. */
-  async candidates(device: string, signal: AbortSignal): Promise<Candidate[]> {
+  async candidates(device: string, signal: AbortSignal): Promise<readonly Candidate[]> {
     const repository = this.repositoryOf(device);
-    const candidates = newestFirst(await this.registry.listTags(repository, signal), this.options);
+    const candidates = await this.sorted.of(repository, await this.registry.listTags(repository, signal));
     if (candidates.length === 0) throw new OtaError('absent', `${repository} has no tag that is a semantic version`);
     return candidates;
   }

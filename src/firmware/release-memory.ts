@@ -13,6 +13,8 @@ const MAX_BYTES = 1024 * 1024;
 /** How often it is noted that what is kept is still current. */
 const CONFIRM_MS = 60_000;
 const MAX_NOTED = 100_000;
+/** So old is no file that a neighbour on the same folder is writing just now. */
+const MAX_WRITING_MS = 3_600_000;
 /** Of devices that nobody asked for so long nothing is kept. */
 const MAX_AGE_MS = 30 * 24 * 3_600_000;
 
@@ -55,10 +57,11 @@ export class ReleaseMemory implements OnModuleInit {
   async onModuleInit(): Promise<void> {
     await this.inFolder(async (folder) => {
       await mkdir(folder, { recursive: true });
-      const oldestMs = Date.now() - MAX_AGE_MS;
       for (const name of await readdir(folder)) {
         const path = join(folder, name);
-        if (name.endsWith('.tmp') || (await stat(path)).mtimeMs < oldestMs) await rm(path, { force: true });
+        const writtenMs = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now();
+        const tooOld = Date.now() - writtenMs > (name.endsWith('.tmp') ? MAX_WRITING_MS : MAX_AGE_MS);
+        if (tooOld) await rm(path, { force: true });
       }
     });
   }

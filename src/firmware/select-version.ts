@@ -1,4 +1,5 @@
-import { compareBuild, gte, parse } from 'semver';
+import { setImmediate as turn } from 'node:timers/promises';
+import { comparePrecedence, compareWithBuild, parseVersion, type SemanticVersion } from '../semver.js';
 
 /** A tag that names a version. */
 export interface Candidate {
@@ -14,31 +15,109 @@ export interface SelectionOptions {
   readonly minVersion?: string | undefined;
 }
 
+/** A candidate on its way into the list, its version read once. */
+interface Read {
+  readonly tag: string;
+  readonly version: SemanticVersion;
+}
+
+/** So long the list of a repository with very many tags keeps the event loop before others have their turn. */
+const SLICE_MS = 10;
+/** So many tags are read or sorted before the time is looked at. */
+const RUN = 512;
+
 /**
- * The version that `tag` stands for, or undefined: a semantic version 2.0.0 with or without `v`;
+ * The version that `tag` stands for, or undefined: a semantic version 2.0.0 with or without `v`, its numbers of any size;
  * `_` stands for `+`, which a tag cannot hold (as in Helm's OCI registries).
  */
 export function versionOf(tag: string): string | undefined {
-  const parsed = /^v?\d/.test(tag) ? parse(tag.replace('_', '+')) : null;
-  if (!parsed) return undefined;
-  return parsed.build.length > 0 ? `${parsed.version}+${parsed.build.join('.')}` : parsed.version;
+  return read(tag)?.text;
 }
 
-/** Below 0 when `a` is older than `b`: by semver precedence, then by build metadata. */
+/** Below 0 when `a` is older than `b`: by semver precedence, then by build metadata. Both are what `versionOf` returned. */
 export function compareVersions(a: string, b: string): number {
-  return compareBuild(a, b);
+  const [first, second] = [parseVersion(a), parseVersion(b)];
+  if (!first || !second) throw new RangeError(`${JSON.stringify(first ? b : a)} is no semantic version`);
+  return compareWithBuild(first, second);
 }
 
 /**
  * The tags that are versions, newest first: by semver precedence, then by build metadata, whose numeric parts
  * count as numbers; of two tags for one version the one without `v` comes first, so that the order is total.
  */
-export function newestFirst(tags: readonly string[], { prereleases, minVersion }: SelectionOptions): Candidate[] {
-  const candidates: Candidate[] = [];
-  for (const tag of tags) {
-    const version = versionOf(tag);
-    if (version === undefined || (!prereleases && parse(version)?.prerelease.length)) continue;
-    if (minVersion === undefined || gte(version, minVersion)) candidates.push({ tag, version });
+export function newestFirst(tags: readonly string[], options: SelectionOptions): Candidate[] {
+  return select(tags, options).sort(newerFirst).map(candidateOf);
+}
+
+/** The same as `newestFirst`, for lists so long that the event loop must not wait for them. */
+export async function newestFirstInTurns(tags: readonly string[], options: SelectionOptions): Promise<Candidate[]> {
+  const slice = new Slice();
+  let runs: Read[][] = [];
+  for (let at = 0; at < tags.length; at += RUN) {
+    runs.push(select(tags.slice(at, at + RUN), options).sort(newerFirst));
+    if (slice.isOver) await slice.end();
   }
-  return candidates.sort((a, b) => compareVersions(b.version, a.version) || (a.tag < b.tag ? -1 : 1));
+  while (runs.length > 1) {
+    const merged: Read[][] = [];
+    for (let i = 0; i < runs.length; i += 2) merged.push(await merge(runs[i] ?? [], runs[i + 1] ?? [], slice));
+    runs = merged;
+  }
+  const candidates: Candidate[] = [];
+  for (const one of runs[0] ?? []) {
+    candidates.push(candidateOf(one));
+    if (candidates.length % RUN === 0 && slice.isOver) await slice.end();
+  }
+  return candidates;
+}
+
+async function merge(a: readonly Read[], b: readonly Read[], slice: Slice): Promise<Read[]> {
+  const merged: Read[] = [];
+  for (let i = 0, j = 0; ;) {
+    const [first, second] = [a[i], b[j]];
+    if (first && (!second || newerFirst(first, second) <= 0)) {
+      merged.push(first);
+      i++;
+    } else if (second) {
+      merged.push(second);
+      j++;
+    } else return merged;
+    if (merged.length % RUN === 0 && slice.isOver) await slice.end();
+  }
+}
+
+function select(tags: readonly string[], { prereleases, minVersion }: SelectionOptions): Read[] {
+  const least = minVersion === undefined ? undefined : parseVersion(minVersion);
+  const found: Read[] = [];
+  for (const tag of tags) {
+    const version = read(tag);
+    if (!version || (!prereleases && version.prerelease.length > 0)) continue;
+    if (!least || comparePrecedence(version, least) >= 0) found.push({ tag, version });
+  }
+  return found;
+}
+
+function read(tag: string): SemanticVersion | undefined {
+  return parseVersion((tag.startsWith('v') ? tag.slice(1) : tag).replace('_', '+'));
+}
+
+function newerFirst(a: Read, b: Read): number {
+  return compareWithBuild(b.version, a.version) || (a.tag < b.tag ? -1 : 1);
+}
+
+function candidateOf({ tag, version }: Read): Candidate {
+  return { tag, version: version.text };
+}
+
+/** A time on the event loop, ended when it has lasted long enough. */
+class Slice {
+  private begunMs = performance.now();
+
+  get isOver(): boolean {
+    return performance.now() - this.begunMs > SLICE_MS;
+  }
+
+  async end(): Promise<void> {
+    await turn();
+    this.begunMs = performance.now();
+  }
 }

@@ -61,7 +61,8 @@ export class DistributionRegistry extends Registry {
     const first = this.url(repository, `tags/list?n=${TAGS_PER_PAGE}`);
     for await (const response of this.pages(repository, first, signal)) {
       if (response.status !== 200) throw await failureOf(response, `tags of ${repository}`);
-      for (const tag of parseTags(await this.pageBody(response, 'tags'))) if (isTag(tag)) tags.add(tag);
+      for await (const some of parseTags(await this.pageBody(response, 'tags')))
+        for (const tag of some) if (isTag(tag)) tags.add(tag);
       if (tags.size > MAX_TAGS) throw new OtaError('protocol', `${repository} has more than ${MAX_TAGS} tags`);
     }
     return [...tags];

@@ -1,15 +1,28 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { z } from 'zod';
 import { OtaError } from '../../errors.js';
 import { isIndexType, understood, type Descriptor } from '../../oci/index.js';
 
 /** distribution-spec 1.1, "Content Discovery". Some registries say `null` for none. */
-const tagList = z.object({ tags: z.array(z.string()).nullish() });
+const tagList = z.object({ tags: z.array(z.unknown()).nullish() });
+/** A registry that ignores `n` sends 100,000 at once: others have their turn in between. */
+const TAGS_A_TURN = 10_000;
 
-/** The tags on one page; throws OtaError `protocol` for another shape. */
-export function parseTags(body: unknown): string[] {
+/** The tags on one page, as many at once as take some milliseconds; throws OtaError `protocol` for another shape. */
+export async function* parseTags(body: unknown): AsyncGenerator<readonly string[]> {
   const parsed = tagList.safeParse(body);
-  if (!parsed.success) throw new OtaError('protocol', 'tags list has no list of tags in it');
-  return parsed.data.tags ?? [];
+  const tags = parsed.data?.tags ?? [];
+  for (let at = 0; at < tags.length; at += TAGS_A_TURN) {
+    const some = tags.slice(at, at + TAGS_A_TURN);
+    if (!some.every((tag) => typeof tag === 'string')) throw noTagList();
+    yield some;
+    if (tags.length > TAGS_A_TURN) await turn();
+  }
+  if (!parsed.success) throw noTagList();
+}
+
+function noTagList(): OtaError {
+  return new OtaError('protocol', 'tags list has no list of tags in it');
 }
 
 /** Distribution's catalog, which is no part of the specification. */

@@ -1,0 +1,88 @@
+import { close, createReadStream, fstatSync, futimesSync, openSync, read, statSync, type BigIntStats } from 'node:fs';
+import type { Readable } from 'node:stream';
+
+type ReadDone = (error: Error | null, bytesRead: number, buffer: Buffer) => void;
+
+/** What changes when a file is written to or replaced. */
+export interface Stamp {
+  readonly sizeBytes: number;
+  readonly ino: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+}
+
+/** The stamp of the file at `path`; undefined when there is none. Takes some microseconds. */
+export function stampAt(path: string): Stamp | undefined {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats && stampOf(stats);
+}
+
+export function sameStamp(a: Stamp, b: Stamp): boolean {
+  return a.sizeBytes === b.sizeBytes && a.ino === b.ino && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+}
+
+/**
+ * A file that stays readable while it is used, also when its name is removed or given to another one. It is closed when
+ * it was released and every stream over it has ended.
+ */
+export class StoredFile {
+  private users = 1;
+  private readonly descriptor: number;
+
+  /** Throws what the file system says. */
+  constructor(
+    path: string,
+    private readonly onFailure: () => void = () => undefined,
+  ) {
+    this.descriptor = openSync(path, 'r');
+  }
+
+  /** Marks it as used now, so that the next run drops it later than others. */
+  touch(): void {
+    const now = new Date();
+    try {
+      futimesSync(this.descriptor, now, now);
+    } catch {
+      // Not ours, or a file system without times: it is dropped earlier, that is all.
+    }
+  }
+
+  stamp(): Stamp {
+    return stampOf(fstatSync(this.descriptor, { bigint: true }));
+  }
+
+  /** The bytes from `start` to `end`, both included. The stream fails when the file has fewer. */
+  read(start: number, end: number): Readable {
+    this.users++;
+    return createReadStream('', {
+      fd: this.descriptor,
+      start,
+      end,
+      fs: {
+        read: (fd: number, into: Buffer, offset: number, length: number, position: number, done: ReadDone) => {
+          read(fd, into, offset, length, position, (error, bytesRead) => {
+            const failure = error ?? (bytesRead === 0 ? new Error(`the file ends before byte ${end}`) : null);
+            if (failure) this.onFailure();
+            done(failure, bytesRead, into);
+          });
+        },
+        close: (_descriptor: number, done: (error: null) => void) => {
+          this.leave();
+          done(null);
+        },
+      },
+    });
+  }
+
+  release(): void {
+    this.leave();
+  }
+
+  private leave(): void {
+    if (--this.users === 0) close(this.descriptor, () => undefined);
+  }
+}
+
+function stampOf({ size, ino, mtimeNs, ctimeNs }: BigIntStats): Stamp {
+  return { sizeBytes: Number(size), ino, mtimeNs, ctimeNs };
+}

@@ -1,0 +1,88 @@
+/** A number of more digits than a double holds, without leading zeros. */
+interface BigNumber {
+  readonly digits: string;
+}
+
+type Identifier = number | BigNumber | string;
+
+/** A semantic version 2.0.0, read once to be compared often. */
+export interface SemanticVersion {
+  /** As it was written, without `v`. */
+  readonly text: string;
+  /** Major, minor and patch. */
+  readonly core: readonly Identifier[];
+  readonly prerelease: readonly Identifier[];
+  readonly build: readonly Identifier[];
+}
+
+const FORM = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([\da-zA-Z.-]+))?(?:\+([\da-zA-Z.-]+))?$/;
+/** Every number of so many digits is a safe integer. */
+const SAFE_DIGITS = 15;
+
+/**
+ * Reads a semantic version; undefined when `text` is none. Our own, because the specification sets no bound to its numbers
+ * or its length (sections 2, 9 and 11), and the library that everybody uses does.
+ */
+export function parseVersion(text: string): SemanticVersion | undefined {
+  const match = FORM.exec(text);
+  if (!match) return undefined;
+  const [, major = '', minor = '', patch = '', prerelease, build] = match;
+  const before = prerelease?.split('.') ?? [];
+  const after = build?.split('.') ?? [];
+  if (before.includes('') || after.includes('') || before.some((one) => /^0\d+$/.test(one))) return undefined;
+  return {
+    text,
+    core: [identifier(major), identifier(minor), identifier(patch)],
+    prerelease: before.map(identifier),
+    build: after.map(identifier),
+  };
+}
+
+/** Below 0 when `a` is older than `b`: by precedence (section 11), which build metadata has no part in. */
+export function comparePrecedence(a: SemanticVersion, b: SemanticVersion): number {
+  const core = compareAll(a.core, b.core);
+  if (core !== 0) return core;
+  // A pre-release is older than its release.
+  if (a.prerelease.length === 0 || b.prerelease.length === 0) return b.prerelease.length - a.prerelease.length;
+  return compareAll(a.prerelease, b.prerelease);
+}
+
+/** Below 0 when `a` is older than `b`: by precedence, then by build metadata, identifier by identifier. */
+export function compareWithBuild(a: SemanticVersion, b: SemanticVersion): number {
+  return comparePrecedence(a, b) || compareAll(a.build, b.build);
+}
+
+/** Fewer identifiers are older than more of the same. */
+function compareAll(a: readonly Identifier[], b: readonly Identifier[]): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const order = compare(a[i] ?? 0, b[i] ?? 0);
+    if (order !== 0) return order;
+  }
+  return a.length - b.length;
+}
+
+/** Numbers by their value, and below words; words by ASCII. */
+function compare(a: Identifier, b: Identifier): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  if (typeof a === 'string' || typeof b === 'string') {
+    if (typeof a !== 'string') return -1;
+    if (typeof b !== 'string') return 1;
+    return byCode(a, b);
+  }
+  if (typeof a === 'number') return -1;
+  if (typeof b === 'number') return 1;
+  return a.digits.length - b.digits.length || byCode(a.digits, b.digits);
+}
+
+function byCode(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function identifier(text: string): Identifier {
+  if (!/^\d+$/.test(text)) return text;
+  if (text.length <= SAFE_DIGITS) return Number(text);
+  // Build metadata may have leading zeros.
+  const digits = text.replace(/^0+(?=\d)/, '');
+  return digits.length <= SAFE_DIGITS ? Number(digits) : { digits };
+}
