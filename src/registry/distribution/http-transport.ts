@@ -70,7 +70,7 @@ export class HttpTransport implements Transport {
       } = await send(url, {
         dispatcher: this.dispatcher,
         method: request.method,
-        headers: { 'user-agent': 'otaflux', ...headers },
+        headers: { 'user-agent': 'otaflux', 'accept-encoding': 'identity', ...headers },
         body: request.body ?? null,
         signal: request.signal,
       });
