@@ -20,11 +20,13 @@ const theirs = newKey();
 const older = firmwareBytes(20_000, 'older');
 const newer = firmwareBytes(20_000, 'newer');
 
-type Answer = 'cut' | 'wrong bytes' | number;
+type Answer = 'cut' | 'wrong bytes' | 'a login page' | 'nothing' | number;
 const answer = (what: Answer): Fault => {
   return (_request, response) => {
     if (typeof what === 'number') error(response, what, 'NO');
     else if (what === 'wrong bytes') response.writeHead(200, { 'Content-Length': 9 }).end('not these');
+    else if (what === 'a login page') response.writeHead(200, { 'Content-Type': 'text/html' }).end('<html>');
+    else if (what === 'nothing') response.writeHead(200).end();
     else {
       response.writeHead(200);
       response.write('{"cut', () => response.destroy());
@@ -45,6 +47,11 @@ const FAILURES: [Answer, number][] = [
   [500, 503],
   [503, 503],
   ['cut', 503],
+];
+/** The same for what answers a tag or an index with something else. */
+const OTHERS: [Answer, number][] = [
+  ['a login page', 502],
+  ['nothing', 502],
 ];
 
 describe('where signatures are looked for in two ways', () => {
@@ -114,7 +121,8 @@ describe('where signatures are looked for in two ways', () => {
 
   it.each(
     (['fallback tag', 'referrers', '.sig manifest'] as const).flatMap((step) =>
-      FAILURES.map(([what, status]) => ({ step, what, status })),
+      // For a referrers API they mean that there is none.
+      [...FAILURES, ...(step === 'referrers' ? [] : OTHERS)].map(([what, status]) => ({ step, what, status })),
     ),
   )(
     'nothing good is found and $step is answered with $what: no older version takes its place',
@@ -165,10 +173,11 @@ describe('where signatures are looked for in two ways', () => {
 
     it.each<[Answer, number]>([
       [403, 502],
-      [404, 502],
       [500, 503],
       ['cut', 503],
       ['wrong bytes', 502],
+      ['a login page', 502],
+      ['nothing', 502],
     ])('neither can be read (%s): no older version takes their place', async (what, status) => {
       const blobs = put();
       registry.fault = (request, response, kind, step) =>

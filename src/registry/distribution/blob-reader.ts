@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { OtaError, reasonOf } from '../../errors.js';
 import { hasherFor, type Descriptor } from '../../oci/index.js';
+import { WrongSize } from '../wrong-size.js';
 import { codingsOf, decoded } from './body.js';
 import { failureOf } from './failure.js';
 import { backoffMs } from './retry.js';
@@ -118,5 +119,5 @@ function checkLength(response: RegistryResponse, blob: Descriptor): void {
   const length = header(response, 'content-length');
   if (length === undefined || Number(length) === blob.size) return;
   abandon(response);
-  throw new OtaError('protocol', `${blob.digest} is offered with ${length} bytes, expected ${blob.size}`);
+  throw new WrongSize(`${blob.digest} is offered with ${length} bytes, expected ${blob.size}`, Number(length));
 }

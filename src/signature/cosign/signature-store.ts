@@ -9,7 +9,7 @@ import {
   type Descriptor,
   type UnreadableLayer,
 } from '../../oci/index.js';
-import type { FetchedManifest, Registry } from '../../registry/index.js';
+import { WrongSize, type FetchedManifest, type Registry } from '../../registry/index.js';
 import { BUNDLE_TYPE, parseBundle } from './bundle-signature.js';
 import { parseLegacy, SIMPLE_SIGNING_TYPE } from './legacy-signature.js';
 import { MalformedSignature, type StoredSignature } from './stored-signature.js';
@@ -114,8 +114,18 @@ export class SignatureStore {
       throw new MalformedSignature(`it has ${blob.size} bytes, over the limit of ${MAX_SIGNATURE_BYTES}`);
     const inline = wellFormed(() => inlineContent(blob));
     if (inline) return inline;
-    const pieces = this.registry.fetchBlob(repository, blob, signal).then((stream) => stream.toArray());
-    return Buffer.concat((await broken(pieces)) as Buffer[]);
+    try {
+      return await this.fetch(repository, blob, signal);
+    } catch (error) {
+      if (!(error instanceof WrongSize) || error.offered > MAX_SIGNATURE_BYTES) throw error;
+      // Where the bytes are those of the digest, it is the signature that states a wrong size.
+      await this.fetch(repository, { ...blob, size: error.offered }, signal);
+      throw new MalformedSignature(error.message, { cause: error });
+    }
+  }
+
+  private async fetch(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Buffer> {
+    return Buffer.concat((await (await this.registry.fetchBlob(repository, blob, signal)).toArray()) as Buffer[]);
   }
 }
 
@@ -161,7 +171,7 @@ class Patience {
     } catch (error) {
       if (error instanceof MalformedSignature) return error;
       if (!(error instanceof OtaError)) throw error;
-      // A list of referrers under a tag is kept by its writers, and may name what was deleted since.
+      // What is not there is no signature. A list under the fallback tag may name what was deleted since.
       if (error.code === 'absent' || error instanceof MalformedManifest)
         return new MalformedSignature(reasonOf(error), { cause: error });
       if (error.code === 'unavailable') this.unavailable++;
