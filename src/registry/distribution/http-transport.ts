@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { rootCertificates } from 'node:tls';
-import { EnvHttpProxyAgent, request as send, type Dispatcher } from 'undici';
+import { request as send, type Dispatcher } from 'undici';
 import { ConfigError, OtaError, reasonOf } from '../../errors.js';
+import { createDispatcher } from '../../http-proxy.js';
 import { unreachable } from './failure.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
@@ -19,7 +20,7 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const CONNECTIONS_PER_HOST = 32;
 
 /**
- * HTTP over one connection pool, through `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+ * HTTP over one connection pool, through the proxies of the environment.
  * Follows redirects of reads, without credentials once the origin changes, and never from https to http.
  */
 export class HttpTransport implements Transport {
@@ -27,13 +28,10 @@ export class HttpTransport implements Transport {
 
   constructor(options: HttpTransportOptions) {
     const ca = options.caCertPath === undefined ? undefined : [...rootCertificates, readAuthority(options.caCertPath)];
-    const tls = { timeout: options.timeoutMs, ...(ca && { ca }) };
-    this.dispatcher = new EnvHttpProxyAgent({
+    this.dispatcher = createDispatcher({
       connections: CONNECTIONS_PER_HOST,
-      connect: tls,
-      requestTls: tls,
-      headersTimeout: options.timeoutMs,
-      bodyTimeout: options.timeoutMs,
+      timeoutMs: options.timeoutMs,
+      tls: ca && { ca },
     });
   }
 
@@ -74,6 +72,10 @@ export class HttpTransport implements Transport {
         body: request.body ?? null,
         signal: request.signal,
       });
+      if (statusCode === 407) {
+        body.on('error', () => undefined).resume();
+        throw new Error('the proxy answered 407 and wants other credentials; see HTTP_PROXY');
+      }
       const redirected = url.origin !== request.url.origin;
       return {
         status: statusCode,
