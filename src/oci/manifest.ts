@@ -45,6 +45,17 @@ export interface Index {
   readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
+/**
+ * Bytes that are no manifest, whoever they come from. Where their digest is known to be right, nothing that a registry
+ * answers later changes that.
+ */
+export class MalformedManifest extends OtaError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('protocol', message, options);
+    this.name = 'MalformedManifest';
+  }
+}
+
 /** Larger manifests are refused (distribution-spec 1.1, "Pushing manifests": registries should accept 4 MiB). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
@@ -95,7 +106,7 @@ const indexSchema = z.object({ ...common, manifests: z.array(z.unknown()).nullab
  *
  * @param mediaType what the registry or the descriptor calls it; it decides, and the body's own `mediaType` must agree
  *   (image-spec 1.1, manifest.md). An empty one means that nobody said: then the body's own decides.
- * @throws OtaError `protocol` when it is not JSON, of another or an unknown type, or lacks what the type demands.
+ * @throws MalformedManifest, an OtaError `protocol`, when it is not JSON, of another or an unknown type, or lacks what the type demands.
  */
 export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | Index {
   const body = parseJson(bytes);
@@ -124,7 +135,7 @@ export function understood(values: readonly unknown[]): Descriptor[] {
 
 /** `layer` itself; throws OtaError `protocol` when it is one that cannot be understood. */
 export function readable(layer: Descriptor | UnreadableLayer): Descriptor {
-  if ('fault' in layer) throw new OtaError('protocol', layer.fault);
+  if ('fault' in layer) throw new MalformedManifest(layer.fault);
   return layer;
 }
 
@@ -154,9 +165,9 @@ function parseJson(bytes: Uint8Array): Record<string, unknown> {
     const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch (error) {
-    throw new OtaError('protocol', `manifest is not JSON: ${reasonOf(error)}`, { cause: error });
+    throw new MalformedManifest(`manifest is not JSON: ${reasonOf(error)}`, { cause: error });
   }
-  throw new OtaError('protocol', 'manifest is not a JSON object');
+  throw new MalformedManifest('manifest is not a JSON object');
 }
 
 function agreedType(body: Record<string, unknown>, declared: string): string {
@@ -164,16 +175,14 @@ function agreedType(body: Record<string, unknown>, declared: string): string {
   const type =
     essenceOf(declared) || own || (Array.isArray(body.manifests) ? MediaType.ociIndex : MediaType.ociManifest);
   if (body.schemaVersion === 1 || type === MediaType.dockerSchema1 || type === MediaType.dockerSchema1Signed) {
-    throw new OtaError(
-      'protocol',
+    throw new MalformedManifest(
       'Docker image manifest schema 1 is not supported; push the image again with a current client',
     );
   }
   if (!isManifestType(type) && !isIndexType(type))
-    throw new OtaError('protocol', `unknown manifest media type ${JSON.stringify(type)}`);
+    throw new MalformedManifest(`unknown manifest media type ${JSON.stringify(type)}`);
   if (own !== undefined && own !== type) {
-    throw new OtaError(
-      'protocol',
+    throw new MalformedManifest(
       `manifest calls itself ${JSON.stringify(own)}, but it was served as ${JSON.stringify(type)}`,
     );
   }
@@ -183,7 +192,7 @@ function agreedType(body: Record<string, unknown>, declared: string): string {
 function check<T>(schema: z.ZodType<T>, body: unknown, type: string): T {
   const result = schema.safeParse(body);
   if (result.success) return result.data;
-  throw new OtaError('protocol', faultOf(type, result.error));
+  throw new MalformedManifest(faultOf(type, result.error));
 }
 
 function faultOf(where: string, { issues: [issue] }: z.ZodError): string {

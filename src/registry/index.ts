@@ -5,3 +5,4 @@ export { Registry, type FetchedManifest } from './registry.js';
 export type { RegistrySettings } from './registry-settings.js';
 export { RegistryModule, type RegistryModuleOptions } from './registry.module.js';
 export { verified } from './verified.js';
+export { WrongSize } from './wrong-size.js';

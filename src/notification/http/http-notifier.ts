@@ -1,5 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { Agent, request, type Dispatcher } from 'undici';
+import { request, type Dispatcher } from 'undici';
+import { createDispatcher } from '../../http-proxy.js';
 import { Notifier, NotNow, type ReleaseNotice } from '../notifier.js';
 import type { TlsFiles } from '../target.js';
 
@@ -37,7 +38,7 @@ export class HttpNotifier extends Notifier {
   constructor(private readonly options: HttpNotifierOptions) {
     super();
     this.name = options.name;
-    this.dispatcher = new Agent({ connect: { ...options.tls } });
+    this.dispatcher = createDispatcher({ tls: options.tls });
   }
 
   override get memory(): string {

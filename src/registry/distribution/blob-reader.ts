@@ -1,17 +1,21 @@
 import { OtaError, reasonOf } from '../../errors.js';
 import { delay } from '../../timers.js';
 import { hasherFor, type Descriptor } from '../../oci/index.js';
+import { WrongSize } from '../wrong-size.js';
+import { codingsOf, decoded } from './body.js';
 import { failureOf } from './failure.js';
 import { Pace } from './pace.js';
 import { backoffMs } from './retry.js';
 import { abandon, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
+/** Statuses by which a server refuses a range that it should have ignored. */
+const REFUSALS_OF_RANGES: readonly number[] = [400, 405, 416, 501];
 /** Broken reads in a row, without a byte of progress between them, before a download is given up. */
 const MAX_BREAKS = 5;
 
 /**
- * The bytes of `blob`, size and digest checked. A read that breaks is resumed with `Range` where the server
- * allows it, else begun again and skipped up to where it broke; the digest covers what was put together.
+ * The bytes of `blob`, size and digest checked. A read that breaks, or ends early, is resumed with `Range` where the
+ * server allows it, else begun again and skipped up to where it broke; the digest covers what was put together.
  *
  * @param windowMs how long a body may come too slowly before it is given up
  * @throws OtaError `protocol` when the bytes are not those of the descriptor, `unavailable` when they do not come.
@@ -24,20 +28,25 @@ export async function* readBlob(
 ): AsyncGenerator<Buffer, void, undefined> {
   const pace = new Pace(blob.digest, windowMs);
   const hash = hasherFor(blob.digest);
+  const source = { takesRanges: true };
   let received = 0;
   for (let breaks = 0; received < blob.size || breaks === 0;) {
     const before = received;
     try {
-      for await (const chunk of pace.of(piecesFrom(transport, request, blob, received))) {
+      for await (const chunk of pace.of(piecesFrom(transport, request, blob, received, source))) {
         received += chunk.length;
         if (received > blob.size)
           throw new OtaError('protocol', `${blob.digest} is longer than its ${blob.size} bytes`);
         hash.update(chunk);
         yield chunk;
       }
-      if (received < blob.size)
+      if (received === blob.size) break;
+      if (received === before)
         throw new OtaError('protocol', `${blob.digest} ends after ${received} of ${blob.size} bytes`);
-      break;
+      if (performance.now() > request.deadlineMs)
+        throw new OtaError('unavailable', `${blob.digest} came too slowly: ${received} of ${blob.size} bytes`);
+      // Less than was asked for, or a cut that looks like an end: the rest is asked for.
+      breaks = 1;
     } catch (error) {
       breaks = received > before ? 1 : breaks + 1;
       if (!isBreak(error) || breaks > MAX_BREAKS || request.signal.aborted || performance.now() > request.deadlineMs) {
@@ -67,16 +76,30 @@ async function* piecesFrom(
   request: RegistryRequest,
   blob: Descriptor,
   offset: number,
+  source: { takesRanges: boolean },
 ): AsyncGenerator<Buffer> {
-  const headers = { ...request.headers, ...(offset > 0 && { range: `bytes=${offset}-` }) };
+  const ranged = offset > 0 && source.takesRanges;
+  const headers = { ...request.headers, ...(ranged && { range: `bytes=${offset}-` }) };
   const response = await transport.send({ ...request, headers });
+  const codings = codingsOf(response);
+  let body = response.body as AsyncIterable<Buffer>;
   let skip = 0;
-  if (offset > 0 && response.status === 206) checkContentRange(response, offset);
-  else if (response.status === 200) {
-    checkLength(response, blob);
+  if (response.status === 206 && codings.length === 0 && header(response, 'content-range') !== undefined) {
+    checkContentRange(response, offset, blob);
+  } else if (response.status === 200) {
+    // Of the length of the blob, it is the blob: some storage calls it compressed because its content is.
+    if (codings.length > 0 && Number(header(response, 'content-length')) !== blob.size) {
+      source.takesRanges = false;
+      body = decoded(response);
+    } else checkLength(response, blob);
     skip = offset;
+  } else if (ranged && (response.status === 206 || REFUSALS_OF_RANGES.includes(response.status))) {
+    // A range of compressed bytes, of nobody knows what, or none: from the beginning, then.
+    source.takesRanges = false;
+    abandon(response);
+    throw new Error(`a range cannot be read: status ${response.status}`);
   } else throw await failureOf(response, `blob ${blob.digest}`);
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+  for await (const chunk of body) {
     if (skip >= chunk.length) skip -= chunk.length;
     else {
       yield skip > 0 ? chunk.subarray(skip) : chunk;
@@ -85,13 +108,14 @@ async function* piecesFrom(
   }
 }
 
-function checkContentRange(response: RegistryResponse, offset: number): void {
+function checkContentRange(response: RegistryResponse, offset: number, { size }: Descriptor): void {
   const range = header(response, 'content-range') ?? '';
-  if (range.startsWith(`bytes ${offset}-`)) return;
+  const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/i.exec(range.trim()) ?? [];
+  if (Number(start) === offset && (total === '*' || Number(total) === size)) return;
   abandon(response);
   throw new OtaError(
     'protocol',
-    `asked for bytes from ${offset}, got Content-Range ${JSON.stringify(range.slice(0, 100))}`,
+    `asked for bytes from ${offset} of ${size}, got Content-Range ${JSON.stringify(range.slice(0, 100))}`,
   );
 }
 
@@ -99,5 +123,5 @@ function checkLength(response: RegistryResponse, blob: Descriptor): void {
   const length = header(response, 'content-length');
   if (length === undefined || Number(length) === blob.size) return;
   abandon(response);
-  throw new OtaError('protocol', `${blob.digest} is offered with ${length} bytes, expected ${blob.size}`);
+  throw new WrongSize(`${blob.digest} is offered with ${length} bytes, expected ${blob.size}`, Number(length));
 }

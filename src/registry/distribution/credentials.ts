@@ -12,22 +12,20 @@ export interface Credentials {
 /** Finds the credentials for a repository, or undefined for anonymous access. */
 export type CredentialSource = (repository: string | undefined) => Credentials | undefined;
 
+/** A text; null, an empty one and what is no text count as missing. */
+const text = z.string().min(1).optional().catch(undefined);
+/** Entries are judged one by one: what is wrong with that of another registry is no concern of ours. */
 const configFile = z.object({
-  auths: z
-    .record(
-      z.string(),
-      z.object({
-        auth: z.string().optional(),
-        username: z.string().optional(),
-        password: z.string().optional(),
-        identitytoken: z.string().optional(),
-      }),
-    )
-    .optional(),
-  credHelpers: z.record(z.string(), z.string()).optional(),
-  credsStore: z.string().optional(),
+  auths: z.record(z.string(), z.unknown()).nullish(),
+  credHelpers: z.record(z.string(), text).nullish().catch(undefined),
+  credsStore: text,
 });
-type Auth = NonNullable<z.infer<typeof configFile>['auths']>[string];
+const authSchema = z.object({
+  auth: z.unknown().optional(),
+  username: text,
+  password: z.string().optional().catch(undefined),
+  identitytoken: text,
+});
 
 /** The hosts that are all Docker Hub to docker's own config file. */
 const DOCKER_HUB = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
@@ -36,16 +34,23 @@ const DOCKER_HUB = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
  * The credentials in a docker or podman `config.json` (containers-auth.json(5)). Keys may be `host`, `host:port`,
  * `https://host/v1/` or `host/path`; the longest that fits a repository wins.
  *
- * @throws ConfigError when the file cannot be read, or leaves the credentials for `host` to a helper, which is not run.
+ * @throws ConfigError when the file cannot be read, when it has entries for `host` and none of them can be used, or when
+ *   it leaves the credentials for `host` to a helper, which is not run.
  */
 export function readAuthFile(path: string, host: string): CredentialSource {
   const config = load(path);
-  const entries = Object.entries(config.auths ?? {})
-    .map(([key, auth]) => ({ key: normalize(key), credentials: credentialsOf(auth, path, key) }))
-    .filter(({ credentials }) => credentials !== undefined)
-    .sort((a, b) => b.key.length - a.key.length);
   const hosts = DOCKER_HUB.includes(host) ? DOCKER_HUB : [host];
-  const known = entries.some(({ key }) => hosts.includes(key.split('/')[0] ?? ''));
+  const entries = Object.entries(config.auths ?? {})
+    .map(([key, auth]) => ({ key: normalize(key), name: key, credentials: credentialsOf(auth) }))
+    .filter(({ key }) => hosts.includes(key.split('/')[0] ?? ''))
+    .sort((a, b) => b.key.length - a.key.length);
+  const usable = entries.filter(({ credentials }) => typeof credentials === 'object');
+  const known = usable.length > 0;
+  const broken = entries.find(({ credentials }) => credentials === 'broken');
+  if (!known && broken)
+    throw new ConfigError(
+      `--registry-auth-file: ${path}: "auth" of ${JSON.stringify(broken.name)} is not base64 of USER:PASSWORD`,
+    );
   const helper = hosts.map((name) => config.credHelpers?.[name]).find(Boolean) ?? config.credsStore;
   if (!known && helper) {
     throw new ConfigError(
@@ -54,14 +59,15 @@ export function readAuthFile(path: string, host: string): CredentialSource {
   }
   return (repository) => {
     const names = hosts.map((name) => (repository ? `${name}/${repository}` : name));
-    return entries.find(({ key }) => names.some((name) => name === key || name.startsWith(`${key}/`)))?.credentials;
+    const fits = usable.find(({ key }) => names.some((name) => name === key || name.startsWith(`${key}/`)));
+    return typeof fits?.credentials === 'object' ? fits.credentials : undefined;
   };
 }
 
 function load(path: string): z.infer<typeof configFile> {
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(path, 'utf8'));
+    content = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
   } catch (error) {
     // A JSON error quotes the text around it, which may be a secret.
     const reason = error instanceof SyntaxError ? 'it is not JSON' : reasonOf(error);
@@ -74,27 +80,29 @@ function load(path: string): z.infer<typeof configFile> {
   );
 }
 
-/** `https://index.docker.io/v1/` → `index.docker.io`; `HOST/path` keeps its path. */
+/** `https://index.docker.io/v1/` → `index.docker.io`; `HOST/path` keeps its path. Hosts have no case. */
 function normalize(key: string): string {
   return key
     .replace(/^https?:\/\//, '')
     .replace(/\/v[12]\/?$/, '')
-    .replace(/\/+$/, '');
+    .replace(/\/+$/, '')
+    .replace(/^[^/]+/, (host) => host.toLowerCase());
 }
 
-function credentialsOf(auth: Auth, path: string, key: string): Credentials | undefined {
-  const identityToken = auth.identitytoken || undefined;
-  if (auth.auth) {
-    const [, username, password] = /^([^:]*):([\s\S]*)$/.exec(Buffer.from(auth.auth, 'base64').toString('utf8')) ?? [];
-    if (username === undefined || password === undefined) {
-      throw new ConfigError(
-        `--registry-auth-file: ${path}: "auth" of ${JSON.stringify(key)} is not base64 of USER:PASSWORD`,
-      );
-    }
-    // Docker pads some entries with NUL bytes.
-    return { username, password: password.replace(/\0+$/, ''), identityToken };
-  }
-  if (auth.username !== undefined && auth.password !== undefined)
-    return { username: auth.username, password: auth.password, identityToken };
-  return identityToken === undefined ? undefined : { username: '', password: '', identityToken };
+/** The credentials in an entry; undefined when it has none, `broken` when what it has cannot be understood. */
+function credentialsOf(entry: unknown): Credentials | 'broken' | undefined {
+  if (entry === null) return undefined;
+  const parsed = authSchema.safeParse(entry);
+  if (!parsed.success) return 'broken';
+  const { auth, username, password, identitytoken: identityToken } = parsed.data;
+  const [, user, secret] = typeof auth === 'string' ? (USER_AND_PASSWORD.exec(decode(auth)) ?? []) : [];
+  // Docker pads some entries with NUL bytes.
+  if (user !== undefined && secret !== undefined)
+    return { username: user, password: secret.replace(/\0+$/, ''), identityToken };
+  if (username !== undefined && password !== undefined) return { username, password, identityToken };
+  if (identityToken !== undefined) return { username: '', password: '', identityToken };
+  return auth === undefined || auth === null || auth === '' ? undefined : 'broken';
 }
+
+const USER_AND_PASSWORD = /^([^:]*):([\s\S]*)$/;
+const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8');

@@ -6,6 +6,7 @@ import {
   hexOf,
   isDigest,
   isTag,
+  MalformedManifest,
   MANIFEST_ACCEPT,
   MAX_MANIFEST_BYTES,
   MediaType,
@@ -16,12 +17,13 @@ import {
 import { mayBeOfType } from '../referrer-filter.js';
 import { Registry, type FetchedManifest } from '../registry.js';
 import { readBlob } from './blob-reader.js';
+import { readBody } from './body.js';
 import type { Endpoint } from './endpoint.js';
 import { codeOfStatus, describeFailure, failureOf } from './failure.js';
 import { nextPage, Pages } from './pages.js';
 import { parseCatalog, parseReferrers, parseTags } from './listings.js';
 import { contentType, describe, expectDigest } from './manifest-answer.js';
-import { discard, header, readBody, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
+import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 /** A page of tags or referrers. A registry that ignores `n` may send 100,000 tags of 128 characters in one. */
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
@@ -205,9 +207,19 @@ export class DistributionRegistry extends Registry {
     const digest = expected?.digest ?? (stated !== undefined && isDigest(stated) ? stated : digestOf(bytes));
     if (digestOf(bytes, algorithmOf(digest)) !== digest)
       throw new OtaError('protocol', `manifest is not ${digest}: its bytes have another digest`);
-    const content = parseManifest(bytes, contentType(response) || (expected?.mediaType ?? ''));
+    const content = this.parse(bytes, contentType(response) || (expected?.mediaType ?? ''), expected !== undefined);
     const descriptor: Descriptor = { ...expected, mediaType: content.mediaType, digest, size: bytes.length };
     return { descriptor: expectDigest(descriptor, reference), bytes, content };
+  }
+
+  /** What is asked for by a tag may be anything, such as a proxy's page: then it is the answer that is wrong, not the artifact. */
+  private parse(bytes: Buffer, mediaType: string, named: boolean): FetchedManifest['content'] {
+    try {
+      return parseManifest(bytes, mediaType);
+    } catch (error) {
+      if (named || !(error instanceof MalformedManifest)) throw error;
+      throw new OtaError('protocol', error.message, { cause: error });
+    }
   }
 
   /** The pages that begin at `url`, each to be read before the next is asked for. Only the first may have any status. */

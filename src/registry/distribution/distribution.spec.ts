@@ -92,12 +92,52 @@ describe('a docker config.json', () => {
     ).toBe('hub');
   });
 
+  it.each<[string, object]>([
+    [
+      'a broken auth of another host',
+      { auths: { 'other.example': { auth: 'bm9jb2xvbg==' }, 'ghcr.io': auth('me', 'x') } },
+    ],
+    [
+      'an entry of another host that is none',
+      { auths: { 'other.example': 7, 'x.example': null, 'ghcr.io': auth('me', 'x') } },
+    ],
+    ['a broken entry for another path', { auths: { 'ghcr.io/other': { auth: {} }, 'ghcr.io': auth('me', 'x') } }],
+    [
+      'null members',
+      {
+        auths: { 'ghcr.io': { ...auth('me', 'x'), username: null, password: null, identitytoken: null } },
+        credHelpers: null,
+        credsStore: null,
+      },
+    ],
+    ['a null helper', { auths: { 'ghcr.io': auth('me', 'x') }, credHelpers: { 'ghcr.io': null, 'x.example': 7 } }],
+    ['a null auth', { auths: { 'ghcr.io': { auth: null, username: 'me', password: 'x' } } }],
+    ['a broken auth beside a password', { auths: { 'ghcr.io': { auth: '!', username: 'me', password: 'x' } } }],
+    ['a host in capitals', { auths: { 'GHCR.io': auth('me', 'x') } }],
+  ])('with %s is read', (_name, content) => {
+    expect(load(content)('myorg/fw')).toMatchObject({ username: 'me', password: 'x', identityToken: undefined });
+  });
+
+  it.each([
+    { auths: null },
+    {},
+    { auths: { 'ghcr.io': null } },
+    { auths: { 'ghcr.io': {} } },
+    { auths: { 'ghcr.io': { auth: '', identitytoken: '' } } },
+  ])('%j holds no credentials', (content) => {
+    expect(load(content)('myorg/fw')).toBeUndefined();
+  });
+
   it.each([
     [{ credsStore: 'desktop' }, /helper "docker-credential-desktop", which is not run/],
     [{ credHelpers: { 'ghcr.io': 'gh' } }, /helper "docker-credential-gh"/],
     ['{"auths": {"ghcr.io": {"auth": "c2VjcmV0', /it is not JSON$/],
     [{ auths: { 'ghcr.io': { auth: 'bm9jb2xvbg==' } } }, /"auth" of "ghcr.io" is not base64 of USER:PASSWORD/],
     [{ auths: [] }, /is no docker config.json: auths is wrong/],
+    [{ auths: { 'ghcr.io': { auth: 7 } } }, /"ghcr.io"/],
+    [{ auths: { 'ghcr.io': 'me:secret' } }, /"ghcr.io"/],
+    [{ auths: { 'ghcr.io': { auth: 'bm9jb2xvbg==' }, 'ghcr.io/a': 7 } }, /"ghcr.io/],
+    [null, /is no docker config.json/],
   ])('%j is refused', (content, message) => {
     expect(() => load(content)).toThrow(message);
   });
@@ -362,9 +402,8 @@ describe('a proxy', () => {
     process.env.http_proxy = process.env.HTTP_PROXY = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
     process.env.no_proxy = process.env.NO_PROXY = '';
     const proxied = await registryAt({ REGISTRY_URL: origin.url, REGISTRY_TIMEOUT: '500ms' });
-    await proxied.listTags('fw', never).catch(() => undefined);
-    expect(asked.length).toBeGreaterThan(0);
-    expect(asked[0]).toContain(origin.host);
+    expect(await proxied.listTags('fw', never)).toEqual(['1.0.0']);
+    expect(asked).toEqual([`${origin.url}/v2/fw/tags/list?n=1000`]);
     asked.length = 0;
     process.env.no_proxy = process.env.NO_PROXY = '127.0.0.1';
     const direct = await registryAt({ REGISTRY_URL: origin.url });
@@ -373,5 +412,20 @@ describe('a proxy', () => {
     proxy.closeAllConnections();
     proxy.close();
     await origin.stop();
+  });
+
+  it('that refuses us is not taken for the registry', async () => {
+    const proxy = createHttpServer((_request, response) => void response.writeHead(407).end());
+    proxy.listen(0, '127.0.0.1');
+    await new Promise((resolve) => proxy.once('listening', resolve));
+    process.env.http_proxy = `127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    process.env.no_proxy = process.env.NO_PROXY = '';
+    const proxied = await registryAt({ REGISTRY_URL: 'http://registry.example', REGISTRY_TIMEOUT: '300ms' });
+    await expect(proxied.listTags('fw', never)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/cannot reach registry\.example: the proxy answered 407/),
+    });
+    proxy.closeAllConnections();
+    proxy.close();
   });
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { OtaError, type OtaErrorCode, reasonOf } from '../../errors.js';
-import { readBody, type RegistryResponse } from './transport.js';
+import { readBody } from './body.js';
+import type { RegistryResponse } from './transport.js';
 
 /** As much of an error's body as is worth reading. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;

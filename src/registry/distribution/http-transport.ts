@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { rootCertificates } from 'node:tls';
-import { EnvHttpProxyAgent, request as send, type Dispatcher } from 'undici';
+import { request as send, type Dispatcher } from 'undici';
 import { link } from '../../abort.js';
 import { ConfigError, OtaError, reasonOf } from '../../errors.js';
+import { createDispatcher } from '../../http-proxy.js';
 import { timerMs } from '../../timers.js';
 import { unreachable } from './failure.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
@@ -21,7 +22,7 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const CONNECTIONS_PER_HOST = 32;
 
 /**
- * HTTP over one connection pool, through `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+ * HTTP over one connection pool, through the proxies of the environment.
  * Follows redirects of reads, without credentials once the origin changes, and never from https to http.
  */
 export class HttpTransport implements Transport {
@@ -29,14 +30,10 @@ export class HttpTransport implements Transport {
 
   constructor(options: HttpTransportOptions) {
     const ca = options.caCertPath === undefined ? undefined : [...rootCertificates, readAuthority(options.caCertPath)];
-    const timeoutMs = timerMs(options.timeoutMs);
-    const tls = { timeout: timeoutMs, ...(ca && { ca }) };
-    this.dispatcher = new EnvHttpProxyAgent({
+    this.dispatcher = createDispatcher({
       connections: CONNECTIONS_PER_HOST,
-      connect: tls,
-      requestTls: tls,
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
+      timeoutMs: timerMs(options.timeoutMs),
+      tls: ca && { ca },
     });
   }
 
@@ -75,11 +72,15 @@ export class HttpTransport implements Transport {
       } = await send(url, {
         dispatcher: this.dispatcher,
         method: request.method,
-        headers: { 'user-agent': 'otaflux', ...headers },
+        headers: { 'user-agent': 'otaflux', 'accept-encoding': 'identity', ...headers },
         body: request.body ?? null,
         signal,
       });
       body.once('close', end);
+      if (statusCode === 407) {
+        body.on('error', () => undefined).resume();
+        throw new Error('the proxy answered 407 and wants other credentials; see HTTP_PROXY');
+      }
       const redirected = url.origin !== request.url.origin;
       return {
         status: statusCode,

@@ -1,8 +1,9 @@
 import { OtaError } from '../../errors.js';
+import { readBody } from './body.js';
 import type { Challenge } from './challenge.js';
 import type { Credentials } from './credentials.js';
 import { codeOfStatus, describeFailure } from './failure.js';
-import { readBody, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
+import type { RegistryRequest, RegistryResponse, Transport } from './transport.js';
 
 /** Distribution's token specification: without `expires_in` a token is good for 60 s. */
 const DEFAULT_LIFETIME_S = 60;

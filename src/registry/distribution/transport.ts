@@ -41,21 +41,6 @@ export function header(response: Pick<RegistryResponse, 'headers'>, name: string
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** The body of `response`; rejects with what `tooLong` makes when it has over `limit` bytes. */
-export async function readBody(response: RegistryResponse, limit: number, tooLong: () => Error): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > limit) {
-      abandon(response);
-      throw tooLong();
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
-}
-
 /** Ends an answer whose rest nobody wants; its connection is lost. */
 export function abandon(response: RegistryResponse): void {
   response.body.on('error', () => undefined).destroy();

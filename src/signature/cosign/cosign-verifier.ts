@@ -1,5 +1,6 @@
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
+import { OtaError } from '../../errors.js';
 import type { SignatureMeter } from '../../metrics/index.js';
 import type { Descriptor, Digest } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
@@ -93,13 +94,24 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     if (policy.kind === 'closed')
       return this.refused({ code: 'no-policy', reason: 'no entry of --signature-policy speaks of this device' }, 0);
     const refusals: Refusal[] = [];
+    const failures: OtaError[] = [];
     for (const form of ['bundles', 'legacy'] as const) {
-      for await (const found of this.store[form](repository, manifest, signal)) {
-        const judgement = await this.judge(found, repository, manifest.digest, policy);
-        if ('signer' in judgement) return this.trusted(judgement.signer);
-        refusals.push(judgement);
+      try {
+        for await (const found of this.store[form](repository, manifest, signal)) {
+          const judgement = await this.judgeOrFail(found, repository, manifest.digest, policy);
+          if ('signer' in judgement) return this.trusted(judgement.signer);
+          if (judgement instanceof OtaError) failures.push(judgement);
+          else refusals.push(judgement);
+        }
+      } catch (error) {
+        if (!(error instanceof OtaError)) throw error;
+        // One way to find signatures that fails does not hide what the other finds.
+        if (error.code !== 'absent') failures.push(error);
       }
     }
+    // Nobody knows what a signature says that could not be read: that it is no good one would be a guess.
+    if (failures[0]) throw failures[0];
+    if (refusals.length === 0) await this.store.demand(repository, manifest, signal);
     const [closest] = refusals.sort((a, b) => CLOSENESS.indexOf(a.code) - CLOSENESS.indexOf(b.code));
     return this.refused(closest ?? { code: 'no-signature', reason: 'it has no signature' }, refusals.length);
   }
@@ -122,7 +134,28 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     this.changed.next();
   }
 
-  private async judge(found: Found, repository: string, manifest: Digest, policy: SignedPolicy): Promise<Judgement> {
+  /** The same as `judge`, with what keeps it from judging as its result. */
+  private async judgeOrFail(
+    found: Found,
+    repository: string,
+    manifest: Digest,
+    policy: SignedPolicy,
+  ): Promise<Judgement | OtaError> {
+    if (found instanceof OtaError) return found;
+    try {
+      return await this.judge(found, repository, manifest, policy);
+    } catch (error) {
+      if (error instanceof OtaError) return error;
+      throw error;
+    }
+  }
+
+  private async judge(
+    found: Exclude<Found, OtaError>,
+    repository: string,
+    manifest: Digest,
+    policy: SignedPolicy,
+  ): Promise<Judgement> {
     if (found instanceof MalformedSignature) return { code: 'malformed', reason: found.message };
     const judgement =
       policy.keys && (!found.certified || !policy.identity)

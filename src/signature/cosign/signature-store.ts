@@ -1,6 +1,15 @@
 import { OtaError, reasonOf } from '../../errors.js';
-import { algorithmOf, hexOf, inlineContent, readable, type Descriptor } from '../../oci/index.js';
-import type { Registry } from '../../registry/index.js';
+import {
+  algorithmOf,
+  hexOf,
+  inlineContent,
+  isManifestType,
+  MalformedManifest,
+  readable,
+  type Descriptor,
+  type UnreadableLayer,
+} from '../../oci/index.js';
+import { WrongSize, type FetchedManifest, type Registry } from '../../registry/index.js';
 import { BUNDLE_TYPE, parseBundle } from './bundle-signature.js';
 import { parseLegacy, SIMPLE_SIGNING_TYPE } from './legacy-signature.js';
 import { MalformedSignature, type StoredSignature } from './stored-signature.js';
@@ -10,12 +19,16 @@ export const MAX_SIGNATURES = 100;
 /** Real ones have some 1 to 15 kB, with certificates and log entries. */
 const MAX_SIGNATURE_BYTES = 1024 * 1024;
 
-/** What is found where a signature belongs. */
-export type Found = StoredSignature | MalformedSignature;
+/** Signatures of one form that may fail to come; each may take the whole of a timeout. */
+const MAX_UNAVAILABLE = 3;
+
+/** What is found where a signature belongs; an OtaError where it could not be read, so that nobody knows what it is. */
+export type Found = StoredSignature | MalformedSignature | OtaError;
 
 /**
- * Reads the signatures that stand beside a manifest. Every method rejects with OtaError `unavailable` when the registry
- * cannot be asked; what it answers wrongly counts as malformed, so that one broken signature does not hide a good one.
+ * Reads the signatures that are stored beside a manifest. A signature that cannot be read does not hide the others: it
+ * is yielded as the OtaError that reading it failed with. What its bytes say, and is no signature, is malformed.
+ * Every method rejects with OtaError `unavailable`, `denied` or `protocol` when it cannot be found out what is there.
  */
 export class SignatureStore {
   constructor(private readonly registry: Registry) {}
@@ -23,14 +36,17 @@ export class SignatureStore {
   /** Bundles: manifests that refer to it (distribution-spec 1.1, "Listing Referrers"), or stand under the fallback tag. */
   async *bundles(repository: string, manifest: Descriptor, signal: AbortSignal): AsyncGenerator<Found> {
     const referrers = await this.registry.listReferrers(repository, manifest.digest, BUNDLE_TYPE, signal);
+    const patience = new Patience();
     let bytes: Buffer | undefined;
     for (const referrer of newest(referrers)) {
-      const found = await attempt(async () => {
+      if (patience.ended) return;
+      const found = await patience.attempt(async () => {
+        if (!isManifestType(referrer.mediaType)) throw new MalformedSignature(`it is of type ${referrer.mediaType}`);
         const { content } = await this.registry.fetchManifest(repository, referrer, signal);
         const [layer] = content.kind === 'manifest' ? content.layers : [];
         // An SBOM, say, of which the list of referrers did not tell what it is.
         if (layer?.mediaType !== BUNDLE_TYPE) return undefined;
-        const bundle = await this.read(repository, readable(layer), signal);
+        const bundle = await this.read(repository, layer, signal);
         bytes ??= (await this.registry.fetchManifest(repository, manifest, signal)).bytes;
         return parseBundle(bundle, bytes);
       });
@@ -46,9 +62,11 @@ export class SignatureStore {
       yield layers;
       return;
     }
+    const patience = new Patience();
     const payloads = new Map<string, Promise<Buffer>>();
     for (const layer of newest(layers)) {
-      yield await attempt(async () => {
+      if (patience.ended) return;
+      yield await patience.attempt(async () => {
         let payload = payloads.get(layer.digest);
         if (!payload) payloads.set(layer.digest, (payload = this.read(repository, layer, signal)));
         return parseLegacy(layer, await payload);
@@ -57,37 +75,75 @@ export class SignatureStore {
     if (layers.length > MAX_SIGNATURES) yield tooMany(layers.length);
   }
 
+  /** Rejects with OtaError unless `manifest` is there: HEAD may have named a digest that the registry does not hold. */
+  async demand(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<void> {
+    await broken(this.registry.fetchManifest(repository, manifest, signal)).catch((error: unknown) => {
+      if (!(error instanceof MalformedManifest)) throw error;
+    });
+  }
+
   private async legacyLayers(
     repository: string,
     { digest }: Descriptor,
     signal: AbortSignal,
   ): Promise<readonly Descriptor[] | MalformedSignature> {
     const tag = `${algorithmOf(digest)}-${hexOf(digest).slice(0, 100)}.sig`;
+    let descriptor: Descriptor;
     try {
-      const { content } = await this.registry.fetchManifest(
-        repository,
-        await this.registry.resolve(repository, tag, signal),
-        signal,
-      );
-      if (content.kind !== 'manifest') return new MalformedSignature(`${tag} is an index, expected a manifest`);
-      return content.layers.filter(
-        (layer): layer is Descriptor => layer.mediaType === SIMPLE_SIGNING_TYPE && !('fault' in layer),
-      );
+      descriptor = await this.registry.resolve(repository, tag, signal);
     } catch (error) {
       if (error instanceof OtaError && error.code === 'absent') return [];
-      if (error instanceof OtaError && error.code === 'protocol')
-        return new MalformedSignature(error.message, { cause: error });
       throw error;
+    }
+    let content: FetchedManifest['content'];
+    try {
+      ({ content } = await broken(this.registry.fetchManifest(repository, descriptor, signal)));
+    } catch (error) {
+      if (error instanceof MalformedManifest) return new MalformedSignature(error.message, { cause: error });
+      throw error;
+    }
+    if (content.kind !== 'manifest') return new MalformedSignature(`${tag} is an index, expected a manifest`);
+    return content.layers.filter(
+      (layer): layer is Descriptor => layer.mediaType === SIMPLE_SIGNING_TYPE && !('fault' in layer),
+    );
+  }
+
+  private async read(repository: string, layer: Descriptor | UnreadableLayer, signal: AbortSignal): Promise<Buffer> {
+    const blob = wellFormed(() => readable(layer));
+    if (blob.size > MAX_SIGNATURE_BYTES)
+      throw new MalformedSignature(`it has ${blob.size} bytes, over the limit of ${MAX_SIGNATURE_BYTES}`);
+    const inline = wellFormed(() => inlineContent(blob));
+    if (inline) return inline;
+    try {
+      return await this.fetch(repository, blob, signal);
+    } catch (error) {
+      if (!(error instanceof WrongSize) || error.offered > MAX_SIGNATURE_BYTES) throw error;
+      // Where the bytes are those of the digest, it is the signature that states a wrong size.
+      await this.fetch(repository, { ...blob, size: error.offered }, signal);
+      throw new MalformedSignature(error.message, { cause: error });
     }
   }
 
-  private async read(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Buffer> {
-    if (blob.size > MAX_SIGNATURE_BYTES)
-      throw new MalformedSignature(`it has ${blob.size} bytes, over the limit of ${MAX_SIGNATURE_BYTES}`);
-    const inline = inlineContent(blob);
-    if (inline) return inline;
-    const pieces = (await (await this.registry.fetchBlob(repository, blob, signal)).toArray()) as Buffer[];
-    return Buffer.concat(pieces);
+  private async fetch(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Buffer> {
+    return Buffer.concat((await (await this.registry.fetchBlob(repository, blob, signal)).toArray()) as Buffer[]);
+  }
+}
+
+/** `work`, in which `absent` is a broken promise of the registry: something that it holds names what it does not hold. */
+async function broken<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    if (error instanceof OtaError && error.code === 'absent')
+      throw new OtaError('protocol', error.message, { cause: error });
+    throw error;
+  });
+}
+
+/** What `work` makes of bytes that are known to be those of the signature. */
+function wellFormed<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new MalformedSignature(reasonOf(error), { cause: error });
   }
 }
 
@@ -100,14 +156,26 @@ function tooMany(count: number): MalformedSignature {
   return new MalformedSignature(`only the newest ${MAX_SIGNATURES} of ${count} signatures were looked at`);
 }
 
-/** What `work` finds; what makes it fail counts as malformed, but for a registry that is away or refuses. */
-async function attempt<T>(work: () => Promise<T>): Promise<T | MalformedSignature> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof MalformedSignature) return error;
-    if (error instanceof OtaError && (error.code === 'absent' || error.code === 'protocol'))
-      return new MalformedSignature(reasonOf(error), { cause: error });
-    throw error;
+/** Reads one signature after the other, until too many did not come. */
+class Patience {
+  private unavailable = 0;
+
+  get ended(): boolean {
+    return this.unavailable >= MAX_UNAVAILABLE;
+  }
+
+  /** What `work` finds: a signature, why it is none, or why that cannot be told. */
+  async attempt<T>(work: () => Promise<T>): Promise<T | MalformedSignature | OtaError> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof MalformedSignature) return error;
+      if (!(error instanceof OtaError)) throw error;
+      // What is not there is no signature. A list under the fallback tag may name what was deleted since.
+      if (error.code === 'absent' || error instanceof MalformedManifest)
+        return new MalformedSignature(reasonOf(error), { cause: error });
+      if (error.code === 'unavailable') this.unavailable++;
+      return error;
+    }
   }
 }

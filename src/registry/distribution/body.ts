@@ -1,0 +1,93 @@
+import { pipeline, Readable, type Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
+import { codeOf, OtaError, reasonOf } from '../../errors.js';
+import { abandon, header, type RegistryResponse } from './transport.js';
+
+/** The body of `response`, decompressed; rejects with what `tooLong` makes when it has over `limit` bytes then. */
+export async function readBody(response: RegistryResponse, limit: number, tooLong: () => Error): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of decoded(response)) {
+    length += chunk.length;
+    if (length > limit) {
+      abandon(response);
+      throw tooLong();
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
+}
+
+/** The codings that a body comes in, the last applied first. None is asked for: `Accept-Encoding: identity` is sent. */
+export function codingsOf(response: Pick<RegistryResponse, 'headers'>): string[] {
+  return (header(response, 'content-encoding') ?? '')
+    .split(',')
+    .map((coding) => coding.trim().toLowerCase())
+    .filter((coding) => coding !== '' && coding !== 'identity')
+    .reverse();
+}
+
+/** The body of `response`, decompressed where it comes compressed. Fails with OtaError `protocol` when that cannot be done. */
+export async function* decoded(response: RegistryResponse): AsyncGenerator<Buffer> {
+  let body: AsyncIterable<Buffer> = response.body as AsyncIterable<Buffer>;
+  const codings = codingsOf(response);
+  for (const coding of codings) {
+    const decoder = Object.hasOwn(DECODERS, coding) ? DECODERS[coding] : undefined;
+    if (!decoder) {
+      abandon(response);
+      throw new OtaError(
+        'protocol',
+        `${response.url.host} sends a body in the coding ${JSON.stringify(coding.slice(0, 50))}, asked for identity`,
+      );
+    }
+    body = through(body, decoder);
+  }
+  try {
+    yield* body;
+  } catch (error) {
+    if (!isBadData(error)) throw error;
+    throw new OtaError(
+      'protocol',
+      `${response.url.host} sends a body that is no ${codings.join(', ')}: ${reasonOf(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** A decoder for what begins with `first` (RFC 9110, section 8.4.1). */
+const DECODERS: Readonly<Record<string, ((first: Buffer) => Transform) | undefined>> = {
+  gzip: () => createGunzip(),
+  'x-gzip': () => createGunzip(),
+  br: () => createBrotliDecompress(),
+  // A zlib stream has its method, 8, in the low four bits (RFC 1950). Some send deflate without that frame.
+  deflate: ([first = 0]) => ((first & 0x0f) === 8 ? createInflate() : createInflateRaw()),
+};
+
+async function* through(
+  source: AsyncIterable<Buffer>,
+  decoderFor: (first: Buffer) => Transform,
+): AsyncGenerator<Buffer> {
+  const pieces = source[Symbol.asyncIterator]();
+  try {
+    const first = await pieces.next();
+    if (first.done) return;
+    const all = async function* (): AsyncGenerator<Buffer> {
+      yield first.value;
+      for (let next = await pieces.next(); !next.done; next = await pieces.next()) yield next.value;
+    };
+    const decoder = decoderFor(first.value);
+    // What breaks, on either side, comes out of the decoder.
+    pipeline(Readable.from(all()), decoder, () => undefined);
+    yield* decoder as AsyncIterable<Buffer>;
+  } finally {
+    await pieces.return?.();
+  }
+}
+
+/** Whether a decoder met what is not of its coding; an end that comes too early is something else, and may pass. */
+function isBadData(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'Z_DATA_ERROR' || code === 'Z_NEED_DICT' || code?.startsWith('ERR__ERROR_FORMAT') === true;
+}
