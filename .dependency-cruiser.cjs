@@ -12,7 +12,7 @@ const rooms = {
   signature: ['registry', 'oci'],
   firmware: ['signature', 'registry', 'oci', 'cache'],
   device: ['firmware', 'signature', 'registry', 'oci', 'cache'],
-  webhook: ['firmware', 'signature', 'registry', 'oci', 'cache'],
+  webhook: ['device', 'firmware', 'signature', 'registry', 'oci', 'cache'],
   health: ['firmware', 'signature', 'registry', 'oci', 'cache'],
   notification: ['firmware', 'oci'],
   control: ['firmware', 'webhook', 'notification', 'oci'],

@@ -50,6 +50,7 @@ export class AppModule {
         CacheModule.forRoot(store ? { store } : {}),
       ],
     });
+    const device = DeviceModule.forRoot({ imports: [firmware], protocols, authenticators });
     const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
     return {
       module: AppModule,
@@ -57,8 +58,8 @@ export class AppModule {
         'useFactory' in given ? SettingsModule.forRootAsync(given) : SettingsModule.forRoot(given),
         MetricsModule,
         firmware,
-        DeviceModule.forRoot({ imports: [firmware], protocols, authenticators }),
-        WebhookModule.forRoot({ imports: [firmware], sources }),
+        device,
+        WebhookModule.forRoot({ imports: [firmware, device], sources }),
         notification,
         ControlModule.forRoot({ imports: [firmware, notification] }),
         HealthModule.forRoot({ imports: [firmware] }),

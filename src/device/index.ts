@@ -4,4 +4,5 @@ export { DeviceRefusal } from './answers.js';
 export { DeviceHttpAdapter, type DeviceHandler } from './device-http-adapter.js';
 export { DeviceModule, type DeviceModuleOptions } from './device.module.js';
 export { DeviceProtocol, type DeviceRequest } from './device-protocol.js';
+export { Limits } from './limits/limits.js';
 export { DeviceRouter } from './device-router.js';

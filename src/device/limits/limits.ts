@@ -2,12 +2,17 @@ import { Injectable } from '@nestjs/common';
 import { Settings, type Rate } from '../../config/index.js';
 import { LimitMeter } from '../../metrics/index.js';
 import { busy, tooManyRequests } from '../answers.js';
-import { ClientAddress } from '../client-address.js';
+import type { IncomingMessage } from 'node:http';
+import { ClientAddress, networkOf } from '../client-address.js';
 import type { DeviceRequest } from '../device-protocol.js';
 import { RateLimiter } from './rate-limiter.js';
 
 /** A rate is granted at once for so many seconds: devices come back together after an outage. */
 const BURST_SECONDS = 20;
+
+/** Wrong secrets that one address may show: a sender that is set up wrongly tries now and then, who guesses does not stop. */
+const WRONG_SECRETS_PER_SECOND = 0.2;
+const WRONG_SECRETS_BURST = 20;
 
 /** What one address, one device and all downloads together may ask for. Throws the DeviceRefusal of what is too much. */
 @Injectable()
@@ -15,6 +20,7 @@ export class Limits {
   private readonly addresses: ClientAddress;
   private readonly byAddress: RateLimiter | undefined;
   private readonly byDevice: RateLimiter | undefined;
+  private readonly wrongSecrets = new RateLimiter(WRONG_SECRETS_PER_SECOND, WRONG_SECRETS_BURST);
   private readonly maxDownloads: number;
   private downloads = 0;
 
@@ -35,13 +41,35 @@ export class Limits {
   }
 
   takeAddress({ raw, receivedAtMs }: DeviceRequest): void {
-    const waitMs = this.byAddress?.take(this.addresses.of(raw), receivedAtMs) ?? 0;
-    if (waitMs > 0) this.refuse('address', waitMs);
+    const waitMs = this.addressWaitMs(raw, receivedAtMs);
+    if (waitMs > 0) throw tooManyRequests(waitMs);
+  }
+
+  /** Counts a request of an address, whatever it asks for; 0, or the milliseconds after which one would be taken. */
+  addressWaitMs(raw: IncomingMessage, nowMs: number): number {
+    if (!this.byAddress) return 0;
+    const waitMs = this.byAddress.take(networkOf(this.addresses.of(raw)), nowMs);
+    if (waitMs > 0) this.meter.refused('address');
+    return waitMs;
+  }
+
+  /** Counts a wrong secret that an address has shown; 0, or the milliseconds after which another one is looked at. */
+  wrongSecretWaitMs(raw: IncomingMessage, nowMs: number): number {
+    const waitMs = this.wrongSecrets.take(networkOf(this.addresses.of(raw)), nowMs);
+    if (waitMs > 0) this.meter.refused('secret');
+    return waitMs;
+  }
+
+  /** The address that a request came from, for logs. */
+  addressOf(raw: IncomingMessage): string {
+    return this.addresses.of(raw);
   }
 
   takeDevice(device: string, receivedAtMs: number): void {
     const waitMs = this.byDevice?.take(device, receivedAtMs) ?? 0;
-    if (waitMs > 0) this.refuse('device', waitMs);
+    if (waitMs <= 0) return;
+    this.meter.refused('device');
+    throw tooManyRequests(waitMs);
   }
 
   /** Throws when no further download may begin: devices that were told nothing yet come back later. */
@@ -57,11 +85,6 @@ export class Limits {
 
   downloadEnds(): void {
     this.downloads--;
-  }
-
-  private refuse(limit: 'address' | 'device', waitMs: number): never {
-    this.meter.refused(limit);
-    throw tooManyRequests(waitMs);
   }
 }
 
