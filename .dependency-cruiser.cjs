@@ -13,7 +13,7 @@ const rooms = {
   firmware: ['signature', 'registry', 'oci', 'cache'],
   delivery: ['firmware', 'signature', 'registry', 'oci', 'cache'],
   device: ['delivery', 'firmware', 'signature', 'registry', 'oci', 'cache'],
-  webhook: ['firmware', 'signature', 'registry', 'oci', 'cache'],
+  webhook: ['device', 'firmware', 'signature', 'registry', 'oci', 'cache'],
   health: ['firmware', 'signature', 'registry', 'oci', 'cache'],
   notification: ['firmware', 'oci'],
   control: ['firmware', 'webhook', 'notification', 'oci'],

@@ -52,6 +52,7 @@ export class AppModule {
       ],
     });
     const delivery = DeliveryModule.forRoot({ imports: [firmware] });
+    const device = DeviceModule.forRoot({ imports: [firmware, delivery], protocols, authenticators });
     const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
     return {
       module: AppModule,
@@ -59,8 +60,8 @@ export class AppModule {
         'useFactory' in given ? SettingsModule.forRootAsync(given) : SettingsModule.forRoot(given),
         MetricsModule,
         firmware,
-        DeviceModule.forRoot({ imports: [firmware, delivery], protocols, authenticators }),
-        WebhookModule.forRoot({ imports: [firmware], sources }),
+        device,
+        WebhookModule.forRoot({ imports: [firmware, device], sources }),
         notification,
         ControlModule.forRoot({ imports: [firmware, notification] }),
         HealthModule.forRoot({ imports: [firmware] }),

@@ -237,7 +237,7 @@ export const OPTIONS = {
   WEBHOOK_SECRET: option(kinds.list, {
     section: 'Webhooks',
     secret: true,
-    help: 'What a webhook sender must show; several for rotation. Open without it.',
+    help: 'What a webhook sender must show; several for rotation. Without one, only known and watched devices are refreshed.',
   }),
 
   MQTT_URL: option(kinds.url(['mqtt', 'mqtts', 'ws', 'wss']), {

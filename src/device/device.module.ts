@@ -17,7 +17,7 @@ export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   authenticators?: Part<DeviceAuthenticator>[];
 }
 
-/** Provides DeviceRouter, over the ReleaseService and the Delivery of `imports`. */
+/** Provides DeviceRouter, and Limits for others who answer on the same port, over the ReleaseService and the Delivery of `imports`. */
 @Module({})
 export class DeviceModule {
   static forRoot({ imports = [], protocols = [], authenticators = [] }: DeviceModuleOptions): DynamicModule {
@@ -43,7 +43,7 @@ export class DeviceModule {
         DeviceGuard,
         DeviceRouter,
       ],
-      exports: [DeviceRouter],
+      exports: [DeviceRouter, Limits],
     };
   }
 }

@@ -3,4 +3,5 @@ export { TlsFiles } from './tls/tls-files.js';
 export { DeviceHttpAdapter, type DeviceHandler } from './device-http-adapter.js';
 export { DeviceModule, type DeviceModuleOptions } from './device.module.js';
 export { DeviceProtocol, type Match } from './device-protocol.js';
+export { Limits } from './limits/limits.js';
 export { DeviceRouter } from './device-router.js';

@@ -3,7 +3,7 @@ import { ReleaseMemory } from './release-memory.js';
 import { ReleaseService } from './release-service.js';
 import { Watcher } from './watcher.js';
 
-/** Provides ReleaseService, over the Registry, SignatureVerifier and FirmwareStore of `imports`. */
+/** Provides ReleaseService and Watcher, over the Registry, SignatureVerifier and FirmwareStore of `imports`. */
 @Module({})
 export class FirmwareModule {
   static forRoot({ imports = [] }: Pick<ModuleMetadata, 'imports'>): DynamicModule {
@@ -11,7 +11,7 @@ export class FirmwareModule {
       module: FirmwareModule,
       imports,
       providers: [ReleaseMemory, ReleaseService, Watcher],
-      exports: [ReleaseService],
+      exports: [ReleaseService, Watcher],
     };
   }
 }

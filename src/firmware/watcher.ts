@@ -27,6 +27,8 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly ids: readonly string[];
   private readonly matches: ((device: string) => boolean) | undefined;
   private readonly prefix: string;
+  /** What the globs named at the last listing. */
+  private seen: ReadonlySet<string> = new Set();
   private readonly intervalMs: number;
   private timer: Timer | undefined;
   private failing = false;
@@ -42,6 +44,16 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
     this.matches = globs.length > 0 ? picomatch(globs, { dot: true }) : undefined;
     this.prefix = repositoryPrefix(settings.repositoryPrefix);
     this.intervalMs = Math.max(settings.refreshInterval, MIN_INTERVAL_MS);
+  }
+
+  /** Whether `device` is watched: WATCH names it, or a glob does and the registry has listed it. */
+  watches(device: string): boolean {
+    return this.ids.includes(device) || this.seen.has(device);
+  }
+
+  /** Whether `device` would be watched if the registry listed it. */
+  wouldWatch(device: string): boolean {
+    return this.ids.includes(device) || (this.matches?.(device) ?? false);
   }
 
   onApplicationBootstrap(): void {
@@ -75,10 +87,13 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
     try {
       const repositories = await this.registry.listRepositories(this.stop.signal);
       this.failing = false;
-      return repositories
-        .filter((repository) => repository.startsWith(this.prefix))
-        .map((repository) => repository.slice(this.prefix.length))
-        .filter((device) => isRepositoryName(device) && matches(device));
+      this.seen = new Set(
+        repositories
+          .filter((repository) => repository.startsWith(this.prefix))
+          .map((repository) => repository.slice(this.prefix.length))
+          .filter((device) => isRepositoryName(device) && matches(device)),
+      );
+      return [...this.seen];
     } catch (error) {
       if (!this.failing && !this.stop.signal.aborted)
         this.logger.warn({ event: 'watch.failed', reason: reasonOf(error) });

@@ -16,7 +16,7 @@ export class LimitMeter {
     const registers = [metrics];
     this.refusals = new Counter({
       name: 'otaflux_limited_total',
-      help: 'Device requests refused by a limit: address, device or downloads.',
+      help: 'Requests refused by a limit: address, device, downloads, or secret (wrong webhook secrets).',
       labelNames: ['limit'],
       registers,
     });
@@ -73,7 +73,7 @@ export class LimitMeter {
     this.notAfterMs = notAfterMs;
   }
 
-  refused(limit: 'address' | 'device' | 'downloads'): void {
+  refused(limit: 'address' | 'device' | 'downloads' | 'secret'): void {
     this.refusals.labels(limit).inc();
   }
 

@@ -1,22 +1,62 @@
-import type { Settings } from '../config/index.js';
+import { Injectable } from '@nestjs/common';
+import { Settings } from '../config/index.js';
+import { ReleaseService, Watcher } from '../firmware/index.js';
 import { isRepositoryName } from '../oci/index.js';
+import type { RepositoryChange } from './repository-change.js';
 
-/** The device that a repository, as the registry names it, belongs to. */
+/** `known`: it has a release or is watched. `new`: nobody has heard of it, but whoever says so may. `guess`: it may be one. */
+export type Standing = 'known' | 'new' | 'guess';
+
+/** A device that a change concerns, and that may be queued. */
+export interface Concerned {
+  readonly device: string;
+  readonly standing: Standing;
+}
+
+/** Which device a change concerns (docs/webhooks.md, "Which device is refreshed"; decision 31). */
+@Injectable()
 export class DeviceNames {
   private readonly prefix: string;
+  /** Without a secret anybody may send names. */
+  private readonly isOpen: boolean;
 
-  constructor({ registryUrl, repositoryPrefix }: Pick<Settings, 'registryUrl' | 'repositoryPrefix'>) {
+  constructor(
+    private readonly releases: ReleaseService,
+    private readonly watcher: Watcher,
+    { registryUrl, repositoryPrefix, webhookSecret }: Settings,
+  ) {
     const parts = [registryUrl.kind === 'http' ? registryUrl.path : '', repositoryPrefix];
     this.prefix = parts
       .map((part) => part.replaceAll(/^\/+|\/+$/g, ''))
       .filter(Boolean)
       .map((part) => `${part}/`)
       .join('');
+    this.isOpen = (webhookSecret ?? []).length === 0;
   }
 
-  /** Undefined for a repository outside of the prefix, and for what is no repository name. */
-  deviceOf(repository: string): string | undefined {
+  /**
+   * The devices that are to be looked at because of `change`. None for a repository outside of the prefix, for what is
+   * no repository name, and, without a secret, for a device that nobody has heard of.
+   */
+  concernedBy({ repository, name }: RepositoryChange): Concerned[] {
+    const full = this.deviceOf(repository);
+    const short = name !== undefined && isRepositoryName(name) ? name : undefined;
+    if (full !== undefined && this.isKnown(full)) return [{ device: full, standing: 'known' }];
+    const concerned: Concerned[] = [];
+    if (short !== undefined && this.isKnown(short)) concerned.push({ device: short, standing: 'known' });
+    // The registry may be reached by another path than the one that Harbor speaks of: whether it has the name, it tells.
+    else if (short !== undefined && full === undefined) concerned.push({ device: short, standing: 'guess' });
+    if (full !== undefined && !this.isOpen) concerned.push({ device: full, standing: 'new' });
+    else if (full !== undefined && this.watcher.wouldWatch(full)) concerned.push({ device: full, standing: 'guess' });
+    return concerned;
+  }
+
+  private deviceOf(repository: string): string | undefined {
     const device = repository.startsWith(this.prefix) ? repository.slice(this.prefix.length) : '';
     return device && isRepositoryName(device) ? device : undefined;
+  }
+
+  private isKnown(device: string): boolean {
+    return this.releases.knows(device) || this.watcher.watches(device);
   }
 }

@@ -1,12 +1,12 @@
 import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
-import pLimit from 'p-limit';
 import { backoffMs } from '../backoff.js';
-import { GraceTime, Settings } from '../config/index.js';
+import { GraceTime } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { compareVersions, ReleaseService, versionOf, type Release } from '../firmware/index.js';
 import { WebhookMeter, type QueueSample } from '../metrics/index.js';
 import { after, type Timer } from '../timers.js';
-import { DeviceNames } from './device-names.js';
+import { DeviceNames, type Concerned, type Standing } from './device-names.js';
+import { Lanes } from './lanes.js';
 import type { RepositoryChange } from './repository-change.js';
 
 /** What a push makes one expect of the next look. */
@@ -17,6 +17,7 @@ interface Expected {
 
 interface Work {
   readonly device: string;
+  readonly standing: Standing;
   /** When the first hint came, on the clock of `performance.now()`. */
   readonly sinceMs: number;
   expected: Expected | undefined;
@@ -33,6 +34,8 @@ interface Work {
 
 /** Refreshes at once: enough to be quick, few enough for a small registry. */
 const CONCURRENCY = 8;
+/** Of these, for devices that are not known. */
+const CONCURRENCY_UNKNOWN = 4;
 /** Registries index late, and people sign after they push: when what was pushed is not current yet, it is looked for again. */
 const LOOK_AGAIN_MS = [1_000, 5_000, 30_000];
 /** One push makes several events (an index, its children, a signature), and senders repeat them. */
@@ -43,6 +46,14 @@ const MAX_RETRY_MS = 30_000;
 const MAX_WRONG_ANSWERS = 10;
 /** Devices that wait while the registry hangs; those that are known are taken beyond it. */
 const MAX_WAITING = 10_000;
+/** Names that wait, of which only the registry can tell whether they are devices: anybody may make them up. */
+const MAX_GUESSES = 100;
+
+/** What came of some changes: how many were queued, and how many were not, because no device is known to be concerned. */
+export interface Added {
+  readonly queued: number;
+  readonly unknown: number;
+}
 
 /**
  * Refreshes devices whose repositories changed: once at a time each, however many hints come, and again until the
@@ -51,30 +62,32 @@ const MAX_WAITING = 10_000;
 @Injectable()
 export class RefreshQueue implements BeforeApplicationShutdown {
   private readonly logger = new Logger('RefreshQueue');
-  private readonly names: DeviceNames;
   private readonly waiting = new Map<string, Work>();
-  private readonly limit = pLimit(CONCURRENCY);
+  private readonly lanes = new Lanes(CONCURRENCY, CONCURRENCY_UNKNOWN);
+  private guesses = 0;
   private draining = false;
   private whenIdle: (() => void) | undefined;
 
   constructor(
     private readonly releases: ReleaseService,
-    settings: Settings,
+    private readonly names: DeviceNames,
     private readonly graceTime: GraceTime,
     meter: WebhookMeter,
   ) {
-    this.names = new DeviceNames(settings);
     meter.observe(() => this.sample());
   }
 
-  /** Queues what `changes` concern, and tells how many of them that were; the others are outside of the prefix. */
-  add(changes: readonly RepositoryChange[]): number {
+  /** Queues what `changes` concern, and tells how many of them that were. */
+  add(changes: readonly RepositoryChange[]): Added {
     let queued = 0;
+    let unknown = 0;
     for (const change of changes) {
-      const device = this.names.deviceOf(change.repository);
-      if (device !== undefined && this.accept(device, expectedOf(change))) queued++;
+      const concerned = this.names.concernedBy(change);
+      const accepted = concerned.filter((device) => this.accept(device, expectedOf(change)));
+      if (concerned.length === 0) unknown++;
+      if (accepted.length > 0) queued++;
     }
-    return queued;
+    return { queued, unknown };
   }
 
   /** Lets what is under way end, within the grace time. What waits for a later look is caught up with after the start. */
@@ -90,7 +103,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
     timer?.stop();
   }
 
-  private accept(device: string, expected: Expected | undefined): boolean {
+  private accept({ device, standing }: Concerned, expected: Expected | undefined): boolean {
     const known = this.waiting.get(device);
     if (this.draining && !known) return false;
     if (known) {
@@ -100,13 +113,17 @@ export class RefreshQueue implements BeforeApplicationShutdown {
       else this.start(known);
       return true;
     }
-    if (this.waiting.size >= MAX_WAITING && !this.releases.knows(device)) {
+    const isFull =
+      standing !== 'known' &&
+      (this.waiting.size >= MAX_WAITING || (standing === 'guess' && this.guesses >= MAX_GUESSES));
+    if (isFull) {
       this.logger.warn({ event: 'webhook.queue_full', device, waiting: this.waiting.size });
       return false;
     }
     const sinceMs = performance.now();
     const work: Work = {
       device,
+      standing,
       sinceMs,
       expected,
       active: false,
@@ -117,6 +134,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
       timer: undefined,
     };
     this.waiting.set(device, work);
+    if (standing === 'guess') this.guesses++;
     this.start(work);
     return true;
   }
@@ -125,13 +143,13 @@ export class RefreshQueue implements BeforeApplicationShutdown {
     work.timer?.stop();
     work.active = true;
     work.again = false;
-    void this.limit(() => this.look(work));
+    this.lanes.run(work.standing === 'known' || this.releases.knows(work.device), () => this.look(work));
   }
 
   private async look(work: Work): Promise<void> {
     const outcome = await this.releases.refreshAnew(work.device, work.sinceMs).then(
       (release) => (isThere(work.expected, release) ? ('done' as const) : ('look-again' as const)),
-      (error: unknown) => outcomeOf(error),
+      (error: unknown) => outcomeOf(error, work.standing),
     );
     work.active = false;
     if (this.draining && work.again) this.start(work);
@@ -164,7 +182,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
 
   private finish(work: Work): void {
     work.timer?.stop();
-    this.waiting.delete(work.device);
+    if (this.waiting.delete(work.device) && work.standing === 'guess') this.guesses--;
     if (this.waiting.size === 0) this.whenIdle?.();
   }
 
@@ -192,8 +210,10 @@ function isThere(expected: Expected | undefined, release: Release): boolean {
   return order > 0 || (order === 0 && (expected?.digest === undefined || expected.digest === release.manifestDigest));
 }
 
-/** Absent and untrusted may be so for a moment only; a failure is no answer at all. */
-function outcomeOf(error: unknown): 'look-again' | 'retry' | 'retry-wrong' {
+/** Absent and untrusted may be so for a moment only; a failure is no answer at all. A name that was guessed is asked for once. */
+function outcomeOf(error: unknown, standing: Standing): 'look-again' | 'retry' | 'retry-wrong' | 'done' {
+  if (standing === 'guess' && error instanceof OtaError && error.code !== 'unavailable' && error.code !== 'untrusted')
+    return 'done';
   if (!(error instanceof OtaError) || error.code === 'unavailable') return 'retry';
   return OtaError.isAnswer(error) ? 'look-again' : 'retry-wrong';
 }

@@ -11,9 +11,11 @@ import {
   Param,
   Post,
   Req,
+  Res,
   UnauthorizedException,
+  UseGuards,
 } from '@nestjs/common';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { Settings } from '../config/index.js';
 import { WebhookMeter } from '../metrics/index.js';
@@ -21,6 +23,7 @@ import { continued, traced } from '../tracing.js';
 import type { RepositoryChange } from './repository-change.js';
 import { RefreshQueue } from './refresh-queue.js';
 import { badRequest, parseBody, readRequest } from './request-body.js';
+import { WebhookLimit } from './webhook-limit.js';
 import { WebhookSecrets } from './webhook-secrets.js';
 import type { WebhookSource } from './webhook-source.js';
 
@@ -29,6 +32,7 @@ export const WEBHOOK_SOURCES = Symbol('webhook sources');
 
 /** `POST /webhooks/{source}`: answered once what it tells is queued; what is served is always asked of the registry. */
 @Controller('webhooks')
+@UseGuards(WebhookLimit)
 export class WebhookController {
   private readonly sources: ReadonlyMap<string, WebhookSource>;
   private readonly logger = new Logger('WebhookController');
@@ -38,6 +42,7 @@ export class WebhookController {
     @Inject(WEBHOOK_SOURCES) sources: readonly WebhookSource[],
     private readonly queue: RefreshQueue,
     private readonly meter: WebhookMeter,
+    private readonly limit: WebhookLimit,
     settings: Settings,
   ) {
     this.sources = new Map(sources.map((source) => [source.name, source]));
@@ -46,28 +51,40 @@ export class WebhookController {
 
   @Post(':source')
   @HttpCode(200)
-  async receive(@Param('source') name: string, @Req() request: IncomingMessage): Promise<{ queued: number }> {
+  async receive(
+    @Param('source') name: string,
+    @Req() request: IncomingMessage,
+    @Res({ passthrough: true }) response: ServerResponse,
+  ): Promise<{ queued: number }> {
     const source = this.sources.get(name);
     if (!source)
       throw new NotFoundException(
         `no webhook ${JSON.stringify(name.slice(0, 50))}, there are ${[...this.sources.keys()].join(', ')}`,
       );
     return continued(request.headers, () =>
-      traced('otaflux.webhook', { source: name }, () => this.handle(name, source, request)),
+      traced('otaflux.webhook', { source: name }, () => this.handle(name, source, request, response)),
     );
   }
 
-  private async handle(name: string, source: WebhookSource, request: IncomingMessage): Promise<{ queued: number }> {
+  private async handle(
+    name: string,
+    source: WebhookSource,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<{ queued: number }> {
     try {
       const body = await this.authenticated(request, source);
       const changes = changesIn(source, parseBody(body, request.headers['content-type'] ?? ''), request);
-      const queued = this.queue.add(changes);
+      const { queued, unknown } = this.queue.add(changes);
       this.meter.received(name, queued > 0 ? 'queued' : 'ignored');
-      this.logger.log({ event: 'webhook.received', source: name, changes: changes.length, queued });
+      this.logger.log({ event: 'webhook.received', source: name, changes: changes.length, queued, unknown });
       return { queued };
     } catch (error) {
       this.meter.received(name, error instanceof HttpException ? resultOf(error.getStatus()) : 'failed');
-      throw error;
+      if (!(error instanceof UnauthorizedException)) throw error;
+      const address = this.limit.addressOf(request);
+      this.logger.warn({ event: 'webhook.unauthorized', source: name, address, reason: error.message });
+      throw this.limit.wrongSecret(request, response) ?? error;
     }
   }
 

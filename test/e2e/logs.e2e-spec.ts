@@ -30,12 +30,12 @@ describe('log lines', () => {
   });
 
   const start = async (options: TestOptions): Promise<TestService> =>
-    (service = await TestService.start({ REGISTRY_URL: registry.url, ...options }));
+    (service = await TestService.start({ REGISTRY_URL: registry.url, WEBHOOK_SECRET: 'test', ...options }));
 
   it('have the request id and the trace of the webhook that they follow from', async () => {
     const running = await start({});
     const headers = { 'X-Request-Id': 'harbor-42', traceparent: `00-${TRACE}-00f067aa0ba902b7-01` };
-    const hook = await fetch(`${running.url}/webhooks/generic`, {
+    const hook = await fetch(`${running.url}/webhooks/generic?token=test`, {
       method: 'POST',
       body: '{"repository":"esp32"}',
       headers,

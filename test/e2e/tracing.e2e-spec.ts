@@ -42,11 +42,15 @@ describe('traces', () => {
 
   const hook = async (): Promise<void> => {
     const headers = { traceparent: `00-${TRACE}-${PARENT}-01` };
-    await fetch(`${service.url}/webhooks/generic`, { method: 'POST', body: '{"repository":"esp32"}', headers });
+    await fetch(`${service.url}/webhooks/generic?token=test`, {
+      method: 'POST',
+      body: '{"repository":"esp32"}',
+      headers,
+    });
   };
   const start = async (): Promise<void> => {
     service = await TestService.start(
-      { REGISTRY_URL: registry.url, COSIGN_PUB_KEY: key.pem },
+      { REGISTRY_URL: registry.url, COSIGN_PUB_KEY: key.pem, WEBHOOK_SECRET: 'test' },
       { notifiers: [OwnNotifier] },
     );
     signBundle(registry, 'esp32', registry.push('esp32', '1.0.0', firmwareBytes(1_000)), key);

@@ -73,14 +73,14 @@ describe('webhooks', () => {
   });
 
   it('of a source that a team adds are read, too', async () => {
-    await start();
-    expect(await (await send('own', { what: 'fw/line-1/sensor' })).json()).toEqual({ queued: 1 });
+    await start({ WEBHOOK_SECRET: 'secret' });
+    expect(await (await send('own', { what: 'fw/line-1/sensor' }, {}, '?token=secret')).json()).toEqual({ queued: 1 });
     await until(() => service.events('release.changed').length === 1, 'the device to be known');
   });
 
-  it('make a device known that nobody has asked for', async () => {
-    await start();
-    await send('generic', { repository: 'fw/line-1/sensor' });
+  it('make a device known that nobody has asked for, where they show a secret', async () => {
+    await start({ WEBHOOK_SECRET: 'secret' });
+    await send('generic', { repository: 'fw/line-1/sensor' }, {}, '?token=secret');
     await until(() => service.events('release.changed').length === 1, 'the release');
     registry.seen.length = 0;
     expect(await current()).toBe('1.0.0');
@@ -236,6 +236,195 @@ describe('webhooks', () => {
     expect(await current()).toBe('1.0.0');
     signBundle(registry, 'fw/line-1/sensor', digest, key);
     await until(async () => (await current()) === '1.1.0', 'the signature to be seen');
+  });
+
+  describe('without a secret', () => {
+    it.each([
+      ['generic', { repository: 'fw/made-up' }],
+      ['generic', { repository: 'fw/line-1/sensor', tag: '1.0.0' }],
+      [
+        'harbor',
+        {
+          type: 'PUSH_ARTIFACT',
+          event_data: { repository: { repo_full_name: 'fw/line-1/sensor', name: 'line-1/sensor' } },
+        },
+      ],
+      ['distribution', { events: [{ action: 'push', target: { repository: 'fw/line-1/sensor', tag: '1.0.0' } }] }],
+    ])('to %s, of a device that nobody has asked for, ask nothing of the registry: %j', async (source, body) => {
+      await start();
+      expect(await (await send(source, body)).json()).toEqual({ queued: 0 });
+      expect(service.events('webhook.received')).toMatchObject([{ queued: 0, unknown: 1 }]);
+      expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 0 });
+      expect(registry.seen).toEqual([]);
+      expect(await current()).toBe('1.0.0');
+      expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 1 });
+    });
+
+    it('refresh what WATCH names', async () => {
+      await start({ WATCH: 'line-1/sensor' });
+      await until(() => service.events('release.changed').length === 1, 'the first round');
+      registry.push('fw/line-1/sensor', '1.1.0', newer);
+      expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 1 });
+      await until(() => service.events('release.changed').length === 2, 'the refresh');
+      expect(await (await send('generic', { repository: 'fw/line-1/other' })).json()).toEqual({ queued: 0 });
+    });
+
+    it('look once at what a glob of WATCH would name, but not at any number of it', async () => {
+      await start({ WATCH: 'line-*/**', REGISTRY_TIMEOUT: '5s' });
+      await until(() => service.events('watch.failed').length === 1, 'a registry that lists nothing');
+      await send('generic', { repository: 'fw/line-1/sensor', tag: '1.0.0' });
+      await until(() => service.events('release.changed').length === 1, 'the refresh');
+      const held: (() => void)[] = [];
+      registry.fault = (_request, response) => held.push(() => response.writeHead(404).end()) > 0;
+      const answers = await Promise.all(
+        Array.from({ length: 300 }, async (_value, i) => {
+          const answer = (await (await send('generic', { repository: `fw/line-2/d${i}` })).json()) as {
+            queued: number;
+          };
+          return answer.queued;
+        }),
+      );
+      expect(answers.filter((queued) => queued === 1)).toHaveLength(100);
+      // A device that is known has a place of its own.
+      registry.fault = (request, response) =>
+        !request.url?.includes('line-1') && held.push(() => response.writeHead(404).end()) > 0;
+      registry.push('fw/line-1/sensor', '1.1.0', newer);
+      await send('generic', { repository: 'fw/line-1/sensor', tag: '1.1.0' });
+      await until(() => service.events('release.changed').length === 2, 'the known device', 3_000);
+      registry.fault = () => false;
+      for (const end of held) end();
+      await until(async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'), 'the queue to be empty');
+    });
+  });
+
+  it('of known devices go first, with a secret, too', async () => {
+    await start({ WEBHOOK_SECRET: 'secret', REGISTRY_TIMEOUT: '20s' });
+    expect(await current()).toBe('1.0.0');
+    const held: (() => void)[] = [];
+    registry.fault = (request, response) =>
+      !request.url?.includes('line-1') && held.push(() => response.writeHead(404).end()) > 0;
+    await Promise.all(
+      Array.from({ length: 50 }, (_value, i) => send('generic', { repository: `fw/new-${i}` }, {}, '?token=secret')),
+    );
+    registry.push('fw/line-1/sensor', '1.1.0', newer);
+    await send('generic', { repository: 'fw/line-1/sensor', tag: '1.1.0' }, {}, '?token=secret');
+    await until(() => service.events('release.changed').length === 2, 'the known device', 3_000);
+    registry.fault = () => false;
+    for (const end of held) end();
+  });
+
+  describe('of Harbor, whose full name is not ours', () => {
+    const harbor = (name: string, full = `library/${name}`): object => ({
+      type: 'PUSH_ARTIFACT',
+      event_data: {
+        resources: [{ tag: '1.1.0', digest: 'sha256:0', resource_url: `harbor.example.com/${full}:1.1.0` }],
+        repository: { name, namespace: 'library', repo_full_name: full, repo_type: 'private' },
+      },
+    });
+    const path = { REPOSITORY_PREFIX: '' };
+    const startBehindPath = (options: TestOptions = {}): Promise<void> =>
+      start({ ...path, REGISTRY_URL: `${registry.url}/fw`, ...options });
+
+    it.each([{}, { WEBHOOK_SECRET: 'secret' }])(
+      'refresh the device of its name, when it is known: %j',
+      async (options) => {
+        await startBehindPath(options);
+        expect(await current()).toBe('1.0.0');
+        registry.push('fw/line-1/sensor', '1.1.0', newer);
+        expect(await (await send('harbor', harbor('line-1/sensor'), {}, '?token=secret')).json()).toEqual({
+          queued: 1,
+        });
+        await until(async () => (await current()) === '1.1.0', 'the new release');
+      },
+    );
+
+    it.each([{}, { WEBHOOK_SECRET: 'secret' }])('also when only the registry knows it: %j', async (options) => {
+      await startBehindPath(options);
+      expect(await (await send('harbor', harbor('line-1/sensor'), {}, '?token=secret')).json()).toEqual({ queued: 1 });
+      await until(() => service.events('release.changed').length === 1, 'the device to be known');
+      expect(service.events('release.changed')).toMatchObject([{ device: 'line-1/sensor', version: '1.0.0' }]);
+    });
+
+    it('also in the CloudEvents format, and with a prefix', async () => {
+      await start();
+      const { event_data: data } = harbor('line-1/sensor') as { event_data: object };
+      await send(
+        'harbor',
+        { specversion: '1.0', type: 'harbor.artifact.pushed', data },
+        {
+          'content-type': 'application/cloudevents+json',
+        },
+      );
+      await until(() => service.events('release.changed').length === 1, 'the device to be known');
+    });
+
+    it('ask once about a name that nobody knows, and never about what is no name', async () => {
+      await startBehindPath();
+      for (const name of ['../../api', 'UPPER', '', 'a//b'])
+        expect(await (await send('harbor', harbor(name))).json()).toEqual({ queued: 0 });
+      expect(registry.seen).toEqual([]);
+      expect(await (await send('harbor', harbor('nobody'))).json()).toEqual({ queued: 1 });
+      await until(async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'), 'the answer');
+      expect(registry.seen.map(({ url }) => url.split('?')[0])).toEqual(['/v2/fw/nobody/tags/list']);
+    });
+
+    it('do not hide a new device behind a known one with a shorter name', async () => {
+      registry.push('line-1/sensor', '1.0.0', firmware);
+      registry.push('sensor', '1.0.0', firmware);
+      await start({ ...path, WEBHOOK_SECRET: 'secret' });
+      expect(await service.versionOf('sensor')).toBe('1.0.0');
+      await send('harbor', harbor('sensor', 'line-1/sensor'), {}, '?token=secret');
+      await until(() => service.events('release.changed').length === 2, 'the new device');
+    });
+  });
+
+  describe('count against limits', () => {
+    const RATE = { ADDRESS_RATE_LIMIT: '6/m' };
+
+    it('of their address, whatever they say, together with device requests', async () => {
+      await start({ ...RATE, TRUST_PROXY: '127.0.0.1' });
+      const from = (address: string, path: string, init: RequestInit = {}): Promise<Response> =>
+        fetch(`${service.url}${path}`, { ...init, headers: { 'x-forwarded-for': address } });
+      const hook = { method: 'POST', body: '{"repository":"fw/line-1/sensor"}' };
+      expect((await from('1.1.1.1', '/webhooks/generic', hook)).status).toBe(200);
+      expect((await from('1.1.1.1', '/version?device=line-1/sensor')).status).toBe(200);
+      for (const [path, init] of [
+        ['/webhooks/generic', hook],
+        ['/webhooks/nobody', hook],
+        ['/webhooks/harbor', {}],
+      ] as const) {
+        const refused = await from('1.1.1.1', path, init);
+        expect(refused.status).toBe(429);
+        expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      }
+      expect((await from('1.1.1.1', '/version?device=line-1/sensor')).status).toBe(429);
+      expect((await from('1.1.1.2', '/webhooks/generic', hook)).status).toBe(200);
+      // An IPv6 subscriber has 2^64 addresses.
+      expect((await from('2001:db8::1', '/webhooks/generic', hook)).status).toBe(200);
+      expect((await from('2001:db8::2', '/webhooks/generic', hook)).status).toBe(200);
+      expect((await from('2001:db8::3:4:5:6', '/webhooks/generic', hook)).status).toBe(429);
+      expect((await from('2001:db8:0:1::1', '/webhooks/generic', hook)).status).toBe(200);
+    });
+
+    it('of wrong secrets, which are logged, but not a line each; the right one still gets in', async () => {
+      await start({ WEBHOOK_SECRET: 'right' });
+      const statuses: number[] = [];
+      for (let i = 0; i < 200; i++)
+        statuses.push((await send('generic', { repository: 'fw/line-1/sensor' }, {}, `?token=guess-${i}`)).status);
+      expect(statuses.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => 401));
+      expect(statuses.slice(30)).toEqual(Array.from({ length: 170 }, () => 429));
+      const lines = service.events('webhook.unauthorized');
+      expect(lines[0]).toMatchObject({
+        level: 'warn',
+        source: 'generic',
+        address: '127.0.0.1',
+        reason: expect.any(String),
+      });
+      expect(lines).toHaveLength(50);
+      expect(JSON.stringify(service.logs)).not.toContain('guess-');
+      expect(await service.metrics()).toMatch(/otaflux_limited_total\{limit="secret"\} 1[78]\d/);
+      expect((await send('generic', { repository: 'fw/line-1/sensor' }, {}, '?token=right')).status).toBe(200);
+    });
   });
 
   it('10,000 mutated bodies: never a 5xx, never a crash', async () => {

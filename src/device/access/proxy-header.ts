@@ -1,9 +1,7 @@
 import type { ClientAddress } from '../client-address.js';
 import type { DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
-
-/** The common name in a distinguished name (RFC 4514), where `\,` is a part of a value. */
-const COMMON_NAME = /(?:^|(?<!\\)[,/])CN=((?:\\.|[^,/\\])+)/;
+import { deviceNamedIn } from './distinguished-name.js';
 
 /** A header in which a proxy of TRUST_PROXY, which has looked at the device's certificate itself, names the device. */
 export class ProxyHeader extends DeviceAuthenticator {
@@ -19,9 +17,8 @@ export class ProxyHeader extends DeviceAuthenticator {
 
   override accessOf({ raw }: DeviceRequest, device: string): Access {
     const named = raw.headers[this.header];
-    if (typeof named !== 'string' || !this.addresses.isProxied(raw)) return 'unknown';
-    // nginx's $ssl_client_s_dn is a whole name; its common name is the device.
-    const name = COMMON_NAME.exec(named)?.[1] ?? named;
-    return name === device || named === device ? 'allowed' : 'other';
+    // A proxy that was shown no certificate sends an empty header.
+    if (typeof named !== 'string' || !named.trim() || !this.addresses.isProxied(raw)) return 'unknown';
+    return deviceNamedIn(named) === device ? 'allowed' : 'other';
   }
 }

@@ -6,7 +6,7 @@ import { optionalText, referenceOf, WebhookSource } from '../webhook-source.js';
 /** goharbor/harbor, src/pkg/notifier/model/event.go and src/controller/event/topic.go; events without a repository exist. */
 const data = z.object({
   resources: z.array(z.object({ digest: optionalText, tag: optionalText })).nullish(),
-  repository: z.object({ repo_full_name: z.string() }).nullish(),
+  repository: z.object({ repo_full_name: z.string(), name: optionalText }).nullish(),
 });
 const standard = z.object({ type: z.string(), event_data: data.nullish() });
 const cloudEvent = z.object({ type: z.string(), data: data.nullish() });
@@ -26,13 +26,13 @@ export class HarborSource extends WebhookSource {
     const structured = headers['content-type']?.includes('cloudevents') ?? false;
     const { type, content } = structured ? this.readCloudEvent(body) : this.readStandard(body);
     const kind = KINDS[type];
-    const repository = content?.repository?.repo_full_name;
-    if (!kind || repository === undefined) return [];
-    const resources = content?.resources ?? [];
-    if (resources.length === 0) return [{ repository, kind }];
+    if (!kind || !content?.repository) return [];
+    const { repo_full_name: repository, name } = content.repository;
+    const change: RepositoryChange = { repository, kind, ...(name && { name }) };
+    const resources = content.resources ?? [];
+    if (resources.length === 0) return [change];
     return resources.map(({ tag, digest }) => ({
-      repository,
-      kind,
+      ...change,
       ...(digest ? { digest } : {}),
       ...referenceOf(tag),
     }));

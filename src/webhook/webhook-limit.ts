@@ -1,0 +1,39 @@
+import {
+  HttpException,
+  HttpStatus,
+  Injectable,
+  Optional,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Limits } from '../device/index.js';
+
+/** Counts requests to /webhooks against the same limit of an address as those of devices; without Limits there is none. */
+@Injectable()
+export class WebhookLimit implements CanActivate {
+  constructor(@Optional() private readonly limits?: Limits) {}
+
+  canActivate(context: ExecutionContext): boolean {
+    const http = context.switchToHttp();
+    const waitMs = this.limits?.addressWaitMs(http.getRequest<IncomingMessage>(), performance.now()) ?? 0;
+    if (waitMs > 0) throw this.refusal(http.getResponse<ServerResponse>(), waitMs);
+    return true;
+  }
+
+  /** Counts a wrong secret; what to answer when its address has shown too many, else undefined. */
+  wrongSecret(request: IncomingMessage, response: ServerResponse): HttpException | undefined {
+    const waitMs = this.limits?.wrongSecretWaitMs(request, performance.now()) ?? 0;
+    return waitMs > 0 ? this.refusal(response, waitMs) : undefined;
+  }
+
+  /** The address that a request came from, for logs. */
+  addressOf(request: IncomingMessage): string | undefined {
+    return this.limits ? this.limits.addressOf(request) : request.socket.remoteAddress;
+  }
+
+  private refusal(response: ServerResponse, waitMs: number): HttpException {
+    response.setHeader('Retry-After', String(Math.ceil(waitMs / 1000)));
+    return new HttpException('too many requests, try again later', HttpStatus.TOO_MANY_REQUESTS);
+  }
+}
