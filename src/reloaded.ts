@@ -7,13 +7,14 @@ import { every, type Timer } from './timers.js';
 export const RELOAD_MS = 10_000;
 
 /**
- * What files say, read again when they change. A change that cannot be read or parsed is said once and changes nothing:
+ * What files say, read again when they change. A change that cannot be read or parsed is reported once, the next mistake again, and changes nothing:
  * half of a new pair of files must not take the service away.
  */
 export class Reloaded<T> {
   private texts: readonly string[];
   private value: T;
-  private failing = false;
+  /** What was wrong at the last look, and in which texts; undefined when nothing was. */
+  private mistake: string | undefined;
   private readonly timer: Timer;
 
   /**
@@ -45,18 +46,24 @@ export class Reloaded<T> {
 
   /** Looks at the files now. */
   reload(): void {
+    let texts: readonly string[] = [];
     try {
-      const texts = this.read();
-      if (texts.every((text, index) => text === this.texts[index])) return;
-      const value = this.parse(...texts);
-      this.onChange(value);
-      this.texts = texts;
-      this.value = value;
-      this.failing = false;
+      texts = this.read();
+      const isSame = texts.every((text, index) => text === this.texts[index]);
+      if (isSame && this.mistake === undefined) return;
+      if (!isSame) {
+        const value = this.parse(...texts);
+        this.onChange(value);
+        this.texts = texts;
+        this.value = value;
+      }
+      this.mistake = undefined;
       this.logger.log({ event: 'file.reloaded', option: this.option });
     } catch (error) {
-      if (!this.failing) this.logger.error({ event: 'file.failed', option: this.option, reason: reasonOf(error) });
-      this.failing = true;
+      const reason = reasonOf(error);
+      const mistake = JSON.stringify([reason, ...texts]);
+      if (mistake !== this.mistake) this.logger.error({ event: 'file.failed', option: this.option, reason });
+      this.mistake = mistake;
     }
   }
 

@@ -46,6 +46,10 @@ export class MeteredRegistry extends Registry {
     return this.measure('ping', this.registry.ping(signal));
   }
 
+  override close(): Promise<void> {
+    return this.registry.close();
+  }
+
   private async measure<T>(operation: RegistryOperation, work: Promise<T>): Promise<T> {
     const startedMs = performance.now();
     const done = (result: string): void => {

@@ -1,4 +1,4 @@
-import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type OnApplicationShutdown, type Type } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { RegistryMeter } from '../metrics/index.js';
 import { createRegistry } from './adapters.js';
@@ -15,7 +15,9 @@ const ADAPTER = Symbol('registry adapter');
 
 /** Provides Registry: the one that REGISTRY_URL names, or yours; its questions are counted either way. */
 @Module({})
-export class RegistryModule {
+export class RegistryModule implements OnApplicationShutdown {
+  constructor(private readonly registry: Registry) {}
+
   static forRoot({ registry }: RegistryModuleOptions = {}): DynamicModule {
     const adapter =
       registry === undefined
@@ -35,5 +37,10 @@ export class RegistryModule {
       ],
       exports: [Registry],
     };
+  }
+
+  /** Ends the connections to the registry, which is asked nothing any more. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.registry.close();
   }
 }

@@ -47,6 +47,10 @@ export class AuthTransport implements Transport {
     private readonly options: AuthOptions,
   ) {}
 
+  close(): Promise<void> {
+    return this.next.close();
+  }
+
   async send(request: RegistryRequest): Promise<RegistryResponse> {
     let response = await this.next.send(await this.authorize(request));
     if (response.status === 401 && this.learn(response)) {

@@ -117,6 +117,10 @@ export class DistributionRegistry extends Registry {
     if (response.status >= 500) throw await failureOf(response, 'ping');
   }
 
+  override close(): Promise<void> {
+    return this.transport.close();
+  }
+
   private async referrersApi(
     repository: string,
     digest: Digest,
