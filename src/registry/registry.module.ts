@@ -5,6 +5,7 @@ import { createRegistry } from './adapters.js';
 import { MeteredRegistry } from './metered-registry.js';
 import { RecordedRegistry } from './recorded-registry.js';
 import { Registry } from './registry.js';
+import { RegistryState } from './registry-state.js';
 
 export interface RegistryModuleOptions {
   /** A registry of your own in place of the built-in ones: a class that Nest makes, or an object. */
@@ -29,13 +30,15 @@ export class RegistryModule implements OnApplicationShutdown {
       module: RegistryModule,
       providers: [
         adapter,
+        RegistryState,
         {
           provide: Registry,
-          useFactory: (own: Registry, meter: RegistryMeter) => new RecordedRegistry(new MeteredRegistry(own, meter)),
-          inject: [ADAPTER, RegistryMeter],
+          useFactory: (own: Registry, meter: RegistryMeter, state: RegistryState) =>
+            new RecordedRegistry(new MeteredRegistry(own, meter, state)),
+          inject: [ADAPTER, RegistryMeter, RegistryState],
         },
       ],
-      exports: [Registry],
+      exports: [Registry, RegistryState],
     };
   }
 

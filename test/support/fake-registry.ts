@@ -73,6 +73,11 @@ export class FakeRegistry {
     if (server) await new Promise((resolve) => server.close(resolve));
   }
 
+  /** Connections that clients hold open. */
+  get connections(): number {
+    return this.sockets.size;
+  }
+
   get host(): string {
     return `127.0.0.1:${this.port}`;
   }
