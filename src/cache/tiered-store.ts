@@ -75,7 +75,7 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     if (firmware) return firmware;
     throw new OtaError(
       'unavailable',
-      `no room for firmware of ${source.sizeBytes ?? 'unknown'} bytes in memory or on disk`,
+      `no room in the cache for firmware of ${source.sizeBytes ?? 'unknown'} bytes, neither in memory (--cache-memory, --cache-size) nor on disk (--cache-dir, --cache-disk)`,
     );
   }
 

@@ -6,6 +6,9 @@ export const REGISTRY_VARIABLES = VARIABLES.filter(
   (variable) => variable.startsWith('REGISTRY_') || variable === 'REPOSITORY_PREFIX',
 );
 
+/** Those of `push`, which refuses what the server would. */
+export const PUSH_VARIABLES: readonly Variable[] = [...REGISTRY_VARIABLES, 'MAX_FIRMWARE_SIZE'];
+
 /** Adds the flags of `variables` to a command, from the option table. */
 export function addFlags(command: Command, variables: readonly Variable[]): Command {
   command.addOption(new Flag('--config <path>', 'A YAML file with options, whose keys are the flags (CONFIG)'));

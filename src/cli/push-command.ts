@@ -1,7 +1,7 @@
 import { Command, Option as Flag } from 'commander';
 import { gather, parseSettings } from '../config/index.js';
 import { ConfigError } from '../errors.js';
-import { addFlags, givenFlags, REGISTRY_VARIABLES } from './flags.js';
+import { addFlags, givenFlags, PUSH_VARIABLES } from './flags.js';
 import type { PushOptions } from './push.js';
 
 /** `otaflux push DEVICE VERSION FILE`: the artifact that `oras push` would write. */
@@ -18,9 +18,9 @@ export function pushCommand(): Command {
         .argParser(collect)
         .default({}, 'none'),
     )
-    .option('--force', 'replace a version that has other bytes')
+    .option('--force', 'replace a version that has other bytes; push firmware that is larger than --max-firmware-size')
     .option('--json', 'print the result as JSON');
-  return addFlags(command, REGISTRY_VARIABLES).action(async (device: string, version: string, file: string) => {
+  return addFlags(command, PUSH_VARIABLES).action(async (device: string, version: string, file: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));
     const options = command.opts<PushOptions>();
     const { push } = await import('./push.js');

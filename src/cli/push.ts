@@ -42,6 +42,7 @@ export async function push(
       `device: got ${JSON.stringify(device)}, takes a repository name such as esp32 or line-1/sensor`,
     );
   const layer = await describeFile(file, basename(file), options.mediaType);
+  demandSize(layer.descriptor.size, settings.maxFirmwareSize, options.force);
   const canonical = versionOf(tag) ?? tag;
   const artifact = buildArtifact(layer, { ...options, version: canonical });
   const result = { repository, tag, version: canonical, size: layer.descriptor.size };
@@ -59,6 +60,14 @@ export async function push(
   }
   await write(writer, repository, tag, artifact, signal);
   return { ...result, digest: artifact.manifest.descriptor.digest, changed: true };
+}
+
+/** A server with this limit would pass the version over, and serve an older one. */
+function demandSize(bytes: number, maxBytes: number, force = false): void {
+  if (bytes <= maxBytes || force) return;
+  throw new ConfigError(
+    `file: has ${bytes} bytes, over --max-firmware-size of ${maxBytes}: servers with this limit do not serve it. Raise the limit here and there, or use --force`,
+  );
 }
 
 async function write(

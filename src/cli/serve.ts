@@ -3,6 +3,7 @@ import { gather, optionOf, settingOf, VARIABLES, type GivenValues, type Settings
 import { ConfigError, reasonOf } from '../errors.js';
 import type { PinoLogger } from '../logging/index.js';
 import type { OwnParts } from '../app.module.js';
+import { percentDecoded } from '../percent.js';
 import type { Service } from '../service.js';
 import { after } from '../timers.js';
 import { packageVersion } from '../version.js';
@@ -90,7 +91,7 @@ function passwordIn(text: string): string[] {
   if (!URL.canParse(text)) return [];
   const { username, password } = new URL(text);
   const secret = password || username;
-  return secret ? [secret, decodeURIComponent(secret)] : [];
+  return secret ? [secret, percentDecoded(secret)] : [];
 }
 
 async function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): Promise<void> {

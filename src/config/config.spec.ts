@@ -217,7 +217,6 @@ describe('values', () => {
     ['MQTT_TOPIC', 'firmware/#', /takes a topic without \+ and #/],
     ['MQTT_TOPIC', '+/x', /takes a topic/],
     ['MQTT_TOPIC', '$SYS/x', /takes a topic/],
-    ['MQTT_URL', 'mqtt://x', /MQTT_TOPIC.*is missing, takes a topic, because a broker is given/],
     ['SIGNATURE_POLICY', 'nonsense', /takes a list of \{match, keys\}/],
     ['SIGNATURE_POLICY', '[{"match":"a"}]', /look at entry 1$/],
     ['COSIGN_CERTIFICATE_IDENTITY_REGEXP', '(', /takes a regular expression/],

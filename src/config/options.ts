@@ -248,13 +248,15 @@ export const OPTIONS = {
   MQTT_USERNAME: option(kinds.text, { help: 'User at the broker.' }),
   MQTT_PASSWORD: option(kinds.text, { secret: true, help: 'Password at the broker.' }),
   MQTT_TOPIC: option(kinds.topic, {
-    help: 'Messages go to `TOPIC/DEVICE`, one a device, retained. Needed with MQTT_URL.',
+    help: 'Messages go to `TOPIC/DEVICE`, one retained message for each device. Without a topic they go to `/DEVICE`, with a warning at the start.',
   }),
   MQTT_CA_CERT_PATH: option(kinds.path, {
-    help: 'PEM file with the authority of the broker. All three of these files are given, or none.',
+    help: 'PEM file with the certificate authority of the broker. Default: the authorities that Node.js trusts.',
   }),
-  MQTT_CLIENT_CERT_PATH: option(kinds.path, { help: 'PEM file with our certificate.' }),
-  MQTT_CLIENT_KEY_PATH: option(kinds.path, { help: 'PEM file with its key.' }),
+  MQTT_CLIENT_CERT_PATH: option(kinds.path, {
+    help: 'PEM file with the client certificate for the broker. Give certificate and key together.',
+  }),
+  MQTT_CLIENT_KEY_PATH: option(kinds.path, { help: 'PEM file with the key of the client certificate.' }),
   NOTIFY: option(kinds.urls(NOTIFY_SCHEMES), {
     secret: true,
     help: 'Further brokers and receivers that are told of new releases, each with its options in its query: see docs/notifications.md.',

@@ -13,11 +13,10 @@ export const settingsSchema = z
   .object(Object.fromEntries(VARIABLES.map((variable) => [settingOf(variable), optionSchema(variable)])))
   .superRefine((values, context) => {
     const settings = values as unknown as SettingValues;
-    demandTogether(settings, ['mqttCaCertPath', 'mqttClientCertPath', 'mqttClientKeyPath'], context);
-    demandPair(settings, context);
+    demandPair(settings, ['tlsCertPath', 'tlsKeyPath'], context);
+    demandPair(settings, ['mqttClientCertPath', 'mqttClientKeyPath'], context);
+    demandCertificate(settings, context);
     demandIssuer(settings, context);
-    if (settings.mqttUrl !== undefined && settings.mqttTopic === undefined)
-      context.addIssue({ code: 'custom', path: ['mqttTopic'], message: 'a topic, because a broker is given' });
     if (settings.registryPassword !== undefined && settings.registryUsername === undefined) {
       context.addIssue({ code: 'custom', path: ['registryUsername'], message: 'a user, because a password is given' });
     }
@@ -53,29 +52,26 @@ function optionSchema(variable: Variable): z.ZodType {
   return required || fallback !== undefined ? kind.schema : kind.schema.optional();
 }
 
-function demandTogether(
+function demandPair(
   settings: SettingValues,
-  names: readonly (keyof SettingValues)[],
+  [cert, key]: readonly [keyof SettingValues, keyof SettingValues],
   context: z.RefinementCtx,
 ): void {
-  const missing = names.filter((name) => settings[name] === undefined);
-  if (missing.length === 0 || missing.length === names.length) return;
-  context.addIssue({
-    code: 'custom',
-    path: [missing[0] ?? ''],
-    message: 'a path, because the others of the three TLS files are given',
-  });
-}
-
-function demandPair({ tlsCertPath, tlsKeyPath, tlsClientCaPath }: SettingValues, context: z.RefinementCtx): void {
   const demand = (path: string, message: string): void => {
     context.addIssue({ code: 'custom', path: [path], message });
   };
-  if (tlsCertPath === undefined && tlsKeyPath !== undefined) demand('tlsCertPath', 'a path, because a key is given');
-  if (tlsKeyPath === undefined && tlsCertPath !== undefined)
-    demand('tlsKeyPath', 'a path, because a certificate is given');
-  if (tlsClientCaPath !== undefined && tlsCertPath === undefined)
-    demand('tlsCertPath', 'a path, because client certificates are asked for');
+  if (settings[cert] === undefined && settings[key] !== undefined) demand(cert, 'a path, because a key is given');
+  if (settings[key] === undefined && settings[cert] !== undefined)
+    demand(key, 'a path, because a certificate is given');
+}
+
+function demandCertificate({ tlsCertPath, tlsClientCaPath }: SettingValues, context: z.RefinementCtx): void {
+  if (tlsClientCaPath === undefined || tlsCertPath !== undefined) return;
+  context.addIssue({
+    code: 'custom',
+    path: ['tlsCertPath'],
+    message: 'a path, because client certificates are asked for',
+  });
 }
 
 /** An identity without its issuer could be vouched for by anybody (cosign demands both, too). */

@@ -6,13 +6,12 @@ import { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { ReleaseMeter, type RefreshResult } from '../metrics/index.js';
 import { isRepositoryName } from '../oci/index.js';
-import { Registry } from '../registry/index.js';
+import { Registry, RegistryState } from '../registry/index.js';
 import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
 import { CurrentReleases } from './current-releases.js';
 import type { DeviceState, KnownDevices } from './known-devices.js';
 import { isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
-import { RegistryState } from './registry-state.js';
 import { PastReleases } from './past-releases.js';
 import { ReleaseMemory } from './release-memory.js';
 import { ReleaseFinder, repositoryPrefix, type Found } from './release-finder.js';
@@ -33,9 +32,6 @@ const MAX_REJUDGED = 8;
  */
 @Injectable()
 export class ReleaseService implements OnApplicationShutdown {
-  /** What the registry last answered, for health. */
-  readonly registryState = new RegistryState();
-
   private readonly logger = new Logger('ReleaseService');
   private readonly releases: CurrentReleases;
   private readonly devices: KnownDevices;
@@ -45,6 +41,7 @@ export class ReleaseService implements OnApplicationShutdown {
   private readonly refreshes = new SingleFlight<Release>();
   private readonly restores = new SingleFlight<void>();
   private readonly shutdown = new AbortController();
+  private lastFailure: OtaError | undefined;
 
   constructor(
     registry: Registry,
@@ -53,6 +50,8 @@ export class ReleaseService implements OnApplicationShutdown {
     private readonly settings: Settings,
     private readonly meter: ReleaseMeter,
     memory: ReleaseMemory,
+    /** What the registry last answered, for health. */
+    readonly registryState: RegistryState,
   ) {
     this.releases = new CurrentReleases(store);
     this.devices = this.releases.devices;
@@ -201,6 +200,11 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.devices.get(device)?.release !== undefined;
   }
 
+  /** Why the last refresh failed, whatever it was that failed; undefined after one that did not. */
+  get refreshFailure(): OtaError | undefined {
+    return this.lastFailure;
+  }
+
   /** Devices whose release is known. */
   get knownCount(): number {
     return this.devices.size;
@@ -257,7 +261,6 @@ export class ReleaseService implements OnApplicationShutdown {
       const find = (): Promise<Found> => this.finder.current(state.device, known, this.shutdown.signal, again);
       return await traced('otaflux.refresh', { device: state.device }, () =>
         this.past.search(state.device, known, find, ({ release, passedOver }) => {
-          this.registryState.answered();
           state.passedOver = passedOver > 0;
           this.confirm(state, release);
         }),
@@ -266,8 +269,6 @@ export class ReleaseService implements OnApplicationShutdown {
       const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
       // What was to be judged again was not: by this release's own tag, or by a newer one that could not be judged.
       if (!OtaError.isAnswer(failure)) state.judgeAgain ||= again;
-      if (failure.code === 'unavailable') this.registryState.failed(failure);
-      else this.registryState.answered();
       const past = state.release ? undefined : await this.past.instead(state.device, failure, this.shutdown.signal);
       if (past) {
         // However lately it was confirmed, the registry is asked again as soon as it may be.
@@ -302,6 +303,7 @@ export class ReleaseService implements OnApplicationShutdown {
       absentSinceMs: undefined,
       confirmedAtMs: performance.now(),
     });
+    this.lastFailure = undefined;
     this.meter.refreshed(before === release ? 'unchanged' : 'changed');
     if (before !== release) this.releases.change(state, release);
     state.hintedAtMs = undefined;
@@ -311,6 +313,7 @@ export class ReleaseService implements OnApplicationShutdown {
   private fail(state: DeviceState, failure: OtaError): void {
     const nowMs = performance.now();
     this.meter.refreshed(failure.code satisfies RefreshResult);
+    this.lastFailure = OtaError.isAnswer(failure) ? undefined : failure;
     reportFailure(this.logger, state, failure);
     state.failure = failure;
     state.failures++;

@@ -6,6 +6,7 @@ import {
   type HealthCheckResult,
   type HealthIndicatorResult,
 } from '@nestjs/terminus';
+import { reasonOf } from '../errors.js';
 import { ReleaseService } from '../firmware/index.js';
 import { CacheMeter, NotificationMeter } from '../metrics/index.js';
 import { Lifecycle } from './lifecycle.js';
@@ -44,7 +45,7 @@ export class HealthController {
   ready(): Promise<HealthCheckResult> {
     if (this.lifecycle.isEnding)
       throw new ServiceUnavailableException({ status: 'shutting_down', info: {}, error: {}, details: {} });
-    return this.health.check([() => this.registry(), () => this.store(), () => this.brokers()]);
+    return this.health.check([() => this.registry(), () => this.refreshes(), () => this.store(), () => this.brokers()]);
   }
 
   private registry(): HealthIndicatorResult {
@@ -54,6 +55,14 @@ export class HealthController {
       lastAnswer: lastAnswerAtMs === undefined ? null : new Date(lastAnswerAtMs).toISOString(),
       knownDevices: this.releases.knownCount,
     });
+  }
+
+  /** Why the last refresh failed: not only a registry can stop one. */
+  private refreshes(): HealthIndicatorResult {
+    const failure = this.releases.refreshFailure;
+    return this.indicators
+      .check('refreshes')
+      .up({ failure: failure ? { code: failure.code, reason: reasonOf(failure) } : null });
   }
 
   /** A broker that is away is told and does not count: notices wait for it. */

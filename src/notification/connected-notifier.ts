@@ -2,7 +2,7 @@ import { Subject, type Observable } from 'rxjs';
 import { link, linked } from '../abort.js';
 import { delay } from '../timers.js';
 import type { KeptNotices } from './kept-notices.js';
-import { Notifier, type ReleaseNotice } from './notifier.js';
+import { Notifier, Undeliverable, type ReleaseNotice } from './notifier.js';
 
 /** For the last words to a broker. */
 const GOODBYE_MS = 1_000;
@@ -67,6 +67,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
         unlessAborted(this.send(link.connection, notice), either),
       );
     } catch (error) {
+      if (error instanceof Undeliverable) throw error;
       this.drop(link);
       throw signal.aborted ? new Error('the broker does not confirm') : error;
     }

@@ -23,6 +23,14 @@ export class NotNow extends Error {
   }
 }
 
+/** Why a notice can never be handed over as it is: it is given up, and the connection goes on. */
+export class Undeliverable extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'Undeliverable';
+  }
+}
+
 /**
  * Tells subscribers of new releases. It may fail and be slow: the newest notice of each device waits until it is
  * confirmed, and is handed over again. Being an abstract class, it is also the base of those that a platform team adds.

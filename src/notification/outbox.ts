@@ -8,7 +8,7 @@ import type { NotificationMeter } from '../metrics/index.js';
 import { after, delay } from '../timers.js';
 import { traced } from '../tracing.js';
 import { KeptNotices } from './kept-notices.js';
-import { NotNow, payloadOf, type Notifier, type ReleaseNotice } from './notifier.js';
+import { NotNow, payloadOf, Undeliverable, type Notifier, type ReleaseNotice } from './notifier.js';
 import type { StateDirectory, ToldFile } from './told-file.js';
 
 /** What the outbox asks of the releases, when it learns what devices were told before. */
@@ -234,12 +234,20 @@ export class Outbox {
       this.meter.told(this.notifier.name, (performance.now() - sinceMs) / 1000);
     } catch (error) {
       this.meter.failed(this.notifier.name);
-      throw error;
+      if (!(error instanceof Undeliverable)) throw error;
+      this.giveUp(entry, error.message);
+      return;
     }
     this.told.set(notice.device, payloadOf(notice));
     await this.memory?.note(notice.device, payloadOf(notice));
     if (this.pending.get(notice.device) === entry) this.pending.delete(notice.device);
     for (const confirmed of this.waiters.get(notice.device) ?? []) confirmed();
+  }
+
+  private giveUp(entry: Pending, reason: string): void {
+    const { device } = entry.notice;
+    this.logger.error({ event: 'notice.given_up', notifier: this.name, device, reason });
+    if (this.pending.get(device) === entry) this.pending.delete(device);
   }
 
   /** Says the first failure of a row, and waits longer after each. */

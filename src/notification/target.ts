@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from '../errors.js';
+import { percentDecoded } from '../percent.js';
 
 /** PEM texts, as Node's TLS and every driver take them. */
 export interface TlsFiles {
@@ -44,11 +45,11 @@ export class Target {
   }
 
   get username(): string | undefined {
-    return decodeURIComponent(this.url.username) || undefined;
+    return percentDecoded(this.url.username) || undefined;
   }
 
   get password(): string | undefined {
-    return decodeURIComponent(this.url.password) || undefined;
+    return percentDecoded(this.url.password) || undefined;
   }
 
   /** The option `name`; undefined when it is not given. */
@@ -67,7 +68,7 @@ export class Target {
 
   /** The topic, which `isGood` for the broker; `takes` says what would be. */
   topic(isGood: (topic: string) => boolean, takes: string): string {
-    const topic = (this.option('topic') ?? this.defaultTopic ?? DEFAULT_TOPIC).replaceAll(/^\/+|\/+$/g, '');
+    const topic = (this.option('topic') ?? (this.defaultTopic || DEFAULT_TOPIC)).replaceAll(/^\/+|\/+$/g, '');
     if (!topic || !isGood(topic)) throw this.wrong(`topic=${topic}`, takes);
     return topic;
   }

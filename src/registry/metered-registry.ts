@@ -3,30 +3,40 @@ import { OtaError } from '../errors.js';
 import type { RegistryMeter, RegistryOperation } from '../metrics/index.js';
 import type { Descriptor, Digest } from '../oci/index.js';
 import { Registry, type FetchedManifest } from './registry.js';
+import type { RegistryState } from './registry-state.js';
 
-/** Any registry, with its questions counted and timed. A blob counts when its stream is there. */
+/** Any registry, with its questions counted and timed, and how it behaves noted. A blob counts when its stream is there. */
 export class MeteredRegistry extends Registry {
   constructor(
     private readonly registry: Registry,
     private readonly meter: RegistryMeter,
+    private readonly state: RegistryState,
   ) {
     super();
   }
 
   override listTags(repository: string, signal: AbortSignal): Promise<string[]> {
-    return this.measure('tags', this.registry.listTags(repository, signal));
+    return this.measure('tags', signal, this.registry.listTags(repository, signal));
   }
 
   override resolve(repository: string, reference: string, signal: AbortSignal): Promise<Descriptor> {
-    return this.measure('resolve', this.registry.resolve(repository, reference, signal));
+    return this.measure('resolve', signal, this.registry.resolve(repository, reference, signal));
   }
 
   override fetchManifest(repository: string, descriptor: Descriptor, signal: AbortSignal): Promise<FetchedManifest> {
-    return this.measure('manifest', this.registry.fetchManifest(repository, descriptor, signal));
+    return this.measure('manifest', signal, this.registry.fetchManifest(repository, descriptor, signal));
   }
 
-  override fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
-    return this.measure('blob', this.registry.fetchBlob(repository, blob, signal));
+  override async fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
+    const stream = await this.measure('blob', signal, this.registry.fetchBlob(repository, blob, signal));
+    // Most of what can go wrong with a blob does so while it is read.
+    return stream
+      .once('error', (error) => {
+        this.note(error, signal);
+      })
+      .once('end', () => {
+        this.state.answered();
+      });
   }
 
   override listReferrers(
@@ -35,18 +45,27 @@ export class MeteredRegistry extends Registry {
     artifactType: string | undefined,
     signal: AbortSignal,
   ): Promise<Descriptor[]> {
-    return this.measure('referrers', this.registry.listReferrers(repository, digest, artifactType, signal));
+    return this.measure('referrers', signal, this.registry.listReferrers(repository, digest, artifactType, signal));
   }
 
   override listRepositories(signal: AbortSignal): Promise<string[]> {
-    return this.measure('repositories', this.registry.listRepositories(signal));
+    return this.measure('repositories', signal, this.registry.listRepositories(signal));
   }
 
   override ping(signal: AbortSignal): Promise<void> {
-    return this.measure('ping', this.registry.ping(signal));
+    return this.measure('ping', signal, this.registry.ping(signal));
   }
 
-  private async measure<T>(operation: RegistryOperation, work: Promise<T>): Promise<T> {
+  /** What we broke off ourselves says nothing about the registry. */
+  private note(error: unknown, signal: AbortSignal): void {
+    if (!signal.aborted) this.state.failed(error);
+  }
+
+  override close(): Promise<void> {
+    return this.registry.close();
+  }
+
+  private async measure<T>(operation: RegistryOperation, signal: AbortSignal, work: Promise<T>): Promise<T> {
     const startedMs = performance.now();
     const done = (result: string): void => {
       this.meter.registryRequest(operation, result, performance.now() - startedMs);
@@ -54,10 +73,13 @@ export class MeteredRegistry extends Registry {
     return work.then(
       (value) => {
         done('ok');
+        // The stream of a blob may be there before anything was asked.
+        if (operation !== 'blob') this.state.answered();
         return value;
       },
       (error: unknown) => {
         done(error instanceof OtaError ? error.code : 'unavailable');
+        this.note(error, signal);
         throw error;
       },
     );

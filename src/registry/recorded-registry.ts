@@ -96,6 +96,10 @@ export class RecordedRegistry extends Registry {
     return this.registry.ping(signal);
   }
 
+  override close(): Promise<void> {
+    return this.registry.close();
+  }
+
   private async answer<T>(
     question: string,
     parse: (kept: unknown) => T,

@@ -1,10 +1,11 @@
-import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type OnApplicationShutdown, type Type } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { RegistryMeter } from '../metrics/index.js';
 import { createRegistry } from './adapters.js';
 import { MeteredRegistry } from './metered-registry.js';
 import { RecordedRegistry } from './recorded-registry.js';
 import { Registry } from './registry.js';
+import { RegistryState } from './registry-state.js';
 
 export interface RegistryModuleOptions {
   /** A registry of your own in place of the built-in ones: a class that Nest makes, or an object. */
@@ -15,7 +16,9 @@ const ADAPTER = Symbol('registry adapter');
 
 /** Provides Registry: the one that REGISTRY_URL names, or yours; its questions are counted either way. */
 @Module({})
-export class RegistryModule {
+export class RegistryModule implements OnApplicationShutdown {
+  constructor(private readonly registry: Registry) {}
+
   static forRoot({ registry }: RegistryModuleOptions = {}): DynamicModule {
     const adapter =
       registry === undefined
@@ -27,13 +30,20 @@ export class RegistryModule {
       module: RegistryModule,
       providers: [
         adapter,
+        RegistryState,
         {
           provide: Registry,
-          useFactory: (own: Registry, meter: RegistryMeter) => new RecordedRegistry(new MeteredRegistry(own, meter)),
-          inject: [ADAPTER, RegistryMeter],
+          useFactory: (own: Registry, meter: RegistryMeter, state: RegistryState) =>
+            new RecordedRegistry(new MeteredRegistry(own, meter, state)),
+          inject: [ADAPTER, RegistryMeter, RegistryState],
         },
       ],
-      exports: [Registry],
+      exports: [Registry, RegistryState],
     };
+  }
+
+  /** Ends the connections to the registry, which is asked nothing any more. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.registry.close();
   }
 }

@@ -41,9 +41,9 @@ describe('otaflux', () => {
     [['--registry-url', 'x', '--registry-ca-cert-path', '/nope'], {}, /--registry-ca-cert-path: cannot read "\/nope"/],
     [['--registry-url', 'x', '--registry-auth-file', '/nope'], {}, /--registry-auth-file: cannot read "\/nope"/],
     [
-      ['--registry-url', 'x', '--mqtt-ca-cert-path', 'a'],
+      ['--registry-url', 'x', '--mqtt-client-cert-path', 'a'],
       {},
-      /MQTT_CLIENT_CERT_PATH.*takes a path, because the others of the three TLS files are given/,
+      /MQTT_CLIENT_KEY_PATH.*takes a path, because a certificate is given/,
     ],
   ] as const)('%j %j ends with code 2 and one line', async (args, env, message) => {
     const { code, stderr, stdout } = await run([...args], { ...env });

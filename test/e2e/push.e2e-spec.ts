@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
@@ -35,6 +35,26 @@ describe('otaflux push to a folder', () => {
   const push = (...args: string[]): Promise<Finished> => run(['push', ...args, '--registry-url', `oci:${root}`]);
   const manifestOf = (device: string, digest: string): Manifest =>
     JSON.parse(readFileSync(join(root, device, 'blobs', ...digest.split(':')), 'utf8')) as Manifest;
+
+  it.each([
+    [['--max-firmware-size', '39999'], {}],
+    [[], { MAX_FIRMWARE_SIZE: '10KiB' }],
+  ])('refuses, before it writes anything, what exceeds the limit of the server: %j %j', async (args, env) => {
+    const target = join(folder, 'limited');
+    const limited = (...more: string[]): Promise<Finished> =>
+      run(['push', 'esp32', '1.0.0', espFile, '--registry-url', `oci:${target}`, ...args, ...more], env);
+    const { code, stderr } = await limited();
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^otaflux: file: has 40000 bytes, over --max-firmware-size of \d+: .*--force\n$/);
+    expect(existsSync(target)).toBe(false);
+    expect((await limited('--force')).code).toBe(0);
+    rmSync(target, { recursive: true });
+  });
+
+  it('takes what has exactly the size of the limit', async () => {
+    const { code } = await push('exact', '1.0.0', espFile, '--max-firmware-size', String(esp.length));
+    expect(code).toBe(0);
+  });
 
   it('writes what oras would, and it is served', async () => {
     const { code, stdout } = await push('esp32', '1.2.3+build.7', espFile, '--json', '--annotation', 'team=a=b');

@@ -82,8 +82,8 @@ const TABLE: Record<MatrixStep, Row> = {
   'token':              [D, D,  D,  P,  P,  U,  U,  U,  U,  P,   P,  undefined, U,  U,      U],
   'tags':               [D, D,  A,  P,  P,  U,  U,  U,  U,  P,   P,  undefined, U,  U,      U],
   'next page':          [D, D,  P,  P,  P,  U,  U,  U,  U,  P,   P,  undefined, U,  U,      U],
-  // HEAD is refused where GET is fine (403 to 405, 501), and HTML or nothing has no digest in it: GET decides.
-  'manifest HEAD':      [D, S,  S,  S,  P,  U,  U,  S,  U,  S,   S,    P,       U,  U,      U],
+  // HEAD is refused where GET is fine (401 to 405, 501), and HTML or nothing has no digest in it: GET decides.
+  'manifest HEAD':      [S, S,  S,  S,  P,  U,  U,  S,  U,  S,   S,    P,       U,  U,      U],
   'manifest by tag':    [D, D,  O,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
   'manifest by digest': [D, D,  P,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
   'index child':        [D, D,  P,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
@@ -112,7 +112,8 @@ export function answerWrongly(answer: Answer, request: IncomingMessage, response
   } else if (answer === 'empty') response.writeHead(200, { 'Content-Length': 0 }).end();
   else if (answer === 'wrong digest') wrongDigest(request, response);
   else if (answer === 'cut') {
-    response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': 65_536 });
+    const blob = request.url?.includes('/blobs/') ?? false;
+    response.writeHead(200, { 'Content-Type': 'application/json', ...(!blob && { 'Content-Length': 65_536 }) });
     response.write('{"schemaVersion":2,', () => response.socket?.destroy());
   } else if (answer === 'reset') response.socket?.resetAndDestroy();
   // A stalled one is never answered; its client gives up.

@@ -1,6 +1,7 @@
 import type * as kafkajs from 'kafkajs';
 import type { KafkaConfig, SASLOptions } from 'kafkajs';
 import type { Notifier } from '../notifier.js';
+import { connectTo, withoutColons } from './ipv6.js';
 import type { Target } from '../target.js';
 import { KafkaNotifier } from './kafka-notifier.js';
 
@@ -19,7 +20,8 @@ export function create(target: Target, name: string, driver: Driver): Notifier {
   const brokers = (target.option('hosts') ?? target.url.host).split(',').map(withPort);
   const config: KafkaConfig = {
     clientId: 'otaflux',
-    brokers,
+    brokers: brokers.map(withoutColons),
+    socketFactory: connectTo,
     ...(target.scheme === 'kafkas' && { ssl: pems(target) }),
     ...saslOf(target),
   };

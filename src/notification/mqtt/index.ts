@@ -1,6 +1,8 @@
+import { Logger } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import type { IClientOptions } from 'mqtt';
 import type { Settings } from '../../config/index.js';
+import { percentDecoded } from '../../percent.js';
 import { isMqttTopic } from '../../config/index.js';
 import type { Notifier } from '../notifier.js';
 import { readPem, type Target } from '../target.js';
@@ -12,12 +14,17 @@ export type MqttSettings = Pick<
   'mqttUsername' | 'mqttPassword' | 'mqttTopic' | 'mqttCaCertPath' | 'mqttClientCertPath' | 'mqttClientKeyPath'
 >;
 
+const logger = new Logger('MqttNotifier');
+const NO_TOPIC = 'MQTT_TOPIC is not set: messages go to /DEVICE, and every topic that begins with / is read back';
+
 /** The notifier of MQTT_URL and its fellows; throws ConfigError when a file that they name cannot be read. */
 export function mqttNotifier(url: string, settings: MqttSettings): Notifier {
   const parsed = new URL(url);
+  if (settings.mqttTopic === undefined)
+    logger.warn({ event: 'notifier.topic_empty', notifier: 'mqtt', reason: NO_TOPIC });
   return made('mqtt', parsed, settings.mqttTopic ?? '', {
-    username: settings.mqttUsername ?? (decodeURIComponent(parsed.username) || undefined),
-    password: settings.mqttPassword ?? (decodeURIComponent(parsed.password) || undefined),
+    username: settings.mqttUsername ?? (percentDecoded(parsed.username) || undefined),
+    password: settings.mqttPassword ?? (percentDecoded(parsed.password) || undefined),
     ...tlsOf(settings),
   });
 }
@@ -49,10 +56,9 @@ function made(name: string, url: URL, topic: string, { username, password, ...tl
 
 function tlsOf(settings: MqttSettings): Pick<IClientOptions, 'ca' | 'cert' | 'key'> {
   const { mqttCaCertPath: ca, mqttClientCertPath: cert, mqttClientKeyPath: key } = settings;
-  if (ca === undefined || cert === undefined || key === undefined) return {};
   return {
-    ca: readPem('--mqtt-ca-cert-path', ca),
-    cert: readPem('--mqtt-client-cert-path', cert),
-    key: readPem('--mqtt-client-key-path', key),
+    ...(ca !== undefined && { ca: readPem('--mqtt-ca-cert-path', ca) }),
+    ...(cert !== undefined && { cert: readPem('--mqtt-client-cert-path', cert) }),
+    ...(key !== undefined && { key: readPem('--mqtt-client-key-path', key) }),
   };
 }

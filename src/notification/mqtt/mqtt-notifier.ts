@@ -1,8 +1,11 @@
-import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import { Logger } from '@nestjs/common';
+import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { delay } from '../../timers.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
-import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { payloadOf, Undeliverable, type ReleaseNotice } from '../notifier.js';
+import { consequencesOf, limitsOf, publishBytes, type BrokerLimits } from './broker-limits.js';
 
 export interface MqttNotifierOptions {
   readonly name: string;
@@ -12,6 +15,13 @@ export interface MqttNotifierOptions {
   readonly client: IClientOptions;
 }
 
+interface Connection {
+  readonly client: MqttClient;
+  readonly limits: BrokerLimits;
+  /** Lets as many messages go out at once as the broker allows. */
+  readonly turn: LimitFunction;
+}
+
 /** As long as a broker may take to let us in. */
 const CONNECT_MS = 10_000;
 /** Retained messages come in a row behind the subscription; when none has come for so long, that was all. */
@@ -19,39 +29,50 @@ const QUIET_MS = 300;
 const MAX_READ_MS = 10_000;
 
 /** One retained message a device, QoS 1, at `TOPIC/DEVICE` (CONTRACT, "Webhooks and notifications"). */
-export class MqttNotifier extends ConnectedNotifier<MqttClient> {
+export class MqttNotifier extends ConnectedNotifier<Connection> {
   override readonly name: string;
+  private readonly logger = new Logger('MqttNotifier');
+  private toldLimits = '';
 
   constructor(private readonly options: MqttNotifierOptions) {
     super();
     this.name = options.name;
   }
 
-  protected override async connect(onLost: () => void): Promise<MqttClient> {
-    const client = await mqtt.connectAsync(
-      this.options.url,
-      { ...this.options.client, reconnectPeriod: 0, connectTimeout: CONNECT_MS, clean: true },
-      false,
-    );
+  protected override async connect(onLost: () => void): Promise<Connection> {
+    const options = { ...this.options.client, reconnectPeriod: 0, connectTimeout: CONNECT_MS, clean: true };
+    const client = mqtt.connect(this.options.url, options);
+    const limits = limitsOf(await connected(client));
+    this.tellLimits(limits);
     client.on('error', () => undefined);
     client.once('close', onLost);
-    return client;
+    return { client, limits, turn: pLimit(limits.receiveMaximum) };
   }
 
-  protected override async send(client: MqttClient, notice: ReleaseNotice): Promise<void> {
-    await client.publishAsync(`${this.options.topic}/${notice.device}`, payloadOf(notice), { qos: 1, retain: true });
+  protected override async send({ client, limits, turn }: Connection, notice: ReleaseNotice): Promise<void> {
+    const { qos, retains, maximumPacketSize } = limits;
+    const topic = `${this.options.topic}/${notice.device}`;
+    const payload = payloadOf(notice);
+    const bytes = publishBytes(topic, payload, qos);
+    if (bytes > maximumPacketSize)
+      throw new Undeliverable(`the message has ${bytes} bytes, and the broker takes ${maximumPacketSize} at the most`);
+    await turn(() => client.publishAsync(topic, payload, { qos, retain: retains }));
   }
 
-  protected override async disconnect(client: MqttClient): Promise<void> {
+  protected override async disconnect({ client }: Connection): Promise<void> {
     await client.endAsync(false);
   }
 
-  protected override destroy(client: MqttClient): void {
+  protected override destroy({ client }: Connection): void {
     client.end(true);
   }
 
-  /** What the broker keeps: the payload that each device was last told. */
-  protected override async readKept(client: MqttClient, signal: AbortSignal): Promise<KeptNotices> {
+  /** What the broker keeps: the payload that each device was last told; undefined where the broker keeps none. */
+  protected override async readKept(
+    { client, limits }: Connection,
+    signal: AbortSignal,
+  ): Promise<KeptNotices | undefined> {
+    if (!limits.retains || !limits.wildcards) return undefined;
     const prefix = `${this.options.topic}/`;
     const told = new KeptNotices();
     let last = performance.now();
@@ -74,4 +95,35 @@ export class MqttNotifier extends ConnectedNotifier<MqttClient> {
     }
     return told;
   }
+
+  /** Says once what the broker does not allow, and again when it allows something else. */
+  private tellLimits(limits: BrokerLimits): void {
+    const reasons = consequencesOf(limits);
+    const told = reasons.join('\n');
+    if (told === this.toldLimits) return;
+    this.toldLimits = told;
+    for (const reason of reasons) this.logger.warn({ event: 'notifier.limited', notifier: this.name, reason });
+  }
+}
+
+/** The answer of the broker to the connection; rejects, and ends the client, when there is none or it refuses. */
+function connected(client: MqttClient): Promise<IConnackPacket> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      client.off('connect', onConnect).off('error', onError).off('close', onClose);
+    };
+    const onConnect = (answer: IConnackPacket): void => {
+      end();
+      resolve(answer);
+    };
+    const onError = (error: Error): void => {
+      end();
+      client.on('error', () => undefined).end(true);
+      reject(error);
+    };
+    const onClose = (): void => {
+      onError(new Error('the broker closed the connection'));
+    };
+    client.on('connect', onConnect).on('error', onError).on('close', onClose);
+  });
 }

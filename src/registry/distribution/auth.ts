@@ -29,6 +29,10 @@ export class AuthTransport implements Transport {
     this.tokens = new Tokens(next, options.timeoutMs);
   }
 
+  close(): Promise<void> {
+    return this.next.close();
+  }
+
   async send(request: RegistryRequest): Promise<RegistryResponse> {
     let response =
       request.url.origin === this.options.origin ? await this.atHome(request) : await this.next.send(request);

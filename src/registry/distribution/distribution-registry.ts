@@ -127,6 +127,10 @@ export class DistributionRegistry extends Registry {
     if (response.status >= 500) throw await failureOf(response, 'ping');
   }
 
+  override close(): Promise<void> {
+    return this.transport.close();
+  }
+
   /** What HEAD says that `reference` names; undefined when GET has the last word: HEAD is refused, or says too little. */
   private async head(repository: string, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
     const url = this.url(repository, `manifests/${reference}`);

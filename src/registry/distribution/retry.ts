@@ -18,6 +18,10 @@ export function backoffMs(attempt: number): number {
 export class RetryTransport implements Transport {
   constructor(private readonly next: Transport) {}
 
+  close(): Promise<void> {
+    return this.next.close();
+  }
+
   async send(request: RegistryRequest): Promise<RegistryResponse> {
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.attempt(request);

@@ -33,6 +33,8 @@ export interface RegistryResponse {
 /** Sends a request and resolves to the answer, whatever its status; rejects with OtaError `unavailable` when there is none. */
 export interface Transport {
   send(request: RegistryRequest): Promise<RegistryResponse>;
+  /** Ends its connections. */
+  close(): Promise<void>;
 }
 
 /** The first value of a header, or undefined. */

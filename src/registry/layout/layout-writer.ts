@@ -1,17 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
-import { codeOf, OtaError } from '../../errors.js';
-import { delay } from '../../timers.js';
+import { OtaError } from '../../errors.js';
 import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
+import { FolderLock } from './folder-lock.js';
 import { fileError, LayoutFiles } from './layout-files.js';
-
-/** Replacing the index takes milliseconds: a lock this old was left by a process that died. */
-const STALE_LOCK_MS = 10_000;
-const LOCK_POLL_MS = 10;
 
 /** Writes OCI image layouts; what a reader sees is always whole, also with several writers at once. */
 export class LayoutWriter extends ArtifactWriter {
@@ -54,10 +50,11 @@ export class LayoutWriter extends ArtifactWriter {
   ): Promise<void> {
     await this.writeBlob(repository, { descriptor, open: () => Readable.from([bytes]) }, signal);
     const directory = this.files.directory(repository);
-    await this.locked(join(directory, '.index.json.lock'), signal, async () => {
+    await new FolderLock(join(directory, '.index.lock')).hold(signal, async (demandLock) => {
       const entries = await this.currentEntries(repository);
       const entry = { ...descriptor, annotations: { ...descriptor.annotations, [Annotation.refName]: tag } };
       const manifests = [...entries.filter((other) => other.annotations?.[Annotation.refName] !== tag), entry];
+      await demandLock();
       await this.replaceJson(
         join(directory, 'index.json'),
         { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests },
@@ -104,25 +101,6 @@ export class LayoutWriter extends ArtifactWriter {
     } catch (error) {
       await rm(temporary, { force: true });
       throw fileError(error, path);
-    }
-  }
-
-  private async locked(path: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    for (;;) {
-      try {
-        await (await open(path, 'wx')).close();
-        break;
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw fileError(error, path);
-        const lock = await stat(path).catch(() => undefined);
-        if (lock && Date.now() - lock.mtimeMs > STALE_LOCK_MS) await unlink(path).catch(() => undefined);
-        await delay(LOCK_POLL_MS, signal);
-      }
-    }
-    try {
-      await work();
-    } finally {
-      await unlink(path).catch(() => undefined);
     }
   }
 }
