@@ -1,6 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { firmwareBytes } from '../support/bytes.js';
 import { FakeRegistry } from '../support/fake-registry.js';
+import { newKey, signLegacy } from '../support/sign.js';
 import { TestService, until } from '../support/service.js';
 
 const [older, newer] = ['1.0.0-rc.20240101123456788', '1.0.0-rc.20240101123456789'];
@@ -31,6 +35,27 @@ it.each([
 ])('are compared with --min-version %s', async (minVersion, expected) => {
   service = await TestService.start({ REGISTRY_URL: registry.url, MIN_VERSION: minVersion });
   expect(await service.versionOf('fw')).toBe(expected);
+});
+
+it('are compared with the version that a signed manifest states', async () => {
+  const key = newKey();
+  const folder = mkdtempSync(join(tmpdir(), 'otaflux-large-'));
+  writeFileSync(join(folder, 'cosign.pub'), key.pem);
+  const [good, moved] = ['1.0.0-rc.20240101123456790', '1.0.0-rc.20240101123456791'];
+  // The second one is a signed build under a tag that is not its own.
+  for (const tag of [good, moved]) {
+    const stated = { 'org.opencontainers.image.version': good, 'build.tag': tag };
+    const digest = registry.push('fw', tag, firmwareBytes(4000, tag), undefined, undefined, stated);
+    signLegacy(registry, 'fw', digest, key);
+  }
+  const keyPath = join(folder, 'cosign.pub');
+  service = await TestService.start({
+    REGISTRY_URL: registry.url,
+    COSIGN_PUB_KEY_PATH: keyPath,
+    SIGNED_VERSION: 'require',
+  });
+  expect(await service.versionOf('fw')).toBe(good);
+  rmSync(folder, { recursive: true });
 });
 
 it('are looked for behind a webhook until they are there', async () => {
