@@ -543,10 +543,30 @@ describe('keys in files', () => {
     ['behind', ['revoked', 'broken']],
   ])('one of which is broken, %s another whose key is revoked', (_where, order) => {
     const BROKEN: [string, (path: string) => void][] = [
-      ['is removed', (path) => { rmSync(path); }],
-      ['holds no key', (path) => { writeFileSync(path, 'gone'); }],
-      ['is cut', (path) => { writeFileSync(path, ours.pem.slice(0, 80)); }],
-      ['is huge', (path) => { writeFileSync(path, ours.pem.padEnd(300_000, '\n')); }],
+      [
+        'is removed',
+        (path) => {
+          rmSync(path);
+        },
+      ],
+      [
+        'holds no key',
+        (path) => {
+          writeFileSync(path, 'gone');
+        },
+      ],
+      [
+        'is cut',
+        (path) => {
+          writeFileSync(path, ours.pem.slice(0, 80));
+        },
+      ],
+      [
+        'is huge',
+        (path) => {
+          writeFileSync(path, ours.pem.padEnd(300_000, '\n'));
+        },
+      ],
       [
         'is of another type now',
         (path) => {

@@ -293,7 +293,10 @@ describe('webhooks', () => {
       await until(() => service.events('release.changed').length === 2, 'the known device', 3_000);
       registry.fault = () => false;
       for (const end of held) end();
-      await until(async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'), 'the queue to be empty');
+      await until(
+        async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'),
+        'the queue to be empty',
+      );
     });
   });
 
