@@ -80,6 +80,14 @@ describe('settings', () => {
     });
   });
 
+  it('take an authority for the broker alone, and a broker without a topic', async () => {
+    expect(await settings({ MQTT_URL: 'mqtts://x', MQTT_CA_CERT_PATH: 'ca.pem' })).toMatchObject({
+      mqttCaCertPath: 'ca.pem',
+      mqttTopic: undefined,
+    });
+    expect(await settings({ MQTT_URL: 'mqtt://x', MQTT_TOPIC: '/' })).toMatchObject({ mqttTopic: '' });
+  });
+
   it('take numbers from the file in every way that YAML has, and null as none', async () => {
     const config = file(
       'numbers.yaml',
@@ -221,7 +229,12 @@ describe('values', () => {
     ['SIGNATURE_POLICY', '[{"match":"a"}]', /look at entry 1$/],
     ['COSIGN_CERTIFICATE_IDENTITY_REGEXP', '(', /takes a regular expression/],
     ['MIN_VERSION', '1.2', /takes a semantic version/],
-    ['MQTT_CA_CERT_PATH', 'ca.pem', /MQTT_CLIENT_CERT_PATH.*is missing, takes a path, because the others/],
+    [
+      'MQTT_CLIENT_CERT_PATH',
+      'cert.pem',
+      /MQTT_CLIENT_KEY_PATH.*is missing, takes a path, because a certificate is given/,
+    ],
+    ['MQTT_CLIENT_KEY_PATH', 'key.pem', /MQTT_CLIENT_CERT_PATH.*is missing, takes a path, because a key is given/],
     ['REGISTRY_PASSWORD', 'x', /REGISTRY_USERNAME.*is missing, takes a user, because a password is given/],
   ])('%s=%s is refused', async (variable, text, message) => {
     await expect(settings({ [variable]: text })).rejects.toThrow(message);

@@ -57,12 +57,28 @@ export class AuthTransport implements Transport {
     const wanted = preferredChallenge(response.headers['www-authenticate']);
     if (!wanted) return response;
     this.challenges.learn(request, wanted);
-    // A token that was good may have been revoked: once more with a new one.
-    if (sent !== undefined && wanted.scheme === 'bearer') this.tokens.forget(this.wish(request, wanted), tokenIn(sent));
+    return this.meet(request, wanted, response, sent);
+  }
+
+  /**
+   * The answer to `request` with what the challenge of `response` asks for. A token that was good before may have been
+   * revoked since, be it the one that was `sent` or one that was kept: then once more with a new one.
+   */
+  private async meet(
+    request: RegistryRequest,
+    wanted: Challenge,
+    response: RegistryResponse,
+    sent: string | undefined,
+  ): Promise<RegistryResponse> {
+    const wish = wanted.scheme === 'bearer' ? this.wish(request, wanted) : undefined;
+    if (wish && sent !== undefined) this.tokens.forget(wish, tokenIn(sent));
+    const kept = wish && this.tokens.kept(wish);
     const authorization = await this.authorization(request, wanted);
     if (authorization === undefined) return response;
     discard(response);
-    return this.next.send(withAuthorization(request, authorization));
+    const answer = await this.next.send(withAuthorization(request, authorization));
+    const isRevoked = answer.status === 401 && sent === undefined && kept !== undefined && this.isHome(answer);
+    return isRevoked ? this.meet(request, wanted, answer, authorization) : answer;
   }
 
   /** Once more where a redirect led to, with an anonymous token of that registry's own token service. */

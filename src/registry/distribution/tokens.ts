@@ -68,6 +68,11 @@ export class Tokens {
     return token.value;
   }
 
+  /** The token for `wish` that was fetched before, if there is one. */
+  kept(wish: TokenWish): string | undefined {
+    return this.tokens.get(this.keyOf(wish))?.text;
+  }
+
   /** Forgets the token for `wish` when it is `refused`; one that has come since stays. */
   forget(wish: TokenWish, refused: string): void {
     const key = this.keyOf(wish);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FolderLock } from './folder-lock.js';
@@ -31,10 +32,15 @@ describe('A lock between processes', () => {
     let most = 0;
     const work = async (): Promise<void> => {
       most = Math.max(most, ++inside);
-      for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+      for (let turn = 0; turn < 3; turn++) await stat(folder);
       inside--;
     };
-    await Promise.all(Array.from({ length: contenders }, () => new FolderLock(path, staleMs).hold(signal, work)));
+    const contend = async (_value: unknown, i: number): Promise<void> => {
+      // Not in step, so that one is in the midst of breaking a lock when another has taken it.
+      for (let turn = 0; turn < i % 12; turn++) await stat(folder);
+      await new FolderLock(path, staleMs).hold(signal, work);
+    };
+    await Promise.all(Array.from({ length: contenders }, contend));
     return most;
   }
 

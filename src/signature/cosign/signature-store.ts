@@ -47,7 +47,7 @@ export class SignatureStore {
         // An SBOM, say, of which the list of referrers did not tell what it is.
         if (layer?.mediaType !== BUNDLE_TYPE) return undefined;
         const bundle = await this.read(repository, layer, signal);
-        bytes ??= (await this.registry.fetchManifest(repository, manifest, signal)).bytes;
+        bytes ??= (await broken(this.registry.fetchManifest(repository, manifest, signal))).bytes;
         return parseBundle(bundle, bytes);
       });
       if (found) yield found;
