@@ -135,6 +135,22 @@ describe('notices over HTTP', () => {
     });
   });
 
+  it('go through the proxy of the environment, but not to what NO_PROXY names', async () => {
+    const saved = { ...process.env };
+    try {
+      // The receiver is the proxy: a receiver elsewhere is asked for by its whole URL.
+      Object.assign(process.env, { HTTP_PROXY: `127.0.0.1:${receiver.port}`, http_proxy: '' });
+      Object.assign(process.env, { NO_PROXY: '127.0.0.0/8', no_proxy: '' });
+      await start({ NOTIFY: 'http://hooks.example/in' });
+      push('a', '1.2.3');
+      await service?.version('a');
+      await until(() => receiver.calls.length === 1, 'the event');
+      expect(receiver.calls[0]?.path).toBe('http://hooks.example/in');
+    } finally {
+      process.env = saved;
+    }
+  });
+
   it('come again after a refusal, as the same event, and not before the receiver wants them', async () => {
     await start();
     let refusedAtMs = 0;

@@ -60,7 +60,8 @@ export class LayoutRegistry extends Registry {
     const entries = await this.files.entries(repository);
     const found: Descriptor[] = [];
     for (const entry of entries) {
-      if ((await this.subjectOf(repository, entry))?.digest === digest) found.push(entry);
+      const subject = await this.subjectOf(repository, entry);
+      if (subject === 'unknown' || subject?.digest === digest) found.push(entry);
     }
     const fallback = entries.find((entry) => tagOf(entry) === `${algorithmOf(digest)}-${hexOf(digest).slice(0, 64)}`);
     if (fallback) found.push(...(await this.manifestsOf(repository, fallback)));
@@ -78,19 +79,24 @@ export class LayoutRegistry extends Registry {
     });
   }
 
-  private async subjectOf(repository: string, entry: Descriptor): Promise<Descriptor | undefined> {
+  /** What `entry` refers to. A file that cannot be read now may refer to anything: whoever reads the entry is told. */
+  private async subjectOf(repository: string, entry: Descriptor): Promise<Descriptor | 'unknown' | undefined> {
     if (this.subjects.has(entry.digest)) return this.subjects.get(entry.digest);
-    const subject = await this.fetchManifest(repository, entry).then(
-      ({ content }) => content.subject,
-      (error: unknown) => {
-        if (error instanceof OtaError && (error.code === 'unavailable' || error.code === 'denied')) throw error;
-        // One broken entry must not hide the others.
-        return undefined;
-      },
-    );
+    try {
+      const { content } = await this.fetchManifest(repository, entry);
+      this.remember(entry.digest, content.subject);
+      return content.subject;
+    } catch (error) {
+      if (!(error instanceof OtaError)) throw error;
+      if (error.code === 'unavailable' || error.code === 'denied') return 'unknown';
+      // One broken entry must not hide the others; it may be mended, so it is not remembered.
+      return undefined;
+    }
+  }
+
+  private remember(digest: Digest, subject: Descriptor | undefined): void {
     if (this.subjects.size >= MAX_SUBJECTS) this.subjects.clear();
-    this.subjects.set(entry.digest, subject);
-    return subject;
+    this.subjects.set(digest, subject);
   }
 
   private async manifestsOf(repository: string, descriptor: Descriptor): Promise<readonly Descriptor[]> {

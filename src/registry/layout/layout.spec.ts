@@ -107,6 +107,23 @@ describe('a folder of OCI image layouts', () => {
     rmSync(join(root, 'broken'), { recursive: true });
   });
 
+  it('lists what it understands of an index, whatever else stands in it', async () => {
+    const folder = join(root, 'strange');
+    cpSync(fixture('layouts/signed-bundle'), folder, { recursive: true });
+    const path = join(folder, 'index.json');
+    const index = JSON.parse(readFileSync(path, 'utf8')) as { manifests: { digest: string }[] };
+    const before = await registry.listTags('strange');
+    const subject = (await registry.resolve('strange', before[0] ?? '')).digest;
+    const referrers = await registry.listReferrers('strange', subject, undefined);
+    const [entry] = index.manifests;
+    const strange = [null, 'x', { ...entry, digest: 'blake3:00' }, { ...entry, size: null }, { mediaType: 'a/b' }];
+    const manifests = [...strange, ...index.manifests.map((own) => ({ platform: null, data: null, ...own }))];
+    writeFileSync(path, JSON.stringify({ ...index, manifests }));
+    expect(await registry.listTags('strange')).toEqual(before);
+    expect((await registry.listReferrers('strange', subject, undefined)).length).toBe(referrers.length);
+    expect(referrers.length).toBeGreaterThan(0);
+  });
+
   it('tolerates an index that is half written once', async () => {
     const path = join(root, 'unsigned', 'index.json');
     const whole = readFileSync(path);
