@@ -80,3 +80,9 @@ function reasonFor(signal: AbortSignal | undefined): Error {
   const reason: unknown = signal?.reason;
   return reason instanceof Error ? reason : new Error('aborted', { cause: reason });
 }
+
+/** Resolves behind what waits in the event loop now: for long work that must not hold up answers. */
+export const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });

@@ -1,5 +1,5 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import { comparePrecedence, compareWithBuild, parseVersion, type SemanticVersion } from '../semver.js';
+import { turn } from '../timers.js';
 
 /** A tag that names a version. */
 export interface Candidate {

@@ -1,4 +1,4 @@
-import type { DeviceSample } from './release-meter.js';
+import type { DeviceSample } from './device-sample.js';
 
 /** The metrics of one scrape are read within moments, and all of them are about the same devices. */
 const SAME_SCRAPE_MS = 50;

@@ -82,8 +82,8 @@ const TABLE: Record<MatrixStep, Row> = {
   'token':              [D, D,  D,  P,  P,  U,  U,  U,  U,  P,   P,  undefined, U,  U,      U],
   'tags':               [D, D,  A,  P,  P,  U,  U,  U,  U,  P,   P,  undefined, U,  U,      U],
   'next page':          [D, D,  P,  P,  P,  U,  U,  U,  U,  P,   P,  undefined, U,  U,      U],
-  // HEAD is refused where GET is fine (401 to 405, 501), and HTML or nothing has no digest in it: GET decides.
-  'manifest HEAD':      [S, S,  S,  S,  P,  U,  U,  S,  U,  S,   S,    P,       U,  U,      U],
+  // HEAD is refused where GET is fine (401 to 406, 501), and HTML or nothing has no digest in it: GET decides.
+  'manifest HEAD':      [S, S,  S,  S,  S,  U,  U,  S,  U,  S,   S,    P,       U,  U,      U],
   'manifest by tag':    [D, D,  O,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
   'manifest by digest': [D, D,  P,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
   'index child':        [D, D,  P,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
@@ -92,9 +92,10 @@ const TABLE: Record<MatrixStep, Row> = {
   // No referrers API: the fallback tag has the same signature.
   'referrers':          [D, D,  S,  S,  S,  U,  U,  S,  U,  S,   S,  undefined, U,  U,      U],
   'fallback tag':       [D, D,  O,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
-  'bundle manifest':    [D, D,  P,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
+  // A list may name what was deleted since, so a signature that is not there is none.
+  'bundle manifest':    [D, D,  O,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
   '.sig manifest':      [D, D,  O,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
-  'signature blob':     [D, D,  P,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
+  'signature blob':     [D, D,  O,  P,  P,  U,  U,  U,  U,  P,   P,    P,       U,  U,      U],
 };
 
 /** What is expected, or undefined where there is no such case. */

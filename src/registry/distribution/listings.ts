@@ -1,7 +1,7 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import { z } from 'zod';
 import { OtaError } from '../../errors.js';
 import { isIndexType, understood, type Descriptor } from '../../oci/index.js';
+import { turn } from '../../timers.js';
 
 /** distribution-spec 1.1, "Content Discovery". Some registries say `null` for none. */
 const tagList = z.object({ tags: z.array(z.unknown()).nullish() });
