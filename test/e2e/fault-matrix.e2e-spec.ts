@@ -8,6 +8,7 @@ import { error, FakeRegistry, INDEX, MANIFEST, type Step } from '../support/fake
 import {
   ANSWERS,
   answerWrongly,
+  BYTES,
   expectedOutcome,
   PLAIN_STEPS,
   SIGNATURE_STEPS,
@@ -15,6 +16,7 @@ import {
   type MatrixStep,
   type Outcome,
 } from '../support/fault-matrix.js';
+import { RawClient } from '../support/raw-client.js';
 import { TestService, until, type LogLine } from '../support/service.js';
 import { newKey, signBundle, signLegacy } from '../support/sign.js';
 
@@ -27,7 +29,7 @@ afterAll(() => {
 });
 
 /** Its own bytes for each device and version: what another device has pulled is in the cache. */
-const firmwareOf = (device: string, version: string): Buffer => firmwareBytes(70_000, `${device} ${version}`);
+const firmwareOf = (device: string, version: string): Buffer => firmwareBytes(BYTES, `${device} ${version}`);
 
 /**
  * - `cold`: nobody has asked for the device; 1.0.0 and 2.0.0 are there, and a request about 2.0.0 is answered wrongly.
@@ -166,12 +168,17 @@ function answered(situation: Situation, outcome: Outcome): { status: number; ver
 }
 
 async function ask(service: TestService, device: string): Promise<Got> {
-  const version = await service.versionOf(device);
-  const response = await service.firmware(device);
-  const bytes = Buffer.from(await response.arrayBuffer());
-  return typeof version === 'number'
-    ? { status: version, version: undefined, bytes }
-    : { status: response.status, version, bytes };
+  const get = (path: string): string => `GET ${path}?device=${device} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  // As a device does: over a connection of its own, on which nothing was offered before.
+  const client = await RawClient.open(service.port);
+  try {
+    const offer = await client.request(get('/version'));
+    if (offer.status !== 200) return { status: offer.status, version: undefined, bytes: offer.body };
+    const { status, body } = await client.request(get('/firmware'));
+    return { status, version: offer.body.toString().split('\n')[0], bytes: body };
+  } finally {
+    client.close();
+  }
 }
 
 function refuseHead(step: MatrixStep, seen: Step, response: ServerResponse): boolean {

@@ -2,6 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { OtaErrorCode } from '../../src/errors.js';
 import { error, INDEX, json, MANIFEST, type Step } from './fake-registry.js';
 
+/** The size of all firmware of the matrix. */
+export const BYTES = 8_000;
+
 /** The requests of a refresh that the matrix goes through. */
 export const PLAIN_STEPS = [
   'token',
@@ -126,7 +129,7 @@ function wrongDigest(request: IncomingMessage, response: ServerResponse): void {
   const digest = `sha256:${'a'.repeat(64)}`;
   if (url.includes('/blobs/')) {
     response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
-    response.end(Buffer.alloc(70_000, 'x'));
+    response.end(Buffer.alloc(BYTES, 'x'));
     return;
   }
   const isIndex = /sha256-[0-9a-f]{64}$/.test(url);
