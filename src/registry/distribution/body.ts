@@ -18,6 +18,15 @@ export async function readBody(response: RegistryResponse, limit: number, tooLon
   return Buffer.concat(chunks, length);
 }
 
+/** The same as an answer of the registry: a body that breaks off rejects with OtaError `unavailable`. */
+export async function readWhole(response: RegistryResponse, limit: number, tooLong: () => Error): Promise<Buffer> {
+  try {
+    return await readBody(response, limit, tooLong);
+  } catch (error) {
+    throw OtaError.from(error, 'unavailable', `answer of ${response.url.host} broke off`);
+  }
+}
+
 /** The codings that a body comes in, the last applied first. None is asked for: `Accept-Encoding: identity` is sent. */
 export function codingsOf(response: Pick<RegistryResponse, 'headers'>): string[] {
   return (header(response, 'content-encoding') ?? '')

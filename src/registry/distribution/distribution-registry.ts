@@ -17,22 +17,18 @@ import {
 import { mayBeOfType } from '../referrer-filter.js';
 import { Registry, type FetchedManifest } from '../registry.js';
 import { readBlob } from './blob-reader.js';
-import { readBody } from './body.js';
+import { readWhole } from './body.js';
 import type { Endpoint } from './endpoint.js';
 import { codeOfStatus, describeFailure, failureOf } from './failure.js';
-import { nextPage, Pages } from './pages.js';
+import { PagedLists } from './paged-lists.js';
 import { parseCatalog, parseReferrers, parseTags } from './listings.js';
 import { contentType, describe, expectDigest } from './manifest-answer.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
-/** A page of tags or referrers. A registry that ignores `n` may send 100,000 tags of 128 characters in one. */
-const MAX_PAGE_BYTES = 16 * 1024 * 1024;
 const TAGS_PER_PAGE = 1000;
 const MAX_TAGS = 100_000;
 /** The slowest that a whole download may be: below it the link is as good as down. */
 const MIN_BYTES_PER_MS = 16;
-/** Statuses by which registries refuse a page size (`PAGINATION_NUMBER_INVALID`) or a parameter as such. */
-const REFUSALS_OF_SIZE: readonly number[] = [400, 405, 406, 413, 414, 416, 422, 501];
 /** Statuses by which registries say that they have no referrers API; what else they answer is a failure of it. */
 const NO_REFERRERS_API: readonly number[] = [204, 400, 404, 405, 406, 415, 501];
 /** Repositories that are known to refuse HEAD. */
@@ -48,14 +44,14 @@ export interface DistributionRegistryOptions {
 export class DistributionRegistry extends Registry {
   /** Repositories whose manifests cannot be asked for by HEAD. */
   private readonly headless = new Set<string>();
-  /** Lists that cannot be asked for with a page size. */
-  private readonly sizeless = new Set<'tags' | 'catalog'>();
+  private readonly lists: PagedLists;
 
   constructor(
     private readonly transport: Transport,
     private readonly options: DistributionRegistryOptions,
   ) {
     super();
+    this.lists = new PagedLists(transport);
   }
 
   async listTags(repository: string, signal: AbortSignal): Promise<string[]> {
@@ -63,7 +59,7 @@ export class DistributionRegistry extends Registry {
     const first = this.url(repository, `tags/list?n=${TAGS_PER_PAGE}`);
     for await (const response of this.pages(repository, first, signal)) {
       if (response.status !== 200) throw await failureOf(response, `tags of ${repository}`);
-      for await (const some of parseTags(await this.pageBody(response, 'tags')))
+      for await (const some of parseTags(await this.lists.json(response, 'tags')))
         for (const tag of some) if (isTag(tag)) tags.add(tag);
       if (tags.size > MAX_TAGS) throw new OtaError('protocol', `${repository} has more than ${MAX_TAGS} tags`);
     }
@@ -111,7 +107,7 @@ export class DistributionRegistry extends Registry {
           'protocol',
           `catalog: ${await describeFailure(response)}; this registry does not list its repositories`,
         );
-      for (const name of parseCatalog(await this.pageBody(response, 'catalog'))) {
+      for (const name of parseCatalog(await this.lists.json(response, 'catalog'))) {
         const own = endpoint.repositoryOf(name);
         if (own !== undefined) repositories.add(own);
       }
@@ -171,7 +167,7 @@ export class DistributionRegistry extends Registry {
         return undefined;
       }
       if (response.status !== 200) throw await failureOf(response, `referrers of ${digest}`);
-      const entries = parseReferrers(parseJson(await this.pageBytes(response, 'referrers')));
+      const entries = parseReferrers(await this.lists.jsonIfAny(response, 'referrers'));
       // A proxy that wants a login says so with a page of its own.
       if (!entries && pages === 0) return undefined;
       if (!entries) throw new OtaError('protocol', `a page of the referrers of ${digest} is no image index`);
@@ -206,7 +202,7 @@ export class DistributionRegistry extends Registry {
     const url = this.url(repository, `manifests/${reference}`);
     const response = await this.ask(repository, url, signal, { headers: { accept: MANIFEST_ACCEPT } });
     if (response.status !== 200) throw await failureOf(response, `${repository}:${reference}`);
-    const bytes = await this.body(response, MAX_MANIFEST_BYTES, () => tooLarge(reference));
+    const bytes = await readWhole(response, MAX_MANIFEST_BYTES, () => tooLarge(reference));
     const stated = header(response, 'docker-content-digest');
     const digest = expected?.digest ?? (stated !== undefined && isDigest(stated) ? stated : digestOf(bytes));
     if (digestOf(bytes, algorithmOf(digest)) !== digest)
@@ -226,69 +222,13 @@ export class DistributionRegistry extends Registry {
     }
   }
 
-  /** The pages that begin at `url`, each to be read before the next is asked for. Only the first may have any status. */
-  private async *pages(
+  private pages(
     repository: string | undefined,
     url: URL,
     signal: AbortSignal,
     headers: Record<string, string> = {},
   ): AsyncGenerator<RegistryResponse> {
-    const request = { ...this.request(repository, url, signal, this.options.timeoutMs), headers };
-    const seen = new Pages(url);
-    let response = await this.firstPage(request);
-    for (let from = url; ;) {
-      yield response;
-      const next = nextPage(response, from);
-      if (!next) return;
-      seen.add(next);
-      response = await this.transport.send({ ...request, url: next });
-      if (response.status !== 200) throw await this.brokenList(response);
-      from = next;
-    }
-  }
-
-  /** The first page; without the page size where the registry does not take one. */
-  private async firstPage(request: RegistryRequest): Promise<RegistryResponse> {
-    if (!request.url.searchParams.has('n')) return this.transport.send(request);
-    const list = request.repository === undefined ? 'catalog' : 'tags';
-    if (!this.sizeless.has(list)) {
-      const sized = await this.transport.send(request);
-      if (!REFUSALS_OF_SIZE.includes(sized.status)) return sized;
-      discard(sized);
-    }
-    const url = new URL(request.url);
-    url.searchParams.delete('n');
-    const response = await this.transport.send({ ...request, url });
-    if (response.status === 200) this.sizeless.add(list);
-    return response;
-  }
-
-  /** A list whose next page is refused has not ended there, and what it is a list of is not gone. */
-  private async brokenList(response: RegistryResponse): Promise<OtaError> {
-    const failure = await failureOf(response, `next page of ${response.url.pathname}`);
-    return failure.code === 'absent' ? new OtaError('protocol', failure.message) : failure;
-  }
-
-  private async pageBody(response: RegistryResponse, what: string): Promise<unknown> {
-    const body = parseJson(await this.pageBytes(response, what));
-    if (body === undefined) throw new OtaError('protocol', `${what} are not JSON`);
-    return body;
-  }
-
-  private pageBytes(response: RegistryResponse, what: string): Promise<Buffer> {
-    return this.body(
-      response,
-      MAX_PAGE_BYTES,
-      () => new OtaError('protocol', `a page of ${what} has over ${MAX_PAGE_BYTES} bytes`),
-    );
-  }
-
-  private async body(response: RegistryResponse, limit: number, tooLong: () => OtaError): Promise<Buffer> {
-    try {
-      return await readBody(response, limit, tooLong);
-    } catch (error) {
-      throw OtaError.from(error, 'unavailable', `answer of ${response.url.host} broke off`);
-    }
+    return this.lists.pages({ ...this.request(repository, url, signal, this.options.timeoutMs), headers });
   }
 
   private ask(
@@ -312,14 +252,6 @@ export class DistributionRegistry extends Registry {
 
   private url(repository: string, rest: string): URL {
     return this.options.endpoint.url(repository, rest);
-  }
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
   }
 }
 
