@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseSettings } from '../config/index.js';
 import { MetricsRegistry } from './metrics-registry.js';
-import { ReleaseMeter, type DeviceSample } from './release-meter.js';
+import type { DeviceSample } from './busiest-devices.js';
+import { ReleaseMeter } from './release-meter.js';
 
 const DEVICES = 100_000;
 const MAX_BLOCKED_MS = 200;

@@ -1,17 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import { Settings } from '../config/index.js';
-import { BusiestDevices } from './busiest-devices.js';
+import { BusiestDevices, type DeviceSample } from './busiest-devices.js';
 import { MetricsRegistry } from './metrics-registry.js';
-
-/** What is known of one device when metrics are scraped. */
-export interface DeviceSample {
-  readonly device: string;
-  /** Seconds since the registry last confirmed its release. */
-  readonly ageSeconds: number;
-  readonly hits: number;
-  readonly misses: number;
-}
 
 export type RefreshResult = 'unchanged' | 'changed' | 'absent' | 'untrusted' | 'denied' | 'unavailable' | 'protocol';
 
