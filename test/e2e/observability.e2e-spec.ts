@@ -64,7 +64,8 @@ describe('metrics', () => {
       ([, name, type, , help]) => ({ name, type, help }),
     );
     const told = helps.map(({ name, help }) => ({ name, type: types.get(name), help }));
-    const byName = (a: { name?: string }, b: { name?: string }): number => (a.name ?? '').localeCompare(b.name ?? '');
+    const byName = (a: { name: string | undefined }, b: { name: string | undefined }): number =>
+      (a.name ?? '').localeCompare(b.name ?? '');
     expect(rows.sort(byName)).toEqual(told.sort(byName));
   });
 
