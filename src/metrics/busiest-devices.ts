@@ -1,4 +1,11 @@
-import type { DeviceSample } from './device-sample.js';
+/** What is known of one device when metrics are scraped. */
+export interface DeviceSample {
+  readonly device: string;
+  /** Seconds since the registry last confirmed its release. */
+  readonly ageSeconds: number;
+  readonly hits: number;
+  readonly misses: number;
+}
 
 /** The metrics of one scrape are read within moments, and all of them are about the same devices. */
 const SAME_SCRAPE_MS = 50;

@@ -9,5 +9,5 @@ export { RegistryMeter, type RegistryOperation } from './registry-meter.js';
 export { SignatureMeter } from './signature-meter.js';
 export { WebhookMeter, type QueueSample } from './webhook-meter.js';
 export { NotificationMeter, type NotifierSample } from './notification-meter.js';
-export type { DeviceSample } from './device-sample.js';
+export type { DeviceSample } from './busiest-devices.js';
 export { ReleaseMeter, type RefreshResult } from './release-meter.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseSettings } from '../config/index.js';
 import { MetricsRegistry } from './metrics-registry.js';
-import type { DeviceSample } from './device-sample.js';
+import type { DeviceSample } from './busiest-devices.js';
 import { ReleaseMeter } from './release-meter.js';
 
 const DEVICES = 100_000;

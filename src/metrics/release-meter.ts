@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import { Settings } from '../config/index.js';
-import { BusiestDevices } from './busiest-devices.js';
-import type { DeviceSample } from './device-sample.js';
+import { BusiestDevices, type DeviceSample } from './busiest-devices.js';
 import { MetricsRegistry } from './metrics-registry.js';
 
 export type RefreshResult = 'unchanged' | 'changed' | 'absent' | 'untrusted' | 'denied' | 'unavailable' | 'protocol';

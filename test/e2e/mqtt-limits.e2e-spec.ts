@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { IConnackPacket } from 'mqtt-packet';
 import { createServer, type AddressInfo } from 'node:net';
 import { FakeRegistry } from '../support/fake-registry.js';
+import { expectStop, stopped } from '../support/leftovers.js';
 import { ScriptedMqtt } from '../support/scripted-mqtt.js';
 import { TestService, until, type TestOptions } from '../support/service.js';
 
@@ -150,11 +151,13 @@ describe('The URL of a broker', () => {
       socket.destroy();
     });
     await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
+    expectStop(server, () => server.close());
     registry.push('esp32', '1.0.0', Buffer.from('one'));
     const NOTIFY = `${scheme}://[::1]:${(server.address() as AddressInfo).port}`;
     service = await TestService.start({ REGISTRY_URL: registry.url, NOTIFY });
     await service.versionOf('esp32');
     await until(() => connections > 0, 'the connection');
     await new Promise((resolve) => server.close(resolve));
+    stopped(server);
   });
 });

@@ -63,7 +63,10 @@ describe('metrics', () => {
     const rows = [...page.matchAll(/^\| `([a-z_]+)` +\| (\w+) +\| ([^|]*) +\| (.*?) +\|$/gm)].map(
       ([, name, type, , help]) => ({ name, type, help }),
     );
-    expect(rows).toEqual(helps.map(({ name, help }) => ({ name, type: types.get(name), help })));
+    const told = helps.map(({ name, help }) => ({ name, type: types.get(name), help }));
+    const byName = (a: { name: string | undefined }, b: { name: string | undefined }): number =>
+      (a.name ?? '').localeCompare(b.name ?? '');
+    expect(rows.sort(byName)).toEqual(told.sort(byName));
   });
 
   it('have the labels that the page names', async () => {
