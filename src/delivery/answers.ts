@@ -37,7 +37,7 @@ export const preconditionFailed = (): DeviceRefusal => new DeviceRefusal(412, 'T
 export const rangeNotSatisfiable = (sizeBytes: number): DeviceRefusal =>
   new DeviceRefusal(416, 'Range not satisfiable', ['Content-Range', `bytes */${sizeBytes}`]);
 export const tryLater = (): DeviceRefusal =>
-  new DeviceRefusal(503, 'Registry unavailable, try again later', ['Retry-After', String(jitteredSeconds())]);
+  new DeviceRefusal(503, 'Temporarily unavailable, try again later', ['Retry-After', String(jitteredSeconds())]);
 
 function jitteredSeconds(): number {
   return MIN_RETRY_AFTER_S + Math.floor(Math.random() * RETRY_AFTER_SPREAD_S);
