@@ -146,8 +146,7 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /** Asks the registry now what `device` should run, or joins those who are asking. Rejects with OtaError. */
-  async refresh(device: string): Promise<Release> {
-    demandDevice(device);
+  refresh(device: string): Promise<Release> {
     return this.refreshIn('known', device);
   }
 
@@ -221,7 +220,8 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.refreshIn('unknown', device);
   }
 
-  private refreshIn(lane: Lane, device: string): Promise<Release> {
+  private async refreshIn(lane: Lane, device: string): Promise<Release> {
+    demandDevice(device);
     return this.refreshes.run(device, () => this.ask(this.devices.demand(device)), lane);
   }
 

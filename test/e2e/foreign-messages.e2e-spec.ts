@@ -315,8 +315,8 @@ describe('what is no device id', () => {
     await expect(Promise.resolve(releases.current(name))).rejects.toMatchObject(absent);
     await expect(releases.exact(name, '1.0.0')).rejects.toMatchObject(absent);
     const source = service.service.app.get(Registry, { strict: false });
-    await expect(source.listTags(name, AbortSignal.timeout(5_000))).rejects.toMatchObject({ code: 'absent' });
-    await expect(source.resolve(name, '1.0.0', AbortSignal.timeout(5_000))).rejects.toMatchObject({ code: 'absent' });
+    await expect(source.listTags(name, AbortSignal.timeout(5_000))).rejects.toMatchObject({ code: 'protocol' });
+    await expect(source.resolve(name, '1.0.0', AbortSignal.timeout(5_000))).rejects.toMatchObject({ code: 'protocol' });
     expect(registry.seen).toEqual([]);
   });
 });
