@@ -4,6 +4,7 @@ import { Settings } from '../config/index.js';
 import { contextOf } from '../request-context.js';
 import { ClientAddress } from './client-address.js';
 import { parameter, type DeviceRequest } from '../delivery/index.js';
+import { whenOver } from './response-end.js';
 
 /** Longer ones are no device ids: they are cut, so that nobody fills a disk by asking. */
 const MAX_TEXT = 128;
@@ -41,6 +42,6 @@ export class AccessLog {
       this.logger.log({ ...line, status: response.statusCode, whole: response.writableFinished, ms });
     };
     if (response.writableFinished) write();
-    else response.once('close', write);
+    else whenOver(raw.socket, response, write);
   }
 }

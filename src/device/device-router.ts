@@ -5,6 +5,7 @@ import { HttpMeter, type RouteMeter } from '../metrics/index.js';
 import { AccessLog } from './access-log.js';
 import { DeviceGuard } from './device-guard.js';
 import { DeviceProtocol, type Match } from './device-protocol.js';
+import { whenOver } from './response-end.js';
 
 /** The token of the list of protocols. */
 export const DEVICE_PROTOCOLS = Symbol('device protocols');
@@ -50,7 +51,7 @@ export class DeviceRouter {
     } catch (error) {
       this.fail(protocol, request, response, error);
     }
-    this.count(this.meter.route(match.route), method, response, receivedAtMs);
+    this.count(this.meter.route(match.route), request, response);
     if (this.accessLog.samples()) this.accessLog.log(request, response);
     return true;
   };
@@ -64,11 +65,15 @@ export class DeviceRouter {
   }
 
   /** An answer that is with the kernel already is counted at once, without a listener. */
-  private count(route: RouteMeter, method: string, response: ServerResponse, receivedAtMs: number): void {
+  private count(
+    route: RouteMeter,
+    { method, raw: { socket }, receivedAtMs }: DeviceRequest,
+    response: ServerResponse,
+  ): void {
     if (response.writableFinished || (response.writableEnded && response.writableLength === 0)) {
       route.record(method, response.statusCode, performance.now() - receivedAtMs);
     } else
-      response.once('close', () => {
+      whenOver(socket, response, () => {
         route.record(method, response.statusCode, performance.now() - receivedAtMs);
       });
   }

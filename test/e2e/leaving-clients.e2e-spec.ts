@@ -184,6 +184,24 @@ describe.each(cases)('a client that leaves, over $scheme, with firmware in $plac
     expect(after.broken).toBe(between.broken);
   });
 
+  it('is counted, also for the answers of its pipeline that it did not wait for', async () => {
+    const count = async (): Promise<number> => {
+      const lines = (await service.metrics()).split('\n');
+      return lines
+        .filter((line) => line.startsWith('http_requests_total{') && line.includes('path="/firmware"'))
+        .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    };
+    const before = await count();
+    const socket = await connectTo(service.port, tls);
+    socket.on('error', () => undefined);
+    socket.pause();
+    socket.write([VERSION, GET, HEAD, GET, RANGE].join(''));
+    await until(async () => (await gauge(service, 'otaflux_downloads')) === 1, 'the first download');
+    socket.destroy();
+    await settled();
+    await until(async () => (await count()) === before + 4, 'four requests of /firmware');
+  });
+
   it('sends rubbish behind its request: it is cut off, and no 400 stands in its firmware', async () => {
     const socket = await connectTo(service.port, tls);
     socket.on('error', () => undefined);
