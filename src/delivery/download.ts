@@ -23,6 +23,11 @@ export function whenOwned(response: ServerResponse, begin: () => void): void {
     });
 }
 
+const begun = new WeakSet<ServerResponse>();
+
+/** Whether firmware is on its way by `response`, or is being read for it. */
+export const isDownload = (response: ServerResponse): boolean => begun.has(response);
+
 /** One answer with bytes of firmware, from when its response owns the connection until one of the two closes. */
 export class Download {
   private readonly socket: Socket | null;
@@ -40,6 +45,7 @@ export class Download {
     private readonly ended: (complete: boolean) => void,
   ) {
     this.socket = response.socket;
+    begun.add(response);
     response.once('close', this.end);
     this.socket?.once('close', this.end);
   }

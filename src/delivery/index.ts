@@ -1,5 +1,6 @@
 export { DeviceRefusal, forbidden, methodNotAllowed, noFirmware, tooManyRequests, unauthorized } from './answers.js';
 export { Delivery } from './delivery.js';
+export { isDownload } from './download.js';
 export { DeliveryModule } from './delivery.module.js';
 export type { DeviceRequest } from './device-request.js';
 export { prepare } from './prepared.js';

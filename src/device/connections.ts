@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { Server as NetServer, type Socket } from 'node:net';
+import { isDownload } from '../delivery/index.js';
 import { after } from '../timers.js';
 
 /**
@@ -13,6 +14,8 @@ import { after } from '../timers.js';
 export class Connections {
   /** The answer that each connection was given last: on one connection they end in order, so it is the last to end. */
   private readonly last = new Map<Socket, ServerResponse | undefined>();
+  /** The answer that has the connection, where others wait behind it in a pipeline; else it is the last one. */
+  private readonly owners = new WeakMap<Socket, ServerResponse>();
   /** Below TLS, so that a handshake that never ends holds up nothing. */
   private readonly accepted = new Set<Socket>();
   private draining = false;
@@ -22,6 +25,9 @@ export class Connections {
     server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
       this.last.set(socket, undefined);
       socket.once('close', () => this.last.delete(socket));
+      socket.once('end', () => {
+        this.halfClosed(socket);
+      });
     });
     if (!(server instanceof TlsServer)) return;
     server.on('connection', (socket: Socket) => {
@@ -41,10 +47,29 @@ export class Connections {
 
   /** Notes a request; called before it is answered. On the hot path: no listener as long as nothing ends. */
   begin({ socket }: IncomingMessage, response: ServerResponse): void {
+    if (response.socket) this.owners.delete(socket);
+    else this.wait(socket, response);
     this.last.set(socket, response);
     if (!this.draining) return;
     response.shouldKeepAlive = false;
     this.endBehind(socket, response);
+  }
+
+  /** Notes a response that gets its connection only when those before it have gone out. */
+  private wait(socket: Socket, response: ServerResponse): void {
+    const last = this.last.get(socket);
+    if (last && !this.owners.has(socket)) this.owners.set(socket, last);
+    response.once('socket', () => this.owners.set(socket, response));
+  }
+
+  /**
+   * A client that closes its half may want the answer that is under way (nc -N, small TCP stacks), or may be gone: nobody can
+   * tell. So what is on its way goes out, with what waits behind it; where nothing is, the client is taken to be gone.
+   */
+  private halfClosed(socket: Socket): void {
+    const response = this.owners.get(socket) ?? this.last.get(socket);
+    if (response && (response.headersSent || isDownload(response))) return;
+    socket.end();
   }
 
   /** Accepts no more connections, lets answers run to their end, and resolves when all is gone or `graceMs` are over. */

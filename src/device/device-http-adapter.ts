@@ -116,7 +116,7 @@ export class DeviceHttpAdapter extends ExpressAdapter {
     const server = tls
       ? createTlsServer({ ...options, ...tls.options, allowHalfOpen: true }, answer)
       : createServer(options, answer);
-    // A client may say that it has nothing more to ask, and still wants its answers (nc -N, small TCP stacks).
+    // Who closes its half of a connection is looked at by `Connections`.
     Object.assign(server, { httpAllowHalfOpen: true });
     if (maxConnections !== undefined) server.maxConnections = maxConnections;
     const connections = new Connections(server);
