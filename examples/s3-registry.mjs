@@ -63,7 +63,7 @@ class S3Registry extends Registry {
     return parseManifest(Buffer.from(await response.arrayBuffer()), INDEX).manifests;
   }
 
-  /** Errors as the port has them: `absent` is an answer, `unavailable` is tried again. */
+  /** Errors as the port has them: `absent` is an answer, the others are failures: what is known goes on being served. */
   async get(path, signal) {
     let response;
     try {
@@ -73,8 +73,13 @@ class S3Registry extends Registry {
     }
     if (response.ok) return response;
     if (response.status === 404) throw new OtaError('absent', `${path} is not in the bucket`);
-    throw new OtaError(response.status >= 500 ? 'unavailable' : 'protocol', `the bucket answered ${response.status}`);
+    throw new OtaError(codeOf(response.status), `the bucket answered ${response.status}`);
   }
+}
+
+function codeOf(status) {
+  if (status === 401 || status === 403) return 'denied';
+  return status === 429 || status >= 500 ? 'unavailable' : 'protocol';
 }
 
 function blobPath(repository, digest) {

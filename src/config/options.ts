@@ -95,7 +95,10 @@ export const OPTIONS = {
   FIRMWARE_FILE: option(kinds.text, {
     help: 'Which file is the firmware, where an artifact holds several: the title of a layer, or a path in a tar layer.',
   }),
-  MAX_FIRMWARE_SIZE: option(kinds.size, { default: '4GiB', help: 'Larger firmware is refused, packed or unpacked.' }),
+  MAX_FIRMWARE_SIZE: option(kinds.size, {
+    default: '4GiB',
+    help: 'Versions with larger firmware, packed or unpacked, are passed over; `push` refuses it.',
+  }),
   CHECKSUM: option(kinds.choice(CHECKSUMS), {
     default: 'crc32',
     help: 'Which CRC stands in line 2 of `/version`; crc32mpeg2 is what the CRC unit of an STM32 computes.',
@@ -184,7 +187,7 @@ export const OPTIONS = {
   }),
   SHUTDOWN_GRACE: option(kinds.duration, {
     default: '30s',
-    help: 'How long downloads may go on after SIGTERM; a second signal ends at once.',
+    help: 'How long downloads may go on after SIGTERM, and notices wait for their receiver; a second signal ends at once.',
   }),
   PLUGIN: option(kinds.list, {
     help: 'Modules with parts of your own (registry, notifiers, webhook sources, device protocols and authenticators, verifier): paths, or names of packages; see docs/extending.md.',
