@@ -173,7 +173,7 @@ export const OPTIONS = {
   }),
   METRICS_DEVICES: option(kinds.integer(0, 10_000), {
     default: '1000',
-    help: 'Number of devices that have series of their own in `/metrics`: those that are asked for most. Totals count every device.',
+    help: 'Number of devices that have series of their own in `/metrics`: those that are asked for most. `http_requests_total` counts all devices.',
   }),
   TLS_CERT_PATH: option(kinds.path, {
     help: 'PEM file with the certificate of the device port, its chain behind it; read again when it changes. TLS 1.2 and 1.3.',

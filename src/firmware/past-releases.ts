@@ -58,7 +58,12 @@ export class PastReleases {
     try {
       const found = await recalled(kept.answers, () => this.finder.current(device, undefined, signal));
       const release = dated(found.release, kept);
-      this.logger.log({ event: 'release.recalled', device, version: release.version, ageSeconds: ageMs / 1000 });
+      this.logger.log({
+        event: 'release.recalled',
+        device,
+        version: release.version,
+        ageSeconds: Math.round(ageMs / 1000),
+      });
       return { release, ageMs };
     } catch (error) {
       this.logger.warn({ event: 'release.not_recalled', device, reason: reasonOf(error) });

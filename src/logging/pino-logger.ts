@@ -31,7 +31,8 @@ export class PinoLogger implements LoggerService {
       level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
-      mixin: () => requestContext.getStore() ?? {},
+      // A copy: pino writes the fields of each line into it, and the next line of the request would have them, too.
+      mixin: () => ({ ...requestContext.getStore() }),
       formatters: { level: (label: string) => ({ level: label }) },
       hooks: {
         // Every line passes here once it is text: a secret inside of a URL or an error's message goes, too.

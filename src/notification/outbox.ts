@@ -81,10 +81,14 @@ export class Outbox {
     this.work = this.run();
   }
 
-  /** Ends; what is pending gets `graceMs` to be confirmed. */
+  /**
+   * Ends; what is pending gets `graceMs` to be confirmed. A receiver that failed last is not waited for: a webhook that is
+   * down would hold up every restart for the whole time.
+   */
   async end(graceMs: number): Promise<void> {
     const deadline = performance.now() + graceMs;
-    while (this.isOpen && this.pending.size > 0 && performance.now() < deadline) await delay(20);
+    const mayConfirm = (): boolean => this.isOpen && this.failures === 0 && this.pending.size > 0;
+    while (mayConfirm() && performance.now() < deadline) await delay(20);
     this.stop.abort();
     this.wake();
     await this.work;

@@ -233,15 +233,22 @@ console.log(\`port \${app.getHttpServer().address().port}\`);
     );
     const { version } = JSON.parse(signed.stdout) as { version: string };
     const url = `http://127.0.0.1:${port}/update?${version.split('?')[1]}`;
-    const update = await fetch(url, { headers: { 'x-ESP8266-version': '1.0.0' } });
+    const updater = { 'User-Agent': 'ESP8266-http-Update' };
+    const update = await fetch(url, { headers: { ...updater, 'x-ESP8266-version': '1.0.0' } });
     expect(update.headers.get('x-md5')).toMatch(/^[0-9a-f]{32}$/);
     expect(Buffer.from(await update.arrayBuffer()).equals(firmware)).toBe(true);
-    expect((await fetch(url, { headers: { 'x-ESP8266-version': '1.1.0' } })).status).toBe(304);
+    expect((await fetch(url, { headers: { ...updater, 'x-ESP8266-version': '1.1.0' } })).status).toBe(304);
+    const md5 = update.headers.get('x-md5') ?? '';
+    expect((await fetch(url, { headers: { ...updater, 'x-ESP8266-sketch-md5': md5.toUpperCase() } })).status).toBe(304);
+    expect((await fetch(url, { headers: { ...updater, 'x-ESP8266-sketch-md5': '0'.repeat(32) } })).status).toBe(200);
     expect((await fetch(url)).status).toBe(403);
+    expect((await fetch(url, { method: 'POST', headers: updater })).status).toBe(404);
+    const nobody = url.replaceAll('line-1/esp32', 'nobody');
+    expect([401, 403]).toContain((await fetch(nobody, { headers: updater })).status);
     expect(
       (
         await fetch(`http://127.0.0.1:${port}/update?device=line-1/esp32`, {
-          headers: { 'x-ESP8266-version': '1.0.0' },
+          headers: { ...updater, 'x-ESP8266-version': '1.0.0' },
         })
       ).status,
     ).toBe(401);
