@@ -107,7 +107,12 @@ export class Delivery {
       return;
     }
     whenOwned(response, () => {
-      this.begin(release, range, answers, request, response, extra);
+      // Behind another answer nobody else would catch it.
+      try {
+        this.begin(release, range, answers, request, response, extra);
+      } catch (error) {
+        this.refuse(response, error, release.device);
+      }
     });
   }
 
@@ -119,7 +124,12 @@ export class Delivery {
         reason: reasonOf(error),
         stack: error instanceof Error ? error.stack : undefined,
       });
-    answerRefusal(response, refusalOf(error, device));
+    try {
+      answerRefusal(response, refusalOf(error, device));
+    } catch (unsendable) {
+      this.logger.error({ event: 'device.failed', reason: reasonOf(unsendable) });
+      response.destroy();
+    }
   }
 
   /** `release` when its bytes can be sent, else a promise of that, within what a device waits. */
@@ -143,14 +153,9 @@ export class Delivery {
     response: ServerResponse,
     extra: readonly string[],
   ): void {
-    try {
-      // What was offered is delivered: its device would take a refusal for firmware (CONTRACT, device rule 5).
-      if (!this.offered.on(request.raw.socket, release.device, request.receivedAtMs)?.equals(release))
-        this.downloads.demand();
-    } catch (error) {
-      this.refuse(response, error, release.device);
-      return;
-    }
+    // What was offered is delivered: its device would take a refusal for firmware (CONTRACT, device rule 5).
+    if (!this.offered.on(request.raw.socket, release.device, request.receivedAtMs)?.equals(release))
+      this.downloads.demand();
     this.downloads.begin();
     const download = new Download(
       response,
