@@ -5,7 +5,7 @@ import {
   DeviceProtocol,
   DeviceRefusal,
   injects,
-  Release,
+  type Release,
   type DeviceRequest,
   type Match,
 } from '../../src/index.js';
@@ -69,7 +69,9 @@ it('a header that cannot be sent is answered 500, behind another answer, too', a
   await service.versionOf('fw');
   registry.fault = (request, response, kind) => {
     if (kind !== 'tags') return false;
-    setTimeout(() => registry.answer(request, response), 200);
+    setTimeout(() => {
+      registry.answer(request, response);
+    }, 200);
     return true;
   };
   const client = await RawClient.open(service.port);
