@@ -103,7 +103,14 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
   }
 
   has(sha256: string): boolean {
-    return this.memory.has(sha256) || this.tierOf(sha256)?.isIntact(sha256) === true;
+    if (this.memory.has(sha256)) return true;
+    try {
+      return this.tierOf(sha256)?.isIntact(sha256) === true;
+    } catch (error) {
+      // It cannot be looked at: `find` drops it then, and it is fetched again.
+      this.diskFailed('stat', error);
+      return false;
+    }
   }
 
   hold(sha256: string, untilMs: number): void {

@@ -70,7 +70,7 @@ export class Delivery {
    */
   wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
-    const offered = this.offered.on(request.raw.socket, device, request.receivedAtMs);
+    const offered = this.offeredTo(device, request);
     if (offered && (version === undefined || offered.version === version)) return this.atHand(offered);
     return this.atHand(
       version === undefined
@@ -107,7 +107,12 @@ export class Delivery {
       return;
     }
     whenOwned(response, () => {
-      this.begin(release, range, answers, request, response, extra);
+      // Behind another answer nobody else would catch it.
+      try {
+        this.begin(release, range, answers, request, response, extra);
+      } catch (error) {
+        this.refuse(response, error, release.device);
+      }
     });
   }
 
@@ -119,7 +124,17 @@ export class Delivery {
         reason: reasonOf(error),
         stack: error instanceof Error ? error.stack : undefined,
       });
-    answerRefusal(response, refusalOf(error, device));
+    try {
+      answerRefusal(response, refusalOf(error, device));
+    } catch (unsendable) {
+      this.logger.error({ event: 'device.failed', reason: reasonOf(unsendable) });
+      response.destroy();
+    }
+  }
+
+  /** What was offered on the connection of `request`, unless it has to be judged again since. */
+  private offeredTo(device: string, { raw, receivedAtMs }: DeviceRequest): Release | undefined {
+    return this.offered.on(raw.socket, device, receivedAtMs, this.releases.distrustedAtMs(device));
   }
 
   /** `release` when its bytes can be sent, else a promise of that, within what a device waits. */
@@ -143,14 +158,8 @@ export class Delivery {
     response: ServerResponse,
     extra: readonly string[],
   ): void {
-    try {
-      // What was offered is delivered: its device would take a refusal for firmware (CONTRACT, device rule 5).
-      if (!this.offered.on(request.raw.socket, release.device, request.receivedAtMs)?.equals(release))
-        this.downloads.demand();
-    } catch (error) {
-      this.refuse(response, error, release.device);
-      return;
-    }
+    // What was offered is delivered: its device would take a refusal for firmware (CONTRACT, device rule 5).
+    if (!this.offeredTo(release.device, request)?.equals(release)) this.downloads.demand();
     this.downloads.begin();
     const download = new Download(
       response,
@@ -207,12 +216,12 @@ export class Delivery {
           version: release.version,
           reason: reasonOf(error),
         });
-        if (response.headersSent || tries === MAX_TRIES)
+        if (response.headersSent || tries >= MAX_TRIES)
           throw OtaError.from(error, 'unavailable', `${release.device} ${release.version} cannot be read`);
       }
       await withPatience(Promise.resolve(this.releases.deliverable(release)));
       lease = this.leaseOf(release, download);
-      if (!lease && tries === MAX_TRIES)
+      if (!lease && tries >= MAX_TRIES)
         throw new OtaError('unavailable', `${release.device} ${release.version} was dropped from the cache just now`);
     }
   }

@@ -21,6 +21,9 @@ export class OfferedReleases {
     if (known) {
       known.release = release;
       known.atMs = nowMs;
+      if (offered.size === 1) return;
+      offered.delete(release.device);
+      offered.set(release.device, known);
       return;
     }
     offered.set(release.device, { release, atMs: nowMs });
@@ -28,9 +31,13 @@ export class OfferedReleases {
     if (oldest !== undefined) offered.delete(oldest);
   }
 
-  /** What was last offered to `device` on `socket`, for ten minutes: a proxy's connection may live for days. */
-  on(socket: Socket, device: string, nowMs: number): Release | undefined {
+  /**
+   * What was last offered to `device` on `socket`, for ten minutes: a proxy's connection may live for days.
+   *
+   * @param sinceMs earlier offers do not count
+   */
+  on(socket: Socket, device: string, nowMs: number, sinceMs: number): Release | undefined {
     const offered = this.connections.get(socket)?.get(device);
-    return offered && nowMs - offered.atMs < TOLD_MS ? offered.release : undefined;
+    return offered && nowMs - offered.atMs < TOLD_MS && offered.atMs >= sinceMs ? offered.release : undefined;
   }
 }

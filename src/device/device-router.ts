@@ -12,6 +12,11 @@ export const DEVICE_PROTOCOLS = Symbol('device protocols');
 
 const NO_PARAMS = {};
 
+interface Found {
+  readonly protocol: DeviceProtocol;
+  readonly match: Match;
+}
+
 /** Gives each request to the protocol that matches it. */
 @Injectable()
 export class DeviceRouter {
@@ -30,7 +35,15 @@ export class DeviceRouter {
     const mark = target.indexOf('?');
     const path = mark === -1 ? target : target.slice(0, mark);
     const method = raw.method ?? 'GET';
-    const found = this.find(method, path);
+    let found: Found | undefined;
+    try {
+      found = this.find(method, path);
+    } catch (error) {
+      // What a dialect cannot read is its own mistake, and ends nothing but its answer.
+      this.delivery.refuse(response, error, undefined);
+      this.count(this.meter.route('other'), method, response, receivedAtMs);
+      return true;
+    }
     if (!found) return false;
     const { protocol, match } = found;
     const request: DeviceRequest = {
@@ -56,7 +69,7 @@ export class DeviceRouter {
     return true;
   };
 
-  private find(method: string, path: string): { protocol: DeviceProtocol; match: Match } | undefined {
+  private find(method: string, path: string): Found | undefined {
     for (const protocol of this.protocols) {
       const match = protocol.match(method, path);
       if (match) return { protocol, match };

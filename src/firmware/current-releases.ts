@@ -28,17 +28,22 @@ export class CurrentReleases {
     this.changed.complete();
   }
 
-  /** Puts `after` in the place of what is current; the one before stays to be had for those who were told of it. */
-  change(state: DeviceState, after: Release | undefined): void {
+  /**
+   * Puts `after` in the place of what is current; the one before stays to be had for those who were told of it.
+   *
+   * @param isTrusted whether the one before is still trusted, as far as anybody knows
+   */
+  change(state: DeviceState, after: Release | undefined, isTrusted = true): void {
     const before = state.release;
     const nowMs = performance.now();
-    if (before && nowMs - before.toldAtMs < TOLD_MS && before.toldAtMs > 0) {
+    if (before && isTrusted && nowMs - before.toldAtMs < TOLD_MS && before.toldAtMs > 0) {
       this.store.hold(before.firmware.sha256, before.toldAtMs + TOLD_MS);
       state.superseded = [before, ...state.superseded.filter((release) => nowMs - release.toldAtMs < TOLD_MS)].slice(
         0,
         MAX_SUPERSEDED,
       );
     }
+    if (before && !isTrusted) state.distrustedAtMs = nowMs;
     state.release = after;
     this.devices.file(state);
     if (before?.equals(after)) return;
@@ -61,8 +66,10 @@ export class CurrentReleases {
     const states = [...this.devices.withRelease()];
     for (const state of states) {
       const trusted = (release: Release): boolean => trusts(state.device, release);
-      state.superseded = state.superseded.filter(trusted);
+      // Who asks for one by its version has it found and judged again.
+      state.superseded = state.superseded.filter((release) => release.signer === undefined && trusted(release));
       state.judgeAgain = true;
+      state.distrustedAtMs = performance.now();
       if (state.release && !trusted(state.release)) this.forget(state, state.release);
     }
     return states.map(({ device }) => device);
@@ -73,8 +80,7 @@ export class CurrentReleases {
     this.logger.warn({ event: 'release.distrusted', device: state.device, version: release.version, reason });
     state.failure = new OtaError('untrusted', reason);
     state.retryAtMs = -Infinity;
-    this.change(state, undefined);
     // It is not one that was told and superseded: it must not be had by its version either.
-    state.superseded = state.superseded.filter((other) => other !== release);
+    this.change(state, undefined, false);
   }
 }

@@ -22,6 +22,8 @@ export interface DeviceState {
   passedOver: boolean;
   /** Whether its release has to be verified anew at the next refresh. */
   judgeAgain: boolean;
+  /** When what was told before stopped to be trusted, or has to be judged again. */
+  distrustedAtMs: number;
   /** When a webhook told of a change that is being looked for; undefined when none did. */
   hintedAtMs: number | undefined;
   hits: number;
@@ -57,6 +59,7 @@ export class KnownDevices {
       superseded: [],
       passedOver: false,
       judgeAgain: false,
+      distrustedAtMs: -Infinity,
       hintedAtMs: undefined,
       hits: 0,
       misses: 0,

@@ -26,8 +26,10 @@ export class PastReleases {
     find: () => Promise<Found>,
     told: (found: Found) => void,
   ): Promise<Release> {
+    // Before the search: no key may be taken away between its end and what is told.
+    const kept = known ? undefined : await this.memory.recall(device);
     const { result, answers } = await this.memory.record(find);
-    const release = known ? result.release : dated(result.release, await this.memory.recall(device));
+    const release = dated(result.release, kept);
     told({ ...result, release });
     if (release === known) await this.memory.confirm(device);
     else await this.memory.keep(release, narrowed(answers, this.finder.repositoryOf(device), release.tag));

@@ -9,7 +9,7 @@ import { isRepositoryName } from '../oci/index.js';
 import { Registry, RegistryState } from '../registry/index.js';
 import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
-import { CurrentReleases } from './current-releases.js';
+import { CurrentReleases, TOLD_MS } from './current-releases.js';
 import type { DeviceState, KnownDevices } from './known-devices.js';
 import { isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
 import { PastReleases } from './past-releases.js';
@@ -130,7 +130,8 @@ export class ReleaseService implements OnApplicationShutdown {
     const stale = this.devices.get(device);
     if (stale?.release && this.isTooOld(nowMs - stale.confirmedAtMs)) await this.current(device, nowMs);
     const state = this.devices.get(device);
-    const known = [state?.release, ...(state?.superseded ?? [])].find((release) => release?.version === version);
+    const told = (state?.superseded ?? []).filter(({ toldAtMs }) => nowMs - toldAtMs < TOLD_MS);
+    const known = [state?.release, ...told].find((release) => release?.version === version);
     if (known) {
       await this.deliverable(known);
       return known;
@@ -204,6 +205,11 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.lastFailure;
   }
 
+  /** When trust in what `device` was told was last taken away, on the clock of `performance.now()`: no earlier offer counts. */
+  distrustedAtMs(device: string): number {
+    return this.devices.get(device)?.distrustedAtMs ?? -Infinity;
+  }
+
   /** Devices whose release is known. */
   get knownCount(): number {
     return this.devices.size;
@@ -262,13 +268,13 @@ export class ReleaseService implements OnApplicationShutdown {
       return await traced('otaflux.refresh', { device: state.device }, () =>
         this.past.search(state.device, known, find, ({ release, passedOver }) => {
           state.passedOver = passedOver > 0;
-          this.confirm(state, release);
+          this.confirm(state, release, again);
         }),
       );
     } catch (error) {
       const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
       // What was to be judged again was not: by this release's own tag, or by a newer one that could not be judged.
-      if (!OtaError.isAnswer(failure)) state.judgeAgain ||= again;
+      if (failure.code !== 'untrusted') state.judgeAgain ||= again;
       const past = state.release ? undefined : await this.past.instead(state.device, failure, this.shutdown.signal);
       if (past) {
         // However lately it was confirmed, the registry is asked again as soon as it may be.
@@ -292,7 +298,8 @@ export class ReleaseService implements OnApplicationShutdown {
     return maxStale !== undefined && ageMs >= Math.max(maxStale, refreshInterval);
   }
 
-  private confirm(state: DeviceState, release: Release): void {
+  /** @param again whether what was known before had to be judged again, which the search for another one may not have done */
+  private confirm(state: DeviceState, release: Release, again: boolean): void {
     const before = state.release;
     if (state.failure && before)
       this.logger.log({ event: 'refresh.recovered', device: state.device, failures: state.failures });
@@ -305,7 +312,7 @@ export class ReleaseService implements OnApplicationShutdown {
     });
     this.lastFailure = undefined;
     this.meter.refreshed(before === release ? 'unchanged' : 'changed');
-    if (before !== release) this.releases.change(state, release);
+    if (before !== release) this.releases.change(state, release, !again);
     state.hintedAtMs = undefined;
   }
 
@@ -321,7 +328,7 @@ export class ReleaseService implements OnApplicationShutdown {
       nowMs + (failure.code === 'absent' && !state.release ? ABSENT_MS : refreshBackoffMs(state.failures));
     if (state.release && isWithdrawn(state, failure, nowMs, this.settings.refreshInterval)) {
       state.retryAtMs = nowMs + ABSENT_MS;
-      this.releases.change(state, undefined);
+      this.releases.change(state, undefined, failure.code !== 'untrusted' && !state.judgeAgain);
     }
     this.devices.file(state);
   }

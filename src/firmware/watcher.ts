@@ -98,7 +98,8 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
       if (!this.failing && !this.stop.signal.aborted)
         this.logger.warn({ event: 'watch.failed', reason: reasonOf(error) });
       this.failing = true;
-      return [];
+      // A list that is refused says nothing of those that it held.
+      return [...this.seen];
     }
   }
 }

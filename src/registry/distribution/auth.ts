@@ -73,7 +73,13 @@ export class AuthTransport implements Transport {
     const wish = wanted.scheme === 'bearer' ? this.wish(request, wanted) : undefined;
     if (wish && sent !== undefined) this.tokens.forget(wish, tokenIn(sent));
     const kept = wish && this.tokens.kept(wish);
-    const authorization = await this.authorization(request, wanted);
+    let authorization: string | undefined;
+    try {
+      authorization = await this.authorization(request, wanted);
+    } catch (error) {
+      discard(response);
+      throw error;
+    }
     if (authorization === undefined) return response;
     discard(response);
     const answer = await this.next.send(withAuthorization(request, authorization));
@@ -93,8 +99,8 @@ export class AuthTransport implements Transport {
       credentials: undefined,
       secure: url.protocol === 'https:',
     };
-    const token = await this.tokens.get(wish);
     discard(response);
+    const token = await this.tokens.get(wish);
     const answer = await this.next.send(withAuthorization(there, `Bearer ${token}`));
     // One that was kept may have ended; the next try gets a new one.
     if (answer.status === 401) this.tokens.forget(wish, token);
@@ -115,8 +121,9 @@ export class AuthTransport implements Transport {
     try {
       return `Bearer ${await this.tokens.get(this.wish(request, challenge))}`;
     } catch (error) {
-      // The service may have moved: the registry is asked anew where it is.
-      if (!(error instanceof OtaError) || error.code !== 'denied') this.challenges.forget(challenge);
+      // The service may have moved: the registry is asked anew where it is. One that refuses may do so for this only.
+      if (error instanceof OtaError && error.code === 'denied') this.challenges.forgetPlace(request);
+      else this.challenges.forget(challenge);
       throw error;
     }
   }

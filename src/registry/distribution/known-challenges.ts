@@ -38,6 +38,11 @@ export class KnownChallenges {
     if (isRead(request)) this.latest.set('any read', seen);
   }
 
+  /** Forgets what it asked for at the last request of this kind. */
+  forgetPlace(request: RegistryRequest): void {
+    this.known.delete(placeOf(request));
+  }
+
   /** Forgets all that names the same token service. */
   forget({ parameters: { realm } }: Challenge): void {
     for (const [place, challenge] of this.known) if (challenge.parameters.realm === realm) this.known.delete(place);

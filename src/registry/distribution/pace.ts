@@ -8,7 +8,8 @@ const MIN_BYTES_PER_SECOND = 1024;
  * that never falls silent, a byte at a time.
  */
 export class Pace {
-  private sinceMs = performance.now();
+  /** Since the first piece: until then other deadlines hold, and a registry may have asked to wait. */
+  private sinceMs: number | undefined;
   private bytes = 0;
 
   constructor(
@@ -27,12 +28,13 @@ export class Pace {
       this.count(piece.length);
       const givenMs = performance.now();
       yield piece;
-      this.sinceMs += performance.now() - givenMs;
+      if (this.sinceMs !== undefined) this.sinceMs += performance.now() - givenMs;
     }
   }
 
   private count(bytes: number): void {
     this.bytes += bytes;
+    this.sinceMs ??= performance.now();
     const elapsedMs = performance.now() - this.sinceMs;
     if (elapsedMs < this.windowMs) return;
     const perSecond = (this.bytes * 1000) / elapsedMs;
