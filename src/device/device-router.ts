@@ -41,7 +41,7 @@ export class DeviceRouter {
     } catch (error) {
       // What a dialect cannot read is its own mistake, and ends nothing but its answer.
       this.delivery.refuse(response, error, undefined);
-      this.count(this.meter.route('other'), method, response, receivedAtMs);
+      this.count(this.meter.route('other'), { method, raw, receivedAtMs }, response);
       return true;
     }
     if (!found) return false;
@@ -80,7 +80,7 @@ export class DeviceRouter {
   /** An answer that is with the kernel already is counted at once, without a listener. */
   private count(
     route: RouteMeter,
-    { method, raw: { socket }, receivedAtMs }: DeviceRequest,
+    { method, raw: { socket }, receivedAtMs }: Pick<DeviceRequest, 'method' | 'raw' | 'receivedAtMs'>,
     response: ServerResponse,
   ): void {
     if (response.writableFinished || (response.writableEnded && response.writableLength === 0)) {
