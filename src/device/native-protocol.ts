@@ -25,13 +25,17 @@ export class NativeProtocol extends DeviceProtocol {
     const release = isOffer
       ? this.delivery.current(device, request)
       : this.delivery.wanted(device, request, parameter(request.query, 'version'));
-    const answer = (found: Release): void => {
-      if (isOffer) this.offer(found, request, response);
-      else this.delivery.send(found, request, response);
-    };
-    // Without a promise when the release is known and its bytes are here: the way that is gone millions of times.
-    if (release instanceof Promise) return release.then(answer);
-    answer(release);
+    // Without a promise or a closure when the release is known and its bytes are here: that is almost always so.
+    if (release instanceof Promise)
+      return release.then((found) => {
+        this.answer(found, isOffer, request, response);
+      });
+    this.answer(release, isOffer, request, response);
+  }
+
+  private answer(release: Release, isOffer: boolean, request: DeviceRequest, response: ServerResponse): void {
+    if (isOffer) this.offer(release, request, response);
+    else this.delivery.send(release, request, response);
   }
 
   private offer(release: Release, request: DeviceRequest, response: ServerResponse): void {
