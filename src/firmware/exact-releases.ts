@@ -1,4 +1,5 @@
 import { OtaError } from '../errors.js';
+import { absentSince, isWithdrawn } from './refresh-failure.js';
 import type { ReleaseFinder } from './release-finder.js';
 import type { Release } from './release.js';
 import { versionOf, type Candidate } from './select-version.js';
@@ -8,6 +9,8 @@ interface Remembered<T> {
   readonly value: T;
   /** When the registry said so, on the clock of `performance.now()`. */
   readonly atMs: number;
+  /** Since when it says that nothing is there; undefined while it does not. */
+  absentSinceMs?: number | undefined;
 }
 
 /** Tag lists and releases that were asked for by version; the longest unasked is forgotten first. */
@@ -64,8 +67,8 @@ export class ExactReleases {
       this.remember(this.releases, key, release, MAX_RELEASES);
       return release;
     } catch (error) {
-      // While the registry cannot be asked or refuses, what it said before is the best answer.
-      if (known && !OtaError.isAnswer(error) && !this.isTooOld(performance.now() - known.atMs)) return known.value;
+      // It has been forgotten where keys changed meanwhile.
+      if (known && this.releases.get(key) === known && this.stillCounts(known, error)) return known.value;
       throw error;
     }
   }
@@ -79,11 +82,22 @@ export class ExactReleases {
         this.remember(this.lists, device, candidates, MAX_LISTS);
         return candidates;
       } catch (error) {
+        if (known && known.value.length > 0 && this.stillCounts(known, error)) return known.value;
         if (error instanceof OtaError && error.code === 'absent') this.remember(this.lists, device, [], MAX_LISTS);
-        else if (known && !this.isTooOld(performance.now() - known.atMs)) return known.value;
         throw error;
       }
     });
+  }
+
+  /**
+   * Whether what the registry said before is the best answer after `error`: while it cannot be asked, refuses or answers wrongly, and
+   * for as long as a vanished repository is not believed (decision 5).
+   */
+  private stillCounts(known: Remembered<unknown>, error: unknown): boolean {
+    const nowMs = performance.now();
+    const failure = OtaError.from(error, 'unavailable', 'the registry cannot be asked');
+    known.absentSinceMs = absentSince(known.absentSinceMs, failure, nowMs);
+    return !isWithdrawn(failure, known.absentSinceMs, nowMs, this.memoryMs) && !this.isTooOld(nowMs - known.atMs);
   }
 
   private isFresh({ atMs }: Remembered<unknown>): boolean {

@@ -17,12 +17,29 @@ export function refreshBackoffMs(failures: number): number {
   return backoffMs(failures, MIN_BACKOFF_MS, MAX_BACKOFF_MS);
 }
 
-/** Whether a known release is to be forgotten, because nobody may serve it, or it was not there for long enough. */
-export function isWithdrawn(state: DeviceState, failure: OtaError, nowMs: number, intervalMs: number): boolean {
+/**
+ * Returns since when the registry says that nothing is there, on the clock of `nowMs`. A failure in between begins it anew: a
+ * registry that was down for an hour has not said so for an hour.
+ *
+ * @param before what this returned for the refresh before, undefined after a good one
+ */
+export function absentSince(before: number | undefined, failure: OtaError, nowMs: number): number | undefined {
+  return failure.code === 'absent' ? (before ?? nowMs) : undefined;
+}
+
+/**
+ * Whether a known release is to be forgotten: nobody may serve it, or it has not been there for long enough.
+ *
+ * @param sinceMs what `absentSince` returned for this failure
+ */
+export function isWithdrawn(
+  failure: OtaError,
+  sinceMs: number | undefined,
+  nowMs: number,
+  intervalMs: number,
+): boolean {
   if (failure.code === 'untrusted') return true;
-  if (failure.code !== 'absent') return false;
-  state.absentSinceMs ??= nowMs;
-  return nowMs - state.absentSinceMs >= Math.max(WITHDRAWAL_MS, 3 * intervalMs);
+  return sinceMs !== undefined && nowMs - sinceMs >= Math.max(WITHDRAWAL_MS, 3 * intervalMs);
 }
 
 /** The first failure of a row is a warning, what follows is detail: a registry that is down says so once a device. */

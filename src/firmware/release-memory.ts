@@ -79,8 +79,13 @@ export class ReleaseMemory implements OnModuleInit {
     await this.inFolder(async (folder) => {
       await mkdir(folder, { recursive: true });
       const temporary = join(folder, `${randomUUID()}.tmp`);
-      await writeFile(temporary, text, { mode: 0o600 });
-      await rename(temporary, join(folder, nameOf(device)));
+      try {
+        await writeFile(temporary, text, { mode: 0o600 });
+        await rename(temporary, join(folder, nameOf(device)));
+      } catch (error) {
+        await rm(temporary, { force: true }).catch(() => undefined);
+        throw error;
+      }
       this.note(device, Date.now());
     });
   }

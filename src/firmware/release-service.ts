@@ -11,7 +11,7 @@ import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
 import { CurrentReleases, TOLD_MS } from './current-releases.js';
 import type { DeviceState, KnownDevices } from './known-devices.js';
-import { isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
+import { absentSince, isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
 import { PastReleases } from './past-releases.js';
 import { ReleaseMemory } from './release-memory.js';
 import { ReleaseFinder, repositoryPrefix, type Found } from './release-finder.js';
@@ -326,7 +326,8 @@ export class ReleaseService implements OnApplicationShutdown {
     state.failures++;
     state.retryAtMs =
       nowMs + (failure.code === 'absent' && !state.release ? ABSENT_MS : refreshBackoffMs(state.failures));
-    if (state.release && isWithdrawn(state, failure, nowMs, this.settings.refreshInterval)) {
+    state.absentSinceMs = absentSince(state.absentSinceMs, failure, nowMs);
+    if (state.release && isWithdrawn(failure, state.absentSinceMs, nowMs, this.settings.refreshInterval)) {
       state.retryAtMs = nowMs + ABSENT_MS;
       this.releases.change(state, undefined, failure.code !== 'untrusted' && !state.judgeAgain);
     }

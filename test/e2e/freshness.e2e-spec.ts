@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { ReleaseService, type ReleaseChanged } from '../../src/firmware/index.js';
 import { firmwareBytes } from '../support/bytes.js';
-import { FakeRegistry } from '../support/fake-registry.js';
+import { error, FakeRegistry } from '../support/fake-registry.js';
 import { TestService, until, type TestOptions } from '../support/service.js';
 
 const one = firmwareBytes(50_000, 'one');
@@ -176,5 +176,49 @@ describe('freshness', () => {
     registry.push('fw', '2.0.0-rc.1', two);
     await start({ PRERELEASES: 'false' });
     expect(await service.versionOf('fw')).toBe('1.0.0');
+  });
+
+  describe('of a version that is asked for by name', () => {
+    const asked = async (): Promise<number> => {
+      const response = await service.firmware('fw&version=1.0.0');
+      const bytes = Buffer.from(await response.arrayBuffer());
+      return response.ok && !bytes.equals(one) ? NaN : response.status;
+    };
+    const FAULTS: [string, number][] = ['tags', 'manifest'].flatMap((kind) =>
+      [401, 403, 404, 405, 429, 500, 501].map((code): [string, number] => [kind, code]),
+    );
+
+    it.each(FAULTS)('it is served on while its %s are answered with %d, for a minute at least', async (kind, code) => {
+      registry.push('fw', '2.0.0', two);
+      await start();
+      expect(await asked()).toBe(200);
+      registry.fault = (_request, response, seen) => {
+        if (seen !== kind) return false;
+        error(response, code, 'NO');
+        return true;
+      };
+      for (let seconds = 31; seconds <= 62; seconds += 31) {
+        jest.advanceTimersByTime(31_000);
+        expect(await asked()).toBe(200);
+      }
+    });
+
+    it('it is gone when the registry has said so for three intervals', async () => {
+      registry.push('fw', '2.0.0', two);
+      await start();
+      expect(await asked()).toBe(200);
+      registry.repository('fw').tags.delete('1.0.0');
+      jest.advanceTimersByTime(31_000);
+      // The tag is not listed any more: that is an answer about this very version.
+      expect(await asked()).toBe(404);
+      registry.push('fw', '1.0.0', one);
+      jest.advanceTimersByTime(31_000);
+      expect(await asked()).toBe(200);
+      registry.remove('fw');
+      jest.advanceTimersByTime(31_000);
+      expect(await asked()).toBe(200);
+      jest.advanceTimersByTime(91_000);
+      expect(await asked()).toBe(404);
+    });
   });
 });

@@ -48,7 +48,7 @@ export class Limits {
     return waitMs;
   }
 
-  /** Counts a wrong secret that an address has shown; 0, or the milliseconds after which another one is looked at. */
+  /** Counts a wrong secret that an address has shown; 0, or the milliseconds after which a further wrong one is answered 401 again. */
   wrongSecretWaitMs(raw: IncomingMessage, nowMs: number): number {
     const waitMs = this.wrongSecrets.take(networkOf(this.addresses.of(raw)), nowMs);
     if (waitMs > 0) this.meter.refused('secret');

@@ -46,7 +46,7 @@ export class MqttNotifier extends ConnectedNotifier<Connection> {
     this.tellLimits(limits);
     client.on('error', () => undefined);
     client.once('close', onLost);
-    return { client, limits, turn: pLimit(limits.receiveMaximum) };
+    return { client, limits, turn: pLimit(Math.max(limits.receiveMaximum, 1)) };
   }
 
   protected override async send({ client, limits, turn }: Connection, notice: ReleaseNotice): Promise<void> {
