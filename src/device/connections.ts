@@ -24,6 +24,8 @@ export class Connections {
     // With TLS, requests come over a socket of their own around the one that was accepted.
     server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
       this.last.set(socket, undefined);
+      // With TLS only now: a client that leaves in the middle of its handshake is to be let go at once.
+      socket.allowHalfOpen = true;
       socket.once('close', () => this.last.delete(socket));
       socket.once('end', () => {
         this.halfClosed(socket);

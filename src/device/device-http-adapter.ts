@@ -113,9 +113,7 @@ export class DeviceHttpAdapter extends ExpressAdapter {
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     };
-    const server = tls
-      ? createTlsServer({ ...options, ...tls.options, allowHalfOpen: true }, answer)
-      : createServer(options, answer);
+    const server = tls ? createTlsServer({ ...options, ...tls.options }, answer) : createServer(options, answer);
     // Who closes its half of a connection is looked at by `Connections`.
     Object.assign(server, { httpAllowHalfOpen: true });
     if (maxConnections !== undefined) server.maxConnections = maxConnections;

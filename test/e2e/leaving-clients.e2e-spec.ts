@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
@@ -128,6 +130,15 @@ describe.each(cases)('a client that leaves, over $scheme, with firmware in $plac
     await until(async () => (await gauge(service, 'otaflux_downloads')) === 1, 'the first download');
     // The second waits for its turn: it holds nothing yet.
     expect(leases).toBe(1);
+    socket.destroy();
+    await settled();
+  });
+
+  it('closes its half of the connection before it has said anything: it is let go at once', async () => {
+    const socket = connect({ port: service.port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => undefined).resume();
+    socket.end();
+    await once(socket, 'end');
     socket.destroy();
     await settled();
   });
