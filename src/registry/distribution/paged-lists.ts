@@ -2,7 +2,7 @@ import { OtaError } from '../../errors.js';
 import { readWhole } from './body.js';
 import { failureOf } from './failure.js';
 import { nextPage, Pages } from './pages.js';
-import { discard, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
+import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 /** A page of tags or referrers. A registry that ignores `n` may send 100,000 tags of 128 characters in one. */
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
@@ -37,7 +37,11 @@ export class PagedLists {
   /** Returns the JSON of a page; throws OtaError `protocol` for anything else. */
   async json(response: RegistryResponse, what: string): Promise<unknown> {
     const body = await this.jsonIfAny(response, what);
-    if (body === undefined) throw new OtaError('protocol', `${what} are not JSON`);
+    if (body === undefined)
+      throw new OtaError(
+        'protocol',
+        `${what}: ${response.url.host} answered something that is not JSON${typeOf(response)}`,
+      );
     return body;
   }
 
@@ -68,6 +72,12 @@ export class PagedLists {
 async function brokenList(response: RegistryResponse): Promise<OtaError> {
   const failure = await failureOf(response, `next page of ${response.url.pathname}`);
   return failure.code === 'absent' ? new OtaError('protocol', failure.message) : failure;
+}
+
+/** A login page of a proxy says what it is in its media type. */
+function typeOf(response: RegistryResponse): string {
+  const type = header(response, 'content-type');
+  return type === undefined ? '' : `, but ${type.slice(0, 100)}`;
 }
 
 function parseJson(bytes: Buffer): unknown {
