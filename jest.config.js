@@ -20,5 +20,5 @@ export default {
   },
   setupFilesAfterEnv: ['<rootDir>/test/support/setup.ts'],
   globalSetup: '<rootDir>/test/support/global-setup.js',
-  testTimeout: 30_000,
+  testTimeout: 90_000,
 };

@@ -72,7 +72,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
     // Servers in Erlang and Go take seconds to be there, so one does for all tests.
     beforeAll(async () => {
       broker = await make().start();
-    }, 120_000);
+    }, 360_000);
     afterAll(() => broker.stop());
 
     it('reach subscribers by the device, whatever its name', async () => {
@@ -93,7 +93,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
       await idle(name);
       if (!isVolatile) expect((await broker.newest()).get('plain')).toBe(payload('1.3.0'));
       await listener.stop();
-    }, 60_000);
+    }, 180_000);
 
     it('are not sent again by a restart without a change; what changed meanwhile is told once, a withdrawal too', async () => {
       await start({ NOTIFY: broker.url });
@@ -122,7 +122,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
         listener.messages.filter(({ device, payload: text }) => device === 'withdrawn' && text === ''),
       ).toHaveLength(1);
       await listener.stop();
-    }, 90_000);
+    }, 270_000);
 
     it('are lost by no broker that is killed among 300 pushes and is back during the next 300', async () => {
       await start({ NOTIFY: broker.url });
@@ -167,7 +167,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
       process.stdout.write(`${name}: slowest of 600 webhooks while it is away: ${slowestMs.toFixed(0)} ms\n`);
       expect(slowestMs).toBeLessThan(5_000);
       expect(service!.events('notifier.failed').filter(({ level }) => level === 'warn').length).toBeLessThan(5);
-    }, 150_000);
+    }, 450_000);
   });
 }
 
@@ -216,7 +216,7 @@ for (const { name, programs, scheme, make } of SECURE) {
       expect(JSON.stringify(service!.logs)).not.toContain('p@ss');
       await broker.stop();
       rmSync(folder, { recursive: true, force: true });
-    }, 90_000);
+    }, 270_000);
   });
 }
 

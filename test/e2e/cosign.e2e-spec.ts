@@ -97,7 +97,7 @@ describeWith(PROGRAMS, 'what the real cosign signs', () => {
         for (const signer of Object.keys(SIGNERS) as Signer[]) await pushAndSign(url, kind, signer);
     }
     for (const kind of KINDS) for (const signer of Object.keys(SIGNERS) as Signer[]) exportLayout(kind, signer);
-  }, 300_000);
+  }, 900_000);
   afterAll(async () => {
     await distribution.stop();
     await referrers.stop();

@@ -53,4 +53,4 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
   stopped(demo);
   expect(readdirSync(temporary)).toEqual([]);
   rmSync(folder, { recursive: true });
-}, 60_000);
+}, 180_000);

@@ -260,7 +260,7 @@ for (const [name, programs, make, isFile] of CASES)
     let keeper: Keeper;
     beforeAll(async () => {
       keeper = await make();
-    }, 120_000);
+    }, 360_000);
     afterAll(() => keeper.stop());
 
     it('are left alone: never asked of the registry, never deleted, never overwritten', async () => {
@@ -301,7 +301,7 @@ for (const [name, programs, make, isFile] of CASES)
       const expected = isFile ? [] : FOREIGN;
       expect(await keeper.kept()).toEqual(new Map([['here', newer], ['same', OURS], ...expected]));
       expect(service?.events('notifier.connected')[0]).toMatchObject({ told: 3, foreign: expect.any(Number) });
-    }, 120_000);
+    }, 360_000);
   });
 
 describe('what is no device id', () => {

@@ -163,7 +163,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     expect(slowestMs).toBeLessThan(5_000);
     expect(service.events('notifier.failed').filter(({ level }) => level === 'warn').length).toBeLessThan(5);
     await late.stop();
-  }, 90_000);
+  }, 270_000);
 
   it('are lost by no broker that forgets what it confirmed', async () => {
     await start();
@@ -197,7 +197,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     const subscriber = await Subscriber.start(broker.port, '#', { username: 'robot', password: 'other-password' });
     await until(() => subscriber.messages.length === 1, 'the notice');
     await subscriber.stop();
-  }, 60_000);
+  }, 180_000);
 
   it('are sent with TLS and a client certificate, and not to a broker with a wrong one', async () => {
     const ca = new Authority(broker.file('pki'), 'ca');
@@ -226,7 +226,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     await service.version('a');
     await connected();
     await idle();
-  }, 60_000);
+  }, 180_000);
 
   it('of a push that is signed later come once, after the signature', async () => {
     const key = newKey();
@@ -307,7 +307,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     await server.finished;
     await subscriber.stop();
     await start();
-  }, 90_000);
+  }, 270_000);
 
   it('of a tag that was moved while the broker was away come, though the broker has the same text already', async () => {
     await start();
@@ -322,7 +322,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     const subscriber = await Subscriber.start(broker.port);
     await until(() => subscriber.messages.some(({ retain }) => !retain), 'the notice of the moved tag', 20_000);
     await subscriber.stop();
-  }, 40_000);
+  }, 120_000);
 
   it('leave the topic for no device id, however it is written', async () => {
     await start();

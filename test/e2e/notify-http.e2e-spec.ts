@@ -277,7 +277,7 @@ describe('STATE_DIR', () => {
         .map((event) => Number(event.split('.')[1]));
       expect(versions).toEqual(versions.toSorted((a, b) => a - b));
     }
-  }, 90_000);
+  }, 270_000);
 });
 
 describe('NOTIFY', () => {

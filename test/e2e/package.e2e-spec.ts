@@ -58,7 +58,7 @@ describe('the package', () => {
     };
     push('1.0.0');
     push('1.1.0');
-  }, 240_000);
+  }, 720_000);
   afterAll(() => {
     rmSync(folder, { recursive: true, force: true });
   });
@@ -121,7 +121,7 @@ describe('the package', () => {
     });
     const attw = spawnSync(bin('attw'), [tarball, '--profile', 'esm-only', '--no-emoji'], { encoding: 'utf8' });
     expect({ status: attw.status, output: attw.status === 0 ? '' : attw.stdout }).toEqual({ status: 0, output: '' });
-  }, 60_000);
+  }, 180_000);
 
   it('has the public interface that etc/otaflux.api.md reports', () => {
     // npm run api writes it anew; what it shows is a breaking change or a new feature.
@@ -133,7 +133,7 @@ describe('the package', () => {
     ];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
     expect({ status, output: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, output: '' });
-  }, 60_000);
+  }, 180_000);
 
   it('serves a device in a ten-line application', async () => {
     writeFileSync(

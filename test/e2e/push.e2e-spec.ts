@@ -121,7 +121,7 @@ describe('otaflux push to a folder', () => {
     );
     const files = readdirSync(join(root, 'busy'), { recursive: true, encoding: 'utf8' });
     expect(files.filter((name) => /\.(?:tmp|lock)$/.test(name))).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it.each([
     [['../x', '1.0.0', espFile], /device: got "\.\.\/x", takes a repository name/],
@@ -145,7 +145,7 @@ it('otaflux push says when the registry cannot be reached, or refuses', async ()
   const refused = await run(['push', 'x', '1.0.0', espFile, '--registry-url', registry.url]);
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/credentials are needed/) });
   await registry.stop();
-}, 60_000);
+}, 180_000);
 
 describeWith(
   ['docker-registry'],
@@ -162,7 +162,7 @@ describeWith(
         REPOSITORY_PREFIX: 'fw/',
         REFRESH_INTERVAL: '0',
       });
-    }, 120_000);
+    }, 360_000);
     afterAll(async () => {
       await service.stop();
       await registry.stop();
@@ -187,7 +187,7 @@ describeWith(
       expect(await push('linux', '1.0.0', file('large.bin', large))).toMatchObject({ code: 0 });
       const bytes = Buffer.from(await (await service.firmware('linux')).arrayBuffer());
       expect(bytes.equals(large)).toBe(true);
-    }, 60_000);
+    }, 180_000);
 
     itWith(['oras'], 'writes what oras reads, and reads what oras writes', async () => {
       const host = registry.url.replace('http://', '');

@@ -460,5 +460,5 @@ describe('webhooks', () => {
     }
     expect([...statuses.keys()].filter((status) => status >= 500)).toEqual([]);
     expect(await current()).toBe('1.0.0');
-  }, 120_000);
+  }, 360_000);
 });
