@@ -131,7 +131,7 @@ describe('an application of a platform team', () => {
     @Module({ imports: [module()], providers: [Console] })
     class OwnModule {}
 
-    const app = await NestFactory.create(OwnModule, { logger: false, bodyParser: false });
+    const app = await NestFactory.create(OwnModule, { logger: false, bodyParser: false, abortOnError: false });
     try {
       await app.init();
       const { releases, registry, verifier, notifications, store } = app.get(Console);
