@@ -39,6 +39,11 @@ export class ConfigError extends Error {
     super(message);
     this.name = 'ConfigError';
   }
+
+  /** Whether `error` is one, also one that comes from the bundle of the service, which has a class of its own. */
+  static is(error: unknown): error is ConfigError {
+    return types.isNativeError(error) && error.name === 'ConfigError';
+  }
 }
 
 /** The code of a system or library error, such as ENOENT; undefined when it has none. Knows errors of other realms, too. */

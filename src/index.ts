@@ -4,15 +4,7 @@ export type { Plugin, PluginContext } from './cli/plugins.js';
 export { OtaFluxModule, type OtaFluxAsyncOptions, type OtaFluxOptions } from './otaflux.module.js';
 export { injects, type Part } from './parts.js';
 export { CacheModule, FirmwareStore, type Firmware, type FirmwareSource, type Lease } from './cache/index.js';
-export {
-  gather,
-  parseSettings,
-  Settings,
-  SettingsModule,
-  type AsyncGiven,
-  type GivenValues,
-  type PlainValues,
-} from './config/index.js';
+export { gather, parseSettings, Settings, type GivenValues } from './config/index.js';
 export { Delivery, DeliveryModule, DeviceRefusal, type DeviceRequest } from './delivery/index.js';
 export { DeviceAuthenticator, type Access } from './device/index.js';
 export { DeviceHttpAdapter, DeviceModule, DeviceProtocol, DeviceRouter, type Match } from './device/index.js';
@@ -30,6 +22,7 @@ export {
   type RegistryModuleOptions,
 } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
+export { SettingsModule, type AsyncGiven, type PlainValues } from './settings/index.js';
 export { WebhookModule, WebhookSource, type RepositoryChange } from './webhook/index.js';
 export {
   SignatureModule,

@@ -9,8 +9,8 @@ import {
 import { ModuleRef } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppModule, type AppModuleOptions, type OwnParts } from './app.module.js';
-import { givenBy, type AsyncGiven, type PlainValues } from './config/index.js';
 import { DeviceRouter } from './device/index.js';
+import { givenBy, type AsyncGiven, type PlainValues } from './settings/index.js';
 
 export interface OtaFluxOptions extends OwnParts {
   /** Options by variable, such as `{ REGISTRY_URL: 'https://registry.example.com' }`. */

@@ -1,8 +1,8 @@
 import { styleText } from 'node:util';
-import { request } from 'undici';
 import { linked } from '../abort.js';
 import type { DeviceStatus, Status } from '../control/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
+import { httpRequest, type HttpAnswer } from './http-request.js';
 import { isColourful, tableOf } from './table.js';
 
 export interface ControlledServer {
@@ -54,34 +54,26 @@ export async function health(server: ControlledServer, json: boolean): Promise<n
   return EXIT_FAILURE;
 }
 
-interface Answer {
-  readonly code: number;
-  readonly body: string;
-}
-
 /** Undefined, and said so, when the server cannot be asked. */
 async function ask(
   server: ControlledServer,
   method: 'GET' | 'POST',
   path: string,
   device?: string,
-): Promise<Answer | undefined> {
+): Promise<HttpAnswer | undefined> {
   if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, takes a URL`);
   const url = new URL(path, `${server.url.replace(/\/+$/, '')}/`);
   if (device !== undefined) url.searchParams.set('device', device);
   try {
-    return await linked([], PATIENCE_MS, async (signal) => {
-      const headers = server.secret === undefined ? {} : { authorization: `Bearer ${server.secret}` };
-      const { statusCode, body } = await request(url, { method, signal, headers });
-      return { code: statusCode, body: await body.text() };
-    });
+    const headers = server.secret === undefined ? {} : { authorization: `Bearer ${server.secret}` };
+    return await linked([], PATIENCE_MS, (signal) => httpRequest(url, { method, signal, headers }));
   } catch (error) {
     process.stderr.write(`otaflux: cannot ask ${url.origin}: ${reasonOf(error)}\n`);
     return undefined;
   }
 }
 
-function refuse({ url }: ControlledServer, { code, body }: Answer): number {
+function refuse({ url }: ControlledServer, { code, body }: HttpAnswer): number {
   const reason = messageIn(body);
   const hint = code === 404 && reason.startsWith('Cannot ') ? ' (is this the management port?)' : '';
   process.stderr.write(`otaflux: ${url} answered ${code}: ${reason}${hint}\n`);

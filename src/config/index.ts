@@ -1,5 +1,3 @@
-export { givenBy, SettingsModule, type AsyncGiven, type PlainValues } from './config.module.js';
-export { GraceTime } from './grace-time.js';
 export { isMqttTopic, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
 export {
   CHECKSUMS,
@@ -14,5 +12,4 @@ export {
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';
 export { parseOption, parseSettings, Settings } from './settings.js';
-export { parseYaml } from './yaml.js';
 export { gather, type Given, type GivenValues, type Sources } from './sources.js';
