@@ -47,8 +47,7 @@ export class HealthController {
   @Get('ready')
   @HealthCheck()
   ready(@Req() request: IncomingMessage): Promise<HealthCheckResult> {
-    if (this.lifecycle.isEnding)
-      throw new ServiceUnavailableException({ status: 'shutting_down', info: {}, error: {}, details: {} });
+    this.demandLife();
     return this.health.check([
       () => this.indicators.check('registry').up(this.registryFor(request)),
       () => this.refreshes(request),
@@ -57,10 +56,11 @@ export class HealthController {
     ]);
   }
 
-  /** 503 while the registry cannot be used. Where it was not up, it is asked again first. */
+  /** 503 while the registry cannot be used, and while the service ends. Asks the registry again if it was not up. */
   @Get('registry')
   @HealthCheck()
   registry(@Req() request: IncomingMessage): Promise<HealthCheckResult> {
+    this.demandLife();
     return this.health.check([
       async () => {
         await this.askRegistry();
@@ -69,6 +69,11 @@ export class HealthController {
         return details.state === 'up' ? indicator.up(details) : indicator.down(details);
       },
     ]);
+  }
+
+  private demandLife(): void {
+    if (this.lifecycle.isEnding)
+      throw new ServiceUnavailableException({ status: 'shutting_down', info: {}, error: {}, details: {} });
   }
 
   private askRegistry(): Promise<void> {
