@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { OtaError, type OtaErrorCode, reasonOf } from '../../errors.js';
 import { readBody } from './body.js';
-import type { RegistryResponse } from './transport.js';
+import { header, type RegistryResponse } from './transport.js';
 
 /** As much of an error's body as is worth reading. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
@@ -47,6 +47,25 @@ export async function failureOf(response: RegistryResponse, what: string): Promi
   return new OtaError(
     codeOfStatus(response.status),
     `${what}: ${answererOf(response)} answered ${await describeFailure(response)}`,
+  );
+}
+
+/** Whether an answer is a web page: registries answer with JSON, or with nothing. */
+export function isPage(response: RegistryResponse): boolean {
+  return /^text\/html\b/i.test(header(response, 'content-type') ?? '');
+}
+
+/** An answer that no registry gives, as an error. */
+export async function notRegistry(response: RegistryResponse): Promise<OtaError> {
+  const { origin, pathname } = response.url;
+  const text = await readBody(response, MAX_ERROR_BODY_BYTES, () => new Error('too long')).catch(() => Buffer.alloc(0));
+  // What servers of Go, nginx and Apache say to those who speak plain HTTP to them.
+  if (response.status === 400 && /\bHTTPS\b|speaking plain HTTP/.test(text.toString('latin1')))
+    return new OtaError('protocol', `${origin} speaks HTTPS and was asked by plain HTTP`);
+  const type = isPage(response) ? ' with a web page' : '';
+  return new OtaError(
+    'protocol',
+    `${origin} is not a container registry: ${pathname} answered ${response.status}${type}`,
   );
 }
 
