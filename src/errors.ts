@@ -42,6 +42,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** An error whose message is complete: its cause, the error of a library, is for debugging only. */
+export class ExplainedError extends Error {}
+
 /** The code of a system or library error, such as ENOENT; undefined when it has none. Knows errors of other realms, too. */
 export function codeOf(error: unknown): string | undefined {
   if (!isError(error)) return undefined;
@@ -68,13 +71,15 @@ export function reasonOf(error: unknown): string {
 /** The same and, where that is a translation, the `cause`: the texts of the libraries beneath, which are for debugging. */
 export function explained(error: unknown): { reason: string; cause?: string } {
   const reason = reasonOf(error);
-  const cause = causesOf(error).join(': ');
-  return cause === '' || reason.includes(cause) ? { reason } : { reason, cause };
+  const cause = causesOf(error)
+    .filter((text) => !reason.includes(text))
+    .join(': ');
+  return cause === '' ? { reason } : { reason, cause };
 }
 
 function textOf(error: unknown): string {
   if (!isError(error)) return String(error);
-  if (error instanceof OtaError || error instanceof ConfigError) return error.message;
+  if (isOurs(error)) return error.message;
   const translation = translationOf(error);
   if (translation !== undefined) return translation;
   const code = codeOf(error);
@@ -95,7 +100,7 @@ function translationOf(error: Error): string | undefined {
 function causesOf(error: unknown): string[] {
   if (!isError(error)) return [];
   const inner = causesOf(error.cause);
-  if (error instanceof OtaError || error instanceof ConfigError) return inner;
+  if (isOurs(error)) return inner;
   const code = codeOf(error);
   const text = oneLine(
     code === undefined || error.message.includes(code) ? error.message : `${error.message} (${code})`,
@@ -110,4 +115,8 @@ function oneLine(text: string): string {
 /** Also for errors of other realms, and for what aborts a signal, which is no native error. */
 function isError(value: unknown): value is Error {
   return types.isNativeError(value) || value instanceof Error || value instanceof DOMException;
+}
+
+function isOurs(error: Error): boolean {
+  return error instanceof OtaError || error instanceof ConfigError || error instanceof ExplainedError;
 }

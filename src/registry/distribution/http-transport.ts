@@ -4,6 +4,7 @@ import { request as send, type Dispatcher } from 'undici';
 import { link } from '../../abort.js';
 import { ConfigError, OtaError, reasonOf } from '../../errors.js';
 import { createDispatcher, ProxyRefusal } from '../../http-proxy.js';
+import { certificatesIn } from '../../pem.js';
 import { timerMs } from '../../timers.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 import { unreachable } from './unreachable.js';
@@ -98,12 +99,21 @@ export class HttpTransport implements Transport {
   }
 }
 
+/** PEM text with certificates: Node.js would accept any text, and trust nobody new. */
 function readAuthority(path: string): string {
+  const option = '--registry-ca-cert-path';
+  let text: string;
   try {
-    return readFileSync(path, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ConfigError(`--registry-ca-cert-path: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
   }
+  try {
+    certificatesIn(text);
+  } catch (error) {
+    throw new ConfigError(`${option}: ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+  }
+  return text;
 }
 
 function isRead(request: RegistryRequest): boolean {
