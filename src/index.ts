@@ -20,7 +20,7 @@ export { OtaError, type OtaErrorCode } from './errors.js';
 export { FirmwareModule, Release, ReleaseService, type ReleaseChanged } from './firmware/index.js';
 export { HealthModule } from './health/index.js';
 export { ManagementServer, MetricsModule } from './metrics/index.js';
-export { NotificationModule, Notifier, NotNow, type ReleaseNotice } from './notification/index.js';
+export { NotificationModule, NotificationService, Notifier, NotNow, type ReleaseNotice } from './notification/index.js';
 export * from './oci/index.js';
 export {
   Registry,
