@@ -1,5 +1,4 @@
 import { isAbsolute } from 'node:path';
-import { z } from 'zod';
 import { parseVersion } from '../semver.js';
 
 /**
@@ -12,19 +11,37 @@ export interface Kind<T> {
   readonly placeholder: string | undefined;
   /** A number in the file may be written as YAML has numbers: 1e3, 0x10. */
   readonly numeric?: true;
-  readonly schema: z.ZodType<T>;
+  /** Returns the value that was written. Throws Unreadable, whose message completes "takes …". */
+  read(written: unknown): T;
 }
 
-const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+/** A value that an option does not take. */
+export class Unreadable extends Error {}
+
+/** The text of a string, a number or a boolean; undefined for anything else. */
+function scalar(written: unknown): string | undefined {
+  return ['string', 'number', 'boolean'].includes(typeof written) ? String(written) : undefined;
+}
 
 function kind<T>(placeholder: string, takes: string, parse: (text: string) => T | undefined): Kind<T> {
-  const schema = scalar.transform((text, context) => {
-    const value = parse(text.trim());
-    if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: takes });
-    return z.NEVER;
-  });
-  return { placeholder, takes, schema };
+  const read = (written: unknown): T => {
+    const text = scalar(written);
+    const value = text === undefined ? undefined : parse(text.trim());
+    if (value === undefined) throw new Unreadable(takes);
+    return value;
+  };
+  return { placeholder, takes, read };
+}
+
+/** The texts of a list, or of one text that `split` parts; none of them is empty. */
+function listOf(placeholder: string, takes: string, split: (text: string) => string[]): Kind<string[]> {
+  const read = (written: unknown): string[] => {
+    const texts = Array.isArray(written) ? written.map(scalar) : [scalar(written)];
+    if (texts.includes(undefined)) throw new Unreadable(takes);
+    const items = Array.isArray(written) ? (texts as string[]) : split(texts[0] ?? '');
+    return items.map((item) => item.trim()).filter(Boolean);
+  };
+  return { placeholder, takes, read };
 }
 
 function numeric<T>(plain: Kind<T>): Kind<T> {
@@ -141,13 +158,7 @@ export function choice<const T extends string>(values: readonly T[]): Kind<T> {
 }
 
 /** Several texts, separated by commas; a list in the file. */
-export const list: Kind<string[]> = {
-  placeholder: 'a,b',
-  takes: 'a comma-separated list',
-  schema: z
-    .union([scalar, z.array(scalar)])
-    .transform((value) => (Array.isArray(value) ? value : value.split(',')).map((item) => item.trim()).filter(Boolean)),
-};
+export const list = listOf('a,b', 'a comma-separated list', (text) => text.split(','));
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -208,14 +219,14 @@ export function urls(schemes: readonly string[]): Kind<string[]> {
     const scheme = /^([a-z+]+):\/\/[^/]/.exec(value)?.[1];
     return scheme !== undefined && schemes.includes(scheme);
   };
+  const several = listOf('url,url', takes, (text) => text.split(/[,\s]+(?=[a-z+]+:\/\/)/));
   return {
-    placeholder: 'url,url',
-    takes,
-    schema: z
-      .union([scalar, z.array(scalar)])
-      .transform((value) => (Array.isArray(value) ? value : value.split(/[,\s]+(?=[a-z+]+:\/\/)/)))
-      .transform((values) => values.map((value) => value.trim()).filter(Boolean))
-      .refine((values) => values.length > 0 && values.every(isOne), takes),
+    ...several,
+    read: (written) => {
+      const found = several.read(written);
+      if (found.length === 0 || !found.every(isOne)) throw new Unreadable(takes);
+      return found;
+    },
   };
 }
 
