@@ -1,5 +1,6 @@
 export { createArtifactWriter, createRegistry } from './adapters.js';
 export { ArtifactWriter, type BlobSource } from './artifact-writer.js';
+export type { OnRetry, Retry } from './on-retry.js';
 export { narrowed, recalled, recorded, type Answers } from './recorded-registry.js';
 export { Registry, type FetchedManifest } from './registry.js';
 export { RegistryState, type RegistryFailure, type RegistrySummary } from './registry-state.js';

@@ -125,7 +125,7 @@ describe('otaflux status', () => {
     const none = await run(['status', '--metrics-listen-addr', '0.0.0.0:1']);
     expect(none).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/),
+      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*connection refused/),
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,

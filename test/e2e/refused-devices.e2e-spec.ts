@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeviceProtocol, DeviceRefusal, type Match } from '../../src/index.js';
-import { hashToken } from '../../src/device/index.js';
+import { hashToken } from '../../src/device/access/credentials.js';
 import { Repeats } from '../../src/logging/repeats.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { FakeRegistry } from '../support/fake-registry.js';
