@@ -28,11 +28,11 @@ export class FlakyPath {
   fault: (request: Passed) => Fault | undefined | Promise<Fault | undefined> = () => undefined;
   private server: Server | undefined;
 
-  /** @param to the server's port on 127.0.0.1 */
+  /** @param to returns the server's port on 127.0.0.1, for each request anew */
   async start(to: () => number): Promise<this> {
     expectStop(this, () => this.stop());
     this.server = createServer((request, response) => {
-      void this.pass(request, response, to());
+      void this.pass(request, response, to);
     });
     await new Promise<void>((resolve) => this.server?.listen(0, '127.0.0.1', resolve));
     return this;
@@ -53,7 +53,7 @@ export class FlakyPath {
     return this.passed.filter(({ url }) => url.startsWith('/firmware'));
   }
 
-  private async pass(request: IncomingMessage, response: ServerResponse, port: number): Promise<void> {
+  private async pass(request: IncomingMessage, response: ServerResponse, to: () => number): Promise<void> {
     const { range, 'if-range': ifRange, authorization } = request.headers;
     const passed: Passed = { url: request.url ?? '', range, ifRange: ifRange as string | undefined, authorization, status: 0, bytes: 0 };
     this.passed.push(passed);
@@ -65,7 +65,7 @@ export class FlakyPath {
       return;
     }
     const { method, url, rawHeaders } = request;
-    requestBy({ port, host: '127.0.0.1', method, path: url, headers: rawHeaders, agent: false }, (answer) => {
+    requestBy({ port: to(), host: '127.0.0.1', method, path: url, headers: rawHeaders, agent: false }, (answer) => {
       passed.status = answer.statusCode ?? 0;
       response.writeHead(passed.status, answer.rawHeaders);
       deliver(answer, response, passed, fault).catch(() => response.destroy());
