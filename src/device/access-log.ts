@@ -2,8 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { Settings } from '../config/index.js';
 import { contextOf } from '../request-context.js';
-import { ClientAddress } from './client-address.js';
-import { parameter, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
+import { ClientAddress, parameter, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
 import { whenOver } from './response-end.js';
 
 /** Longer ones are no device ids: they are cut, so that nobody fills a disk by asking. */

@@ -2,8 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Settings, type Rate } from '../../config/index.js';
 import { LimitMeter } from '../../metrics/index.js';
 import type { IncomingMessage } from 'node:http';
-import { tooManyRequests, type DeviceRequest } from '../../delivery/index.js';
-import { ClientAddress, networkOf } from '../client-address.js';
+import { ClientAddress, networkOf, tooManyRequests, type DeviceRequest } from '../../delivery/index.js';
 import { RateLimiter } from './rate-limiter.js';
 
 /** A rate is granted at once for so many seconds: devices come back together after an outage. */

@@ -18,7 +18,7 @@ const WANTS_HTTPS =
 
 /** What went wrong, in one line with the registry's own code and message: `404 NAME_UNKNOWN: repository name not known`. */
 export async function describeFailure(response: RegistryResponse): Promise<string> {
-  const { status, url } = response;
+  const { status } = response;
   const text = await textOf(response);
   const [, storageCode, storageMessage] = STORAGE_ERROR.exec(text) ?? [];
   if (storageCode !== undefined) return describe(status, storageCode, storageMessage);
