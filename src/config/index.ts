@@ -1,6 +1,6 @@
 export { givenBy, SettingsModule, type AsyncGiven, type PlainValues } from './config.module.js';
 export { GraceTime } from './grace-time.js';
-export { isMqttTopic, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
+export { isMqttTopic, type Kind, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
 export {
   CHECKSUMS,
   flagOf,
@@ -10,6 +10,11 @@ export {
   VARIABLES,
   type Checksum,
   type Option,
+  type OPTIONS,
+  type SettingName,
+  type SettingValue,
+  type SettingValues,
+  type TypedOption,
   type Variable,
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';

@@ -36,6 +36,7 @@ export class Delivery {
   private readonly logger = new Logger('Delivery');
   private readonly offered = new OfferedReleases();
 
+  /** @internal Nest makes it. */
   constructor(
     private readonly releases: ReleaseService,
     private readonly downloads: Downloads,
