@@ -66,6 +66,7 @@ export {
   NotificationService,
   Notifier,
   NotNow,
+  payloadOf,
   type NotificationModuleOptions,
   type ReleaseNotice,
 } from './notification/index.js';
