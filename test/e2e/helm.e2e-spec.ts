@@ -213,7 +213,7 @@ describeWith(['helm'], 'the chart', () => {
 describe('what the chart renders', () => {
   itWith(['helm', 'kubeconform'], 'of the values in the documentation, Kubernetes takes', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'otaflux-helm-'));
-    const pages = ['kubernetes', 'tutorial']
+    const pages = ['kubernetes', 'tutorial-kubernetes']
       .map((page) => readFileSync(join(ROOT, `docs/${page}.md`), 'utf8'))
       .join('\n');
     const blocks = [...pages.matchAll(/^otaflux:\n(?: .*\n|[a-zA-Z]+:.*\n)*/gm)].map(([text]) => text);
