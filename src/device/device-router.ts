@@ -20,6 +20,7 @@ interface Found {
 /** Gives each request to the protocol that matches it. */
 @Injectable()
 export class DeviceRouter {
+  /** @internal Nest makes it. */
   constructor(
     @Inject(DEVICE_PROTOCOLS) private readonly protocols: readonly DeviceProtocol[],
     private readonly guard: DeviceGuard,

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hashToken } from '../../src/device/index.js';
+import { hashToken } from '../../src/device/access/credentials.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { FlakyPath, type Fault } from '../support/flaky-path.js';
 import { describeWith, hasProgram } from '../support/real-server.js';
