@@ -1,4 +1,4 @@
-export { isMqttTopic, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
+export { isMqttTopic, type Kind, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
 export {
   CHECKSUMS,
   flagOf,
@@ -8,6 +8,11 @@ export {
   VARIABLES,
   type Checksum,
   type Option,
+  type OPTIONS,
+  type SettingName,
+  type SettingValue,
+  type SettingValues,
+  type TypedOption,
   type Variable,
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';

@@ -2,7 +2,7 @@ import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common'
 import { Settings } from '../config/index.js';
 import { builtInAuthenticators, type DeviceAuthenticator } from './access/index.js';
 import { AccessLog } from './access-log.js';
-import { ClientAddress } from './client-address.js';
+import { ClientAddress } from '../delivery/index.js';
 import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
 import type { DeviceProtocol } from './device-protocol.js';
 import { DEVICE_PROTOCOLS, DeviceRouter } from './device-router.js';

@@ -44,6 +44,7 @@ export class ReleaseService implements OnApplicationShutdown {
   private readonly shutdown = new AbortController();
   private lastFailure: OtaError | undefined;
 
+  /** @internal Nest makes it. */
   constructor(
     registry: Registry,
     private readonly verifier: SignatureVerifier,

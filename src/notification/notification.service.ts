@@ -14,13 +14,18 @@ export const NOTIFIERS = Symbol('notifiers');
 /** How long a notice that is told again by hand is waited for. */
 const PATIENCE_MS = 5_000;
 
-/** Tells every notifier of every change of a device's current release. */
+/**
+ * Hands every change of a device's current release to every notifier.
+ *
+ * @publicApi
+ */
 @Injectable()
 export class NotificationService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly outboxes: readonly Outbox[];
   private readonly stop = new AbortController();
   private subscription: Subscription | undefined;
 
+  /** @internal Nest makes it. */
   constructor(
     @Inject(NOTIFIERS) notifiers: readonly Notifier[],
     private readonly releases: ReleaseService,

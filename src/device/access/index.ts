@@ -1,5 +1,5 @@
 import type { Settings } from '../../config/index.js';
-import type { ClientAddress } from '../client-address.js';
+import type { ClientAddress } from '../../delivery/index.js';
 import type { DeviceAuthenticator } from './device-authenticator.js';
 import { DeviceTokens } from './device-tokens.js';
 import { ProxyHeader } from './proxy-header.js';
