@@ -1,5 +1,13 @@
 import { Command } from 'commander';
-import { gather, optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
+import {
+  gather,
+  isLoopback,
+  optionOf,
+  settingOf,
+  VARIABLES,
+  type GivenValues,
+  type Settings,
+} from '../config/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import type { PinoLogger } from '../logging/index.js';
 import type { OwnParts } from '../app.module.js';
@@ -111,7 +119,18 @@ async function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): Promi
       CONTEXT,
     );
   }
-  if (settings.webhookSecret === undefined) {
+  const { host, port } = settings.metricsListenAddr;
+  if (settings.managementToken === undefined && !isLoopback(host)) {
+    logger.warn(
+      {
+        event: 'management.open',
+        reason: `MANAGEMENT_TOKEN is not set: everyone who can reach ${host}:${port} can read /status and use /notify`,
+      },
+      CONTEXT,
+    );
+  }
+  // A list of nothing is no secret.
+  if (!settings.webhookSecret?.length) {
     logger.warn(
       { event: 'webhook.open', reason: 'no WEBHOOK_SECRET: whoever reaches the port may make us ask the registry' },
       CONTEXT,

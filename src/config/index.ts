@@ -1,6 +1,7 @@
 export { givenBy, SettingsModule, type AsyncGiven, type PlainValues } from './config.module.js';
 export { GraceTime } from './grace-time.js';
 export { isMqttTopic, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
+export { isLoopback } from './loopback.js';
 export {
   CHECKSUMS,
   flagOf,

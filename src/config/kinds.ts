@@ -149,6 +149,19 @@ export const list: Kind<string[]> = {
     .transform((value) => (Array.isArray(value) ? value : value.split(',')).map((item) => item.trim()).filter(Boolean)),
 };
 
+/** Several secrets of at least `min` characters that a header can carry, separated by commas; a list in the file. */
+export function secrets(min: number): Kind<string[]> {
+  const takes = `one or more secrets, separated by commas, each with at least ${min} characters and no spaces`;
+  return {
+    placeholder: 'a,b',
+    takes,
+    schema: list.schema.refine(
+      (values) => values.length > 0 && values.every((value) => value.length >= min && /^[\x21-\x7e]*$/.test(value)),
+      takes,
+    ),
+  };
+}
+
 /** Where a server listens. */
 export interface ListenAddress {
   readonly host: string;
