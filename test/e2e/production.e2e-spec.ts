@@ -7,9 +7,9 @@ import { NEVER, type Observable } from 'rxjs';
 import { ConfigError } from '../../src/errors.js';
 import { OtaFluxModule, SignatureVerifier } from '../../src/index.js';
 import { Authority } from '../support/authority.js';
-import { run } from '../support/cli.js';
+import { Cli, run } from '../support/cli.js';
 import { newKey } from '../support/sign.js';
-import { TestService, type TestOptions } from '../support/service.js';
+import { TestService, type LogLine, type TestOptions } from '../support/service.js';
 
 class OwnVerifier extends SignatureVerifier {
   override get changes(): Observable<void> {
@@ -198,4 +198,26 @@ describe('The management port', () => {
       if (token.length > 2) expect(stderr).not.toContain(token);
     },
   );
+
+  it.each<[string, Record<string, string>, string[]]>([
+    ['is reached by others', { METRICS_LISTEN_ADDR: '0.0.0.0:0' }, ['management.open', 'webhook.open']],
+    ['is reached by others, for a list of nothing', { WEBHOOK_SECRET: ' , ' }, ['webhook.open']],
+    ['has a token', { METRICS_LISTEN_ADDR: '[::]:0', MANAGEMENT_TOKEN: TOKEN, WEBHOOK_SECRET: 'x' }, []],
+    ['is on this machine only', { METRICS_LISTEN_ADDR: 'localhost:0', WEBHOOK_SECRET: 'x' }, []],
+    ['is on IPv6 of this machine', { METRICS_LISTEN_ADDR: '[::1]:0', WEBHOOK_SECRET: 'x' }, []],
+  ])('warns at the start where it must: it %s', async (_name, env, events) => {
+    const free = { LISTEN_ADDR: '127.0.0.1:0', METRICS_LISTEN_ADDR: '127.0.0.1:0' };
+    const server = new Cli(['--registry-url', `oci:${folder}`], { ...free, ...env });
+    await server.event('server.ready');
+    server.kill();
+    const lines = (await server.finished).stdout.trimEnd().split('\n');
+    const warnings = lines
+      .map((line) => JSON.parse(line) as LogLine)
+      .filter(({ event = '' }) => event.endsWith('.open'));
+    expect(warnings.map(({ event }) => event)).toEqual(events);
+    for (const { event, level, reason } of warnings) {
+      expect(level).toBe('warn');
+      expect(reason).toContain(event === 'management.open' ? 'MANAGEMENT_TOKEN' : 'WEBHOOK_SECRET');
+    }
+  });
 });
