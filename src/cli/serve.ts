@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import type { OwnParts } from '../app.module.js';
-import { optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
+import { isLoopback, optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import { createLogger, type PinoLogger } from '../logging/index.js';
 import { percentDecoded } from '../percent.js';
@@ -107,7 +107,18 @@ function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): void {
       CONTEXT,
     );
   }
-  if (settings.webhookSecret === undefined) {
+  const { host, port } = settings.metricsListenAddr;
+  if (settings.managementToken === undefined && !isLoopback(host)) {
+    logger.warn(
+      {
+        event: 'management.open',
+        reason: `MANAGEMENT_TOKEN is not set: everyone who can reach ${host}:${port} can read /status and use /notify`,
+      },
+      CONTEXT,
+    );
+  }
+  // A list of nothing is no secret.
+  if (!settings.webhookSecret?.length) {
     logger.warn(
       { event: 'webhook.open', reason: 'no WEBHOOK_SECRET: whoever reaches the port may make us ask the registry' },
       CONTEXT,

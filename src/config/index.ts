@@ -1,4 +1,5 @@
 export { isMqttTopic, type Kind, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
+export { isLoopback } from './loopback.js';
 export {
   CHECKSUMS,
   flagOf,

@@ -160,6 +160,18 @@ export function choice<const T extends string>(values: readonly T[]): Kind<T> {
 /** Several texts, separated by commas; a list in the file. */
 export const list = listOf('a,b', 'a comma-separated list', (text) => text.split(','));
 
+/** Several secrets of at least `min` characters that a header can carry, separated by commas; a list in the file. */
+export function secrets(min: number): Kind<string[]> {
+  const takes = `one or more secrets, separated by commas, each with at least ${min} characters and no spaces`;
+  const read = (written: unknown): string[] => {
+    const values = list.read(written);
+    if (values.length === 0 || values.some((value) => value.length < min || !/^[\x21-\x7e]+$/.test(value)))
+      throw new Unreadable(takes);
+    return values;
+  };
+  return { placeholder: 'a,b', takes, read };
+}
+
 /** Where a server listens. */
 export interface ListenAddress {
   readonly host: string;

@@ -48,6 +48,9 @@ export const CHECKSUMS = [
 ] as const;
 export type Checksum = (typeof CHECKSUMS)[number];
 
+/** A token that is shorter could be guessed. */
+const MIN_TOKEN_LENGTH = 16;
+
 /** What NOTIFY speaks, by the scheme of a URL. */
 export const NOTIFY_SCHEMES = [
   ...['mqtt', 'mqtts', 'ws', 'wss', 'redis', 'rediss', 'nats', 'tls'],
@@ -170,8 +173,16 @@ export const OPTIONS = {
     help: 'Where devices, webhooks and probes are answered.',
   }),
   METRICS_LISTEN_ADDR: option<ListenAddress>(kinds.listenAddress, {
-    default: '0.0.0.0:9090',
-    help: 'Where `/metrics` and probes are answered.',
+    default: '127.0.0.1:9090',
+    help: 'Address of the management port: `/metrics`, `/status`, `/notify` and probes. By default only this machine can reach it. The container image and the Helm chart set `0.0.0.0:9090`.',
+  }),
+  MANAGEMENT_TOKEN: option<string[]>(kinds.secrets(MIN_TOKEN_LENGTH), {
+    secret: true,
+    help: 'Token that `GET /status` and `POST /notify` require as `Authorization: Bearer TOKEN`. Several tokens allow rotation. Without a token, everyone who can reach the management port can use them. `/metrics` and probes need no token.',
+  }),
+  PRODUCTION: option(kinds.boolean, {
+    default: 'false',
+    help: 'Refuse to start without signature verification, a webhook secret, TLS or a proxy in front, and a protected management port. The error lists everything that is missing.',
   }),
   METRICS_DEVICES: option(kinds.integer(0, 10_000), {
     default: '1000',
