@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { regularExpression, type JsonSchema } from './json-schema.js';
 import type { Kind } from './kinds.js';
 
 /** Who must have signed the releases of the devices that `match` names. */
@@ -54,10 +55,43 @@ const rule = z
 
 const rules = z.array(rule).min(1);
 
+const texts: JsonSchema = { type: ['string', 'number'], minLength: 1 };
+const identity: JsonSchema = { anyOf: [{ required: ['identity'] }, { required: ['identity-regexp'] }] };
+const issuer: JsonSchema = { anyOf: [{ required: ['issuer'] }, { required: ['issuer-regexp'] }] };
+
+/** The same rules as a JSON Schema. */
+const policyJson: JsonSchema = {
+  type: ['array', 'string'],
+  pattern: '^\\s*\\[\\s*\\{',
+  minItems: 1,
+  items: {
+    type: 'object',
+    required: ['match'],
+    additionalProperties: false,
+    properties: {
+      match: texts,
+      keys: { type: ['string', 'array'], minLength: 1, minItems: 1, items: texts },
+      identity: texts,
+      'identity-regexp': regularExpression,
+      issuer: texts,
+      'issuer-regexp': regularExpression,
+      required: { enum: [true, false, 'true', 'false'] },
+    },
+    if: { properties: { required: { enum: [false, 'false'] } }, required: ['required'] },
+    then: { not: { anyOf: [{ required: ['keys'] }, identity, issuer] } },
+    else: {
+      if: { required: ['keys'] },
+      then: { not: { anyOf: [identity, issuer] } },
+      else: { allOf: [identity, issuer] },
+    },
+  },
+};
+
 /** A list in the file; the same as JSON text in a variable or a flag. */
 export const signaturePolicy: Kind<readonly PolicyRule[]> = {
   placeholder: 'json',
   takes: TAKES,
+  json: policyJson,
   schema: z.unknown().transform((value, context) => {
     const result = rules.safeParse(typeof value === 'string' ? parsed(value) : value);
     if (result.success) return result.data;
