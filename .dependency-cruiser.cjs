@@ -1,6 +1,6 @@
 /**
  * "Who may import whom" of docs/architecture.md, enforced by `npm run lint`.
- * A room lists the rooms that it may import; `config`, `metrics`, `abort.ts`, `errors.ts`, `backoff.ts`, `http-proxy.ts`, `parts.ts`, `percent.ts`, `reloaded.ts`, `request-context.ts`, `semver.ts`, `timers.ts`, `tracing.ts` and `version.ts` are open to all.
+ * A room lists the rooms that it may import; `config`, `metrics` and these files are open to all: `abort.ts`, `errors.ts`, `backoff.ts`, `http-date.ts`, `http-proxy.ts`, `no-proxy.ts`, `parts.ts`, `pem.ts`, `percent.ts`, `redact.ts`, `reloaded.ts`, `request-context.ts`, `semver.ts`, `system-errors.ts`, `timers.ts`, `tracing.ts`, `version.ts`.
  */
 const rooms = {
   oci: [],
@@ -33,7 +33,7 @@ const roomRules = Object.entries(rooms).map(([room, allowed]) => {
       path: '^src/',
       pathNot: [
         `^src/(${folders})/`,
-        '^src/(abort|errors|backoff|http-proxy|parts|percent|reloaded|request-context|semver|timers|tracing|version)\\.ts$',
+        '^src/(abort|errors|backoff|http-date|http-proxy|no-proxy|parts|pem|percent|redact|reloaded|request-context|semver|system-errors|timers|tracing|version)\\.ts$',
       ],
     },
   };

@@ -6,7 +6,8 @@ FROM --platform=$BUILDPLATFORM docker.io/library/node:${NODE_VERSION}-bookworm A
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
-COPY nest-cli.json tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json ./
+COPY scripts/build.mjs ./scripts/
 COPY src ./src
 RUN npm run build && find dist -name '*.map' -delete
 WORKDIR /app

@@ -3,10 +3,11 @@ import { NestFactory } from '@nestjs/core';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import { AppModule, type AppModuleOptions } from './app.module.js';
-import { GraceTime, type Settings } from './config/index.js';
+import type { Settings } from './config/index.js';
 import { DeviceHttpAdapter, DeviceRouter, TlsFiles } from './device/index.js';
 import { ConfigError, reasonOf } from './errors.js';
 import { Lifecycle } from './health/index.js';
+import { GraceTime } from './settings/index.js';
 import { enableTracing } from './tracing.js';
 import { HttpMeter, LimitMeter, ManagementServer } from './metrics/index.js';
 

@@ -18,11 +18,13 @@ export function statusCommand(): Command {
 
 /** `otaflux health`: the probe for a container's HEALTHCHECK, which has no curl. */
 export function healthCommand(): Command {
-  const command = new Command('health').description('Tell by the exit code whether a running server is ready.');
+  const command = new Command('health')
+    .description('Tell by the exit code whether a running server is ready.')
+    .option('--registry', 'also fail while the registry cannot be used, and print why');
   return withServer(command).action(async () => {
-    const { json } = command.opts<{ json?: boolean }>();
-    const { health } = await import('./control.js');
-    process.exitCode = await health(await serverOf(command), json ?? false);
+    const { json, registry } = command.opts<{ json?: boolean; registry?: boolean }>();
+    const { health, registryHealth } = await import('./control.js');
+    process.exitCode = await (registry ? registryHealth : health)(await serverOf(command), json ?? false);
   });
 }
 

@@ -261,7 +261,7 @@ describe('a configuration file', () => {
 
   it('that cannot be read is named', async () => {
     await expect(settings({}, { config: join(folder, 'nope.yaml') })).rejects.toThrow(
-      /^--config: cannot read ".*nope\.yaml": ENOENT/,
+      /^--config: cannot read ".*nope\.yaml": no such file/,
     );
   });
 

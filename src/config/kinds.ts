@@ -1,5 +1,4 @@
 import { isAbsolute } from 'node:path';
-import { z } from 'zod';
 import { parseVersion } from '../semver.js';
 import * as json from './json-schema.js';
 import type { JsonSchema } from './json-schema.js';
@@ -14,12 +13,19 @@ export interface Kind<T> {
   readonly placeholder: string | undefined;
   /** A number in the file may be written as YAML has numbers: 1e3, 0x10. */
   readonly numeric?: true;
-  readonly schema: z.ZodType<T>;
+  /** Returns the value that was written. Throws Unreadable, whose message completes "takes …". */
+  read(written: unknown): T;
   /** The same verdict as a JSON Schema, for the values of the Helm chart. */
   readonly json: JsonSchema;
 }
 
-const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+/** A value that an option does not take. */
+export class Unreadable extends Error {}
+
+/** The text of a string, a number or a boolean; undefined for anything else. */
+function scalar(written: unknown): string | undefined {
+  return ['string', 'number', 'boolean'].includes(typeof written) ? String(written) : undefined;
+}
 
 function kind<T>(
   placeholder: string,
@@ -27,13 +33,29 @@ function kind<T>(
   takes: string,
   parse: (text: string) => T | undefined,
 ): Kind<T> {
-  const schema = scalar.transform((text, context) => {
-    const value = parse(text.trim());
-    if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: takes });
-    return z.NEVER;
-  });
-  return { placeholder, takes, schema, json: jsonSchema };
+  const read = (written: unknown): T => {
+    const text = scalar(written);
+    const value = text === undefined ? undefined : parse(text.trim());
+    if (value === undefined) throw new Unreadable(takes);
+    return value;
+  };
+  return { placeholder, takes, read, json: jsonSchema };
+}
+
+/** The texts of a list, or of one text that `split` parts; none of them is empty. */
+function listOf(
+  placeholder: string,
+  jsonSchema: JsonSchema,
+  takes: string,
+  split: (text: string) => string[],
+): Kind<string[]> {
+  const read = (written: unknown): string[] => {
+    const texts = Array.isArray(written) ? written.map(scalar) : [scalar(written)];
+    if (texts.includes(undefined)) throw new Unreadable(takes);
+    const items = Array.isArray(written) ? (texts as string[]) : split(texts[0] ?? '');
+    return items.map((item) => item.trim()).filter(Boolean);
+  };
+  return { placeholder, takes, read, json: jsonSchema };
 }
 
 function numeric<T>(plain: Kind<T>): Kind<T> {
@@ -163,14 +185,7 @@ export function choice<const T extends string>(values: readonly T[]): Kind<T> {
 }
 
 /** Several texts, separated by commas; a list in the file. */
-export const list: Kind<string[]> = {
-  placeholder: 'a,b',
-  json: json.listOfTexts,
-  takes: 'a comma-separated list',
-  schema: z
-    .union([scalar, z.array(scalar)])
-    .transform((value) => (Array.isArray(value) ? value : value.split(',')).map((item) => item.trim()).filter(Boolean)),
-};
+export const list = listOf('a,b', json.listOfTexts, 'a comma-separated list', (text) => text.split(','));
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -240,15 +255,14 @@ export function urls(schemes: readonly string[]): Kind<string[]> {
     const scheme = /^([a-z+]+):\/\/[^/]/.exec(value)?.[1];
     return scheme !== undefined && schemes.includes(scheme);
   };
+  const several = listOf('url,url', json.urlsOf(schemes), takes, (text) => text.split(/[,\s]+(?=[a-z+]+:\/\/)/));
   return {
-    placeholder: 'url,url',
-    json: json.urlsOf(schemes),
-    takes,
-    schema: z
-      .union([scalar, z.array(scalar)])
-      .transform((value) => (Array.isArray(value) ? value : value.split(/[,\s]+(?=[a-z+]+:\/\/)/)))
-      .transform((values) => values.map((value) => value.trim()).filter(Boolean))
-      .refine((values) => values.length > 0 && values.every(isOne), takes),
+    ...several,
+    read: (written) => {
+      const found = several.read(written);
+      if (found.length === 0 || !found.every(isOne)) throw new Unreadable(takes);
+      return found;
+    },
   };
 }
 

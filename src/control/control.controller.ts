@@ -13,7 +13,7 @@ import {
 } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
 import { Settings } from '../config/index.js';
-import { OtaError, reasonOf } from '../errors.js';
+import { OtaError } from '../errors.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { ManagementOnly, NotificationMeter, WebhookMeter } from '../metrics/index.js';
 import { NotificationService } from '../notification/index.js';
@@ -43,15 +43,11 @@ export class ControlController {
   @Get('status')
   status(@Req() request: IncomingMessage, @Query('device') device?: string): Status {
     this.demandSecret(request);
-    const { status, lastAnswerAtMs } = this.releases.registryState;
     const { depth, oldestSeconds } = this.webhooks.sample();
     return {
       version: packageVersion(),
       uptimeSeconds: seconds(performance.now() - this.startedMs),
-      registry: {
-        state: status,
-        lastAnswer: lastAnswerAtMs === undefined ? null : new Date(lastAnswerAtMs).toISOString(),
-      },
+      registry: this.releases.registryState.summary,
       webhooks: { waiting: depth, oldestSeconds: seconds(oldestSeconds * 1000) },
       notifiers: this.notifiers.samples().map(([name, { connected, pending }]) => ({ name, connected, pending })),
       devices: this.devices(device),
@@ -87,7 +83,7 @@ export class ControlController {
         digest: release.manifestDigest,
         sizeBytes: release.firmware.sizeBytes,
         ageSeconds: seconds(ageMs),
-        failure: failure ? reasonOf(failure) : null,
+        failure: failure ? this.releases.registryState.reasonOf(failure) : null,
         passedOver,
         pending: this.notifications.pendingOf(release.device),
       });

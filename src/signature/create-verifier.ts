@@ -1,3 +1,4 @@
+import type { Logger } from '@nestjs/common';
 import type { SignatureMeter } from '../metrics/index.js';
 import type { Registry } from '../registry/index.js';
 import { NoneVerifier } from './none-verifier.js';
@@ -15,13 +16,17 @@ export function wantsSignatures(settings: SignatureSettings): boolean {
   );
 }
 
+/** For commands: they check once, and print what they find. */
+const SILENT = { log: (): void => undefined, error: (): void => undefined };
+
 /** The verifier that `settings` ask for; rejects with ConfigError when a key or a trusted root cannot be read. */
 export async function createVerifier(
   settings: SignatureSettings,
   registry: Registry,
-  meter: SignatureMeter | undefined,
+  meter?: SignatureMeter,
+  logger: Pick<Logger, 'log' | 'error'> = SILENT,
 ): Promise<SignatureVerifier> {
   if (!wantsSignatures(settings)) return new NoneVerifier();
   // What verifies certificates is loaded only where something is verified.
-  return (await import('./cosign/index.js')).cosignVerifier(settings, registry, meter);
+  return (await import('./cosign/index.js')).cosignVerifier(settings, registry, meter, logger);
 }

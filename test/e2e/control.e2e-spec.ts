@@ -27,6 +27,7 @@ afterEach(async () => {
   told.length = 0;
   isAway = false;
   registry.fault = () => false;
+  registry.auth = undefined;
   for (const name of [...registry.names()]) registry.remove(name);
 });
 
@@ -68,7 +69,7 @@ describe('otaflux status', () => {
     expect(JSON.parse(stdout)).toEqual({
       version: expect.any(String),
       uptimeSeconds: expect.any(Number),
-      registry: { state: 'up', lastAnswer: expect.any(String) },
+      registry: { state: 'up', lastAnswer: expect.any(String), error: null },
       webhooks: { waiting: 0, oldestSeconds: 0 },
       notifiers: [{ name: 'own', connected: true, pending: 0 }],
       devices: [
@@ -124,7 +125,7 @@ describe('otaflux status', () => {
     const none = await run(['status', '--metrics-listen-addr', '0.0.0.0:1']);
     expect(none).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/),
+      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*connection refused/),
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,
@@ -135,6 +136,42 @@ describe('otaflux status', () => {
 });
 
 describe('otaflux health', () => {
+  it('is about the registry with --registry: 1 while it cannot be used, with the reason', async () => {
+    registry.auth = { user: 'robot', password: 'right' };
+    await start({ REGISTRY_USERNAME: 'robot', REGISTRY_PASSWORD: 'wrong-password' });
+    const refused = await command(['health', '--registry']);
+    expect(refused).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^otaflux: the registry cannot be used: .*401.*\. Check REGISTRY_USERNAME, REGISTRY_PASSWORD\.\n$/,
+      ),
+    });
+    expect(refused.stderr).not.toContain('wrong-password');
+    expect((await command(['health'])).code).toBe(0);
+    const json = await command(['health', '--registry', '--json']);
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      details: { registry: { state: 'down', error: { code: 'denied' } } },
+    });
+    const { code, stdout } = await command(['status']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/\nregistry {2}down, .*401/) });
+    expect(stdout).toContain('check REGISTRY_USERNAME, REGISTRY_PASSWORD');
+
+    registry.auth = undefined;
+    await until(async () => (await command(['health', '--registry'])).code === 0, 'the registry');
+    expect(await command(['health', '--registry'])).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
+  it('is 1 with --registry where there is no server, or one that answers something else', async () => {
+    await start();
+    expect(await run(['health', '--registry', '--url', 'http://127.0.0.1:1'])).toMatchObject({ code: 1 });
+    expect(await run(['health', '--registry', '--url', registry.url])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('answered 404'),
+    });
+  });
+
   it('is 0 while the server is ready, and 1 when it is not there', async () => {
     await start();
     expect(await command(['health'])).toEqual({ code: 0, stdout: '', stderr: '' });

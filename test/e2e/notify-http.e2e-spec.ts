@@ -301,7 +301,7 @@ describe('NOTIFY', () => {
     ['http://a#name=x,http://b#name=x', 'NOTIFY: http://b: got name=x twice, takes a name for each'],
     ['http://a#name=%20', 'NOTIFY: http://a: got name= , takes letters, digits, ., _ and -'],
     ['rediss://a?cert=/x', 'NOTIFY: rediss://a: got cert alone, takes cert and key together'],
-    ['rediss://a?ca=/not/there', 'NOTIFY: rediss://a: ca: cannot read "/not/there": ENOENT'],
+    ['rediss://a?ca=/not/there', 'NOTIFY: rediss://a: ca: cannot read "/not/there": no such file or directory'],
     ['ftp://a', 'NOTIFY: got a secret that is not shown, takes URLs that begin with mqtt://'],
     ['http://a:99999', 'NOTIFY: http://-: got no URL, takes a URL'],
   ])('refuses %s', async (notify, message) => {

@@ -126,7 +126,7 @@ describe('otaflux push to a folder', () => {
   it.each([
     [['../x', '1.0.0', espFile], /device: got "\.\.\/x", takes a repository name/],
     [['x', '1.0', espFile], /version: got "1\.0", takes a semantic version/],
-    [['x', '1.0.0', join(folder, 'nope.bin')], /file: cannot read ".*nope\.bin": ENOENT/],
+    [['x', '1.0.0', join(folder, 'nope.bin')], /file: cannot read ".*nope\.bin": no such file/],
     [['x', '1.0.0', file('empty.bin', Buffer.alloc(0))], /file: ".*empty\.bin" is empty/],
     [['x', '1.0.0'], /missing required argument 'file'/],
     [['x', '1.0.0', espFile, '--annotation', 'novalue'], /--annotation: got "novalue", takes KEY=VALUE/],

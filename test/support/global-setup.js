@@ -1,8 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { build } from '../../scripts/build.mjs';
 
-/** Builds once: the tests of the command line run what users run. */
+/** Builds when something has changed: the tests of the command line run what users run. */
 export default function globalSetup() {
-  const root = fileURLToPath(new URL('../..', import.meta.url));
-  execFileSync(process.execPath, ['node_modules/@nestjs/cli/bin/nest.js', 'build'], { cwd: root, stdio: 'inherit' });
+  build({ ifChanged: true });
 }
