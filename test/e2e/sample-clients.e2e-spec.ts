@@ -202,6 +202,8 @@ for (const { name, needs, build, make, isChip } of samples) {
 
     it('asks again after 503, not before Retry-After has passed', async () => {
       bench.push('1.1.0');
+      await bench.service?.stop();
+      await bench.serve({ REGISTRY_TIMEOUT: '300ms' });
       await registry.stop();
       path.fault = async () => {
         if (path.passed.length === 2) {

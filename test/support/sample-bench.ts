@@ -57,7 +57,6 @@ export class SampleBench {
     this.service = await TestService.start({
       REGISTRY_URL: this.registry.url,
       REFRESH_INTERVAL: '0',
-      REGISTRY_TIMEOUT: '500ms',
       ...options,
     });
   }
