@@ -229,7 +229,7 @@ export const OPTIONS = {
     help: 'A header in which a proxy of TRUST_PROXY names the device whose certificate it has verified, such as X-SSL-Client-S-DN.',
   }),
   TRUST_PROXY: option(kinds.list, {
-    help: 'Addresses and networks of proxies, whose X-Forwarded-For is believed in limits and logs, such as 10.0.0.0/8.',
+    help: 'Addresses and networks of reverse proxies, for example 10.0.0.0/8. Their headers X-Forwarded-For and Forwarded name the client, for limits, logs and offered versions.',
   }),
   ADDRESS_RATE_LIMIT: option<Rate>(kinds.rate, {
     default: '5000/s',

@@ -78,7 +78,8 @@ const bytes = (description: string): object => ({
 });
 
 const FIRMWARE = {
-  summary: 'The firmware: what this connection was told, else the version asked for, else the current one',
+  summary:
+    'The firmware: the version asked for, otherwise the one that this client was offered, otherwise the current one',
   tags: ['device'],
   parameters: [
     DEVICE,
