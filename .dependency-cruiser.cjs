@@ -1,6 +1,6 @@
 /**
  * "Who may import whom" of docs/architecture.md, enforced by `npm run lint`.
- * A room lists the rooms that it may import; `config`, `metrics`, `abort.ts`, `errors.ts`, `backoff.ts`, `http-date.ts`, `http-proxy.ts`, `no-proxy.ts`, `parts.ts`, `pem.ts`, `percent.ts`, `reloaded.ts`, `request-context.ts`, `semver.ts`, `system-errors.ts`, `timers.ts`, `tracing.ts` and `version.ts` are open to all.
+ * A room lists the rooms that it may import; `config`, `metrics`, `abort.ts`, `errors.ts`, `backoff.ts`, `http-date.ts`, `http-proxy.ts`, `no-proxy.ts`, `parts.ts`, `pem.ts`, `percent.ts`, `reloaded.ts`, `repository-name.ts`, `request-context.ts`, `semver.ts`, `system-errors.ts`, `timers.ts`, `tracing.ts`, `usable-folder.ts` and `version.ts` are open to all.
  */
 const rooms = {
   oci: [],
@@ -33,7 +33,7 @@ const roomRules = Object.entries(rooms).map(([room, allowed]) => {
       path: '^src/',
       pathNot: [
         `^src/(${folders})/`,
-        '^src/(abort|errors|backoff|http-date|http-proxy|no-proxy|parts|pem|percent|reloaded|request-context|semver|system-errors|timers|tracing|version)\\.ts$',
+        '^src/(abort|errors|backoff|http-date|http-proxy|no-proxy|parts|pem|percent|reloaded|repository-name|request-context|semver|system-errors|timers|tracing|usable-folder|version)\\.ts$',
       ],
     },
   };

@@ -9,6 +9,7 @@ import { after } from '../timers.js';
 import { packageVersion } from '../version.js';
 import { addFlags, givenFlags } from './flags.js';
 import { withPlugins } from './plugins.js';
+import { startWarnings } from './warnings.js';
 
 const CONTEXT = 'OtaFlux';
 /** After the end, for whatever still has to end by itself. */
@@ -35,6 +36,7 @@ async function serve(given: GivenValues): Promise<void> {
     secrets: secretsIn(given, settings),
   });
   const service = await started(given, settings, logger, parts);
+  for (const warning of startWarnings(settings, process.env)) logger.warn(warning, CONTEXT);
   await warnAboutOpenDoors(settings, logger);
   logger.log(
     {

@@ -1,9 +1,10 @@
 import { isAbsolute } from 'node:path';
+import { isRepositoryName } from '../repository-name.js';
 import { parseVersion } from '../semver.js';
 
 /**
  * How the value of an option is read, whoever gives it: a flag or a variable gives text, the file may give a number,
- * a boolean or a list. `takes` completes "takes …" in an error and in the documentation.
+ * a boolean or a list. `takes` completes "expected …" in an error and "takes …" in the documentation.
  */
 export interface Kind<T> {
   readonly takes: string;
@@ -11,7 +12,7 @@ export interface Kind<T> {
   readonly placeholder: string | undefined;
   /** A number in the file may be written as YAML has numbers: 1e3, 0x10. */
   readonly numeric?: true;
-  /** Returns the value that was written. Throws Unreadable, whose message completes "takes …". */
+  /** Returns the value that was written. Throws Unreadable, whose message completes "expected …". */
   read(written: unknown): T;
 }
 
@@ -44,6 +45,23 @@ function listOf(placeholder: string, takes: string, split: (text: string) => str
   return { placeholder, takes, read };
 }
 
+/** A list whose entries are all good; `problemOf` returns what stands for a bad one in the error, else undefined. */
+function checked(
+  plain: Kind<string[]>,
+  takes: string,
+  problemOf: (entry: string) => string | undefined,
+): Kind<string[]> {
+  const read = (written: unknown): string[] => {
+    const entries = plain.read(written);
+    const problem = entries.map(problemOf).find((found) => found !== undefined);
+    if (problem !== undefined) throw new Unreadable(entries.length > 1 ? `${takes}; look at ${problem}` : takes);
+    return entries;
+  };
+  return { ...plain, takes, read };
+}
+
+const quoted = (text: string): string => JSON.stringify(text.slice(0, 100));
+
 function numeric<T>(plain: Kind<T>): Kind<T> {
   return { ...plain, numeric: true };
 }
@@ -71,6 +89,16 @@ export const pattern = kind('regexp', 'a regular expression', (value) => {
 /** A semantic version without `v`. Build metadata has no part in what is older. */
 export const version = kind('version', 'a semantic version such as 1.2.3', (value) =>
   parseVersion(value.replace(/^v/, ''))?.text.replace(/\+.*$/, ''),
+);
+
+/** What is put before a device id in a repository name, without slashes at its ends. */
+export const repositoryPrefix = kind(
+  'path',
+  'a part of a repository name in lower case, such as firmware or acme/devices',
+  (value) => {
+    const trimmed = value.replaceAll(/^\/+|\/+$/g, '');
+    return trimmed === '' || isRepositoryName(trimmed) ? trimmed : undefined;
+  },
 );
 
 export const path = kind('path', 'a path', (value) => value || undefined);
@@ -159,6 +187,27 @@ export function choice<const T extends string>(values: readonly T[]): Kind<T> {
 
 /** Several texts, separated by commas; a list in the file. */
 export const list = listOf('a,b', 'a comma-separated list', (text) => text.split(','));
+
+/** Characters that device ids consist of, and those of globs. */
+const GLOB = /^[a-z0-9._/-]*[*?[\]{}()!@+|][a-z0-9._/*?[\]{}()!@+|,^-]*$/;
+
+/** Device ids and globs, or `all`. */
+export const deviceGlobs = checked(list, 'device ids in lower case, globs such as line-1/*, or all', (entry) =>
+  isRepositoryName(entry) || (GLOB.test(entry) && !/\.\.|\/\/|^\//.test(entry)) ? undefined : quoted(entry),
+);
+
+/** Shorter ones can be guessed: one that signs, from a single message that it has signed. */
+export const MIN_SECRET_LENGTH = 16;
+const SIGNING_SECRET = `a secret of at least ${MIN_SECRET_LENGTH} characters, such as "openssl rand -hex 32" prints`;
+const isLongEnough = (secret: string): boolean => secret.length >= MIN_SECRET_LENGTH;
+
+/** A secret that signs. */
+export const signingSecret = kind('text', SIGNING_SECRET, (value) => (isLongEnough(value) ? value : undefined));
+
+/** Several of them, for rotation. */
+export const signingSecrets = checked(list, `${SIGNING_SECRET}, or several, separated by commas`, (secret) =>
+  isLongEnough(secret) ? undefined : 'one that is shorter',
+);
 
 /** Where a server listens. */
 export interface ListenAddress {

@@ -59,7 +59,7 @@ export const OPTIONS = {
     required: true,
     help: 'Where firmware is pushed to. A path stands before every repository. `oci:DIR` is a folder with one OCI image layout per repository.',
   }),
-  REPOSITORY_PREFIX: option(kinds.text, {
+  REPOSITORY_PREFIX: option(kinds.repositoryPrefix, {
     default: '',
     help: 'Stands before the device id in the repository name; a slash at its end is optional.',
   }),
@@ -85,7 +85,7 @@ export const OPTIONS = {
   MAX_STALE: option(kinds.duration, {
     help: 'How long the last good release is served while the registry is down. No limit without it.',
   }),
-  WATCH: option(kinds.list, {
+  WATCH: option(kinds.deviceGlobs, {
     help: 'Devices to keep fresh though nobody asks for them: ids, globs, or `all` that the registry lists. Their changes are told without a webhook.',
   }),
   MIN_VERSION: option(kinds.version, {
@@ -208,7 +208,7 @@ export const OPTIONS = {
     section: 'Devices',
     help: 'A file with one hashed token a device, as `otaflux token` prints it; read again when it changes. A device shows its token as Bearer, or as the password of Basic authentication.',
   }),
-  DEVICE_URL_SECRET: option(kinds.list, {
+  DEVICE_URL_SECRET: option(kinds.signingSecrets, {
     secret: true,
     help: 'Lets in devices whose URLs `otaflux sign-url` signed; several for rotation, the first of which signs.',
   }),
@@ -237,7 +237,7 @@ export const OPTIONS = {
     help: 'How long a client may take to send the headers of a request.',
   }),
 
-  WEBHOOK_SECRET: option(kinds.list, {
+  WEBHOOK_SECRET: option(kinds.signingSecrets, {
     section: 'Webhooks',
     secret: true,
     help: 'What a webhook sender must show; several for rotation. Without one, only known and watched devices are refreshed.',
@@ -264,7 +264,7 @@ export const OPTIONS = {
     secret: true,
     help: 'Further brokers and receivers that are told of new releases, each with its options in its query: see docs/notifications.md.',
   }),
-  NOTIFY_SECRET: option(kinds.text, {
+  NOTIFY_SECRET: option(kinds.signingSecret, {
     secret: true,
     help: 'Signs what is sent to the http(s) URLs of NOTIFY: HMAC-SHA256 of the body, in `X-Hub-Signature-256`.',
   }),

@@ -1,5 +1,6 @@
 import type { SignatureMeter } from '../metrics/index.js';
 import type { Registry } from '../registry/index.js';
+import { demandFolder } from '../usable-folder.js';
 import { NoneVerifier } from './none-verifier.js';
 import type { SignatureSettings } from './signature-settings.js';
 import type { SignatureVerifier } from './signature-verifier.js';
@@ -22,6 +23,7 @@ export async function createVerifier(
   meter: SignatureMeter | undefined,
 ): Promise<SignatureVerifier> {
   if (!wantsSignatures(settings)) return new NoneVerifier();
+  if (settings.sigstoreCacheDir !== undefined) await demandFolder('--sigstore-cache-dir', settings.sigstoreCacheDir);
   // What verifies certificates is loaded only where something is verified.
   return (await import('./cosign/index.js')).cosignVerifier(settings, registry, meter);
 }

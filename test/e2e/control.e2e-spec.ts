@@ -103,14 +103,14 @@ describe('otaflux status', () => {
   });
 
   it('demands the secret, and is on the management port only', async () => {
-    await start({ WEBHOOK_SECRET: 'first,second' });
+    await start({ WEBHOOK_SECRET: 'first-secret-of-two,second-secret-of-two' });
     const refused = await command(['status']);
     expect(refused).toMatchObject({
       code: 3,
       stderr: expect.stringContaining('answered 401: the webhook secret is missing'),
     });
-    expect((await command(['status'], { WEBHOOK_SECRET: 'second' })).code).toBe(0);
-    expect((await command(['status', '--webhook-secret', 'third'])).code).toBe(3);
+    expect((await command(['status'], { WEBHOOK_SECRET: 'second-secret-of-two' })).code).toBe(0);
+    expect((await command(['status', '--webhook-secret', 'third-secret-is-wrong'])).code).toBe(3);
     expect((await fetch(`${service.url}/status`)).status).toBe(404);
     expect((await fetch(`${service.url}/notify?device=a`, { method: 'POST' })).status).toBe(404);
     const wrongPort = await run(['status', '--url', service.url]);
@@ -128,7 +128,7 @@ describe('otaflux status', () => {
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,
-      stderr: 'otaflux: --url: got "nowhere", takes a URL\n',
+      stderr: 'otaflux: --url: got "nowhere", expected a URL\n',
     });
     expect((await run(['status', '--metrics-listen-addr', 'nowhere'])).code).toBe(2);
   });

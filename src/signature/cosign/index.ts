@@ -17,7 +17,7 @@ export function cosignVerifier(
   meter: SignatureMeter | undefined,
 ): SignatureVerifier {
   const policies = new Policies(settings.signaturePolicy ?? [], generalPolicy(settings));
-  const prefix = settings.repositoryPrefix.replaceAll(/^\/+|\/+$/g, '');
+  const prefix = settings.repositoryPrefix;
   return new CosignVerifier(
     registry,
     policies,
