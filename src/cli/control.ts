@@ -95,7 +95,7 @@ async function ask(
   path: string,
   device?: string,
 ): Promise<HttpAnswer | undefined> {
-  if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, takes a URL`);
+  if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, expected a URL`);
   const url = new URL(path, `${server.url.replace(/\/+$/, '')}/`);
   if (device !== undefined) url.searchParams.set('device', device);
   try {

@@ -8,6 +8,7 @@ import { Service } from '../service.js';
 import { wantsSignatures } from '../signature/index.js';
 import { after } from '../timers.js';
 import { packageVersion } from '../version.js';
+import { startWarnings } from './warnings.js';
 
 const CONTEXT = 'OtaFlux';
 /** After the end, for whatever still has to end by itself. */
@@ -33,6 +34,7 @@ export async function serve({ given, settings, parts, startedMs }: Start): Promi
     secrets: secretsIn(given, settings),
   });
   const service = await started(given, settings, logger, parts);
+  for (const warning of startWarnings(settings, process.env)) logger.warn(warning, CONTEXT);
   warnAboutOpenDoors(settings, logger);
   logger.log(
     {

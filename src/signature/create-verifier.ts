@@ -1,6 +1,7 @@
 import type { Logger } from '@nestjs/common';
 import type { SignatureMeter } from '../metrics/index.js';
 import type { Registry } from '../registry/index.js';
+import { demandFolder } from '../usable-folder.js';
 import { NoneVerifier } from './none-verifier.js';
 import type { SignatureSettings } from './signature-settings.js';
 import type { SignatureVerifier } from './signature-verifier.js';
@@ -46,6 +47,7 @@ export async function createVerifier(
   logger: Pick<Logger, 'log' | 'error'> = SILENT,
 ): Promise<SignatureVerifier> {
   if (!wantsSignatures(settings)) return new NoneVerifier();
+  if (settings.sigstoreCacheDir !== undefined) await demandFolder('--sigstore-cache-dir', settings.sigstoreCacheDir);
   // What verifies certificates is loaded only where something is verified.
   return (await import('./cosign/index.js')).cosignVerifier(settings, registry, meter, logger);
 }

@@ -138,7 +138,7 @@ describe('otaflux status', () => {
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,
-      stderr: 'otaflux: --url: got "nowhere", takes a URL\n',
+      stderr: 'otaflux: --url: got "nowhere", expected a URL\n',
     });
     expect((await run(['status', '--metrics-listen-addr', 'nowhere'])).code).toBe(2);
   });
