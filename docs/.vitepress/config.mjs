@@ -20,30 +20,38 @@ export default defineConfig({
     socialLinks: [{ icon: 'github', link: 'https://github.com/otaflux/otaflux' }],
     sidebar: [
       {
+        text: 'Start',
+        items: [
+          page('Installation', 'install'),
+          page('Tutorial', 'tutorial'),
+          page('Tutorial: Kubernetes', 'tutorial-kubernetes'),
+        ],
+      },
+      {
         text: 'Use',
         items: [
-          page('Configuration', 'configuration'),
-          page('Registries', 'registries'),
           page('Devices', 'devices'),
+          page('Which version does my device get?', 'which-version'),
+          page('Registries', 'registries'),
+          page('Signing', 'signing'),
           page('Webhooks', 'webhooks'),
           page('Notifications', 'notifications'),
-          page('Signing', 'signing'),
         ],
       },
       {
         text: 'Operate',
         items: [
-          page('A signed update under Kubernetes', 'tutorial'),
-          page('Operations', 'operations'),
           page('Kubernetes', 'kubernetes'),
-          page('TLS, identity, limits', 'access'),
-          page('Observability', 'observability'),
+          page('TLS, device identity, limits', 'access'),
           page('Security', 'security'),
+          page('Operations', 'operations'),
+          page('Observability', 'observability'),
           page('Troubleshooting', 'troubleshooting'),
-          page('Migrating', 'migrating'),
+          page('Migrating from the Rust server', 'migrating'),
         ],
       },
-      { text: 'Change', items: [page('Extending', 'extending'), page('Architecture', 'architecture')] },
+      { text: 'Reference', items: [page('Configuration', 'configuration'), page('Command line', 'cli')] },
+      { text: 'Develop', items: [page('Extending', 'extending'), page('Architecture', 'architecture')] },
     ],
   },
 });

@@ -38,6 +38,7 @@ export class Delivery {
   private readonly logger = new Logger('Delivery');
   private readonly offered: OfferedReleases;
 
+  /** @internal Nest makes it. */
   constructor(
     private readonly releases: ReleaseService,
     private readonly downloads: Downloads,

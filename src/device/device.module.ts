@@ -32,8 +32,8 @@ export class DeviceModule {
         ...ways.providers,
         {
           provide: DEVICE_AUTHENTICATORS,
-          useFactory: (settings: Settings, ...own: DeviceAuthenticator[]) => [
-            ...builtInAuthenticators(settings, new ClientAddress(settings.trustProxy)),
+          useFactory: async (settings: Settings, ...own: DeviceAuthenticator[]) => [
+            ...(await builtInAuthenticators(settings, new ClientAddress(settings.trustProxy))),
             ...own,
           ],
           inject: [Settings, ...ways.tokens],

@@ -34,14 +34,14 @@ function shell(script: string): Promise<{ status: number | null; output: string 
 }
 
 describe('the tutorial', () => {
-  const page = readFileSync(join(ROOT, 'docs/tutorial.md'), 'utf8');
+  const page = readFileSync(join(ROOT, 'docs/tutorial-kubernetes.md'), 'utf8');
   const blocks = [...page.matchAll(/<!-- runs in the cluster test -->\n+```sh\n([\s\S]*?)```/g)].map(
     (match) => match[1] ?? '',
   );
 
   it('leads to a signed update, and its commands print what it says', async () => {
     expect(blocks.length).toBeGreaterThan(10);
-    const script = blocks.join('\n').replaceAll('oci://ghcr.io/otaflux/charts/otaflux', CHART);
+    const script = blocks.join('\n').replaceAll('./helm/otaflux', CHART);
     const { status, output } = await shell(script);
     const promised = [...script.matchAll(/^# (.*)$/gm)].map((match) => match[1] ?? '');
     expect(promised.length).toBeGreaterThan(1);

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hashToken } from '../../src/device/index.js';
+import { hashToken } from '../../src/device/access/credentials.js';
 import { describeWith, hasProgram } from '../support/real-server.js';
 import { FIRST, IMAGES, PRINTED, SampleBench } from '../support/sample-bench.js';
 import { Board, buildArduino, buildEspIdf, Chip, imageOf, type SampleDevice } from '../support/sample-clients.js';
