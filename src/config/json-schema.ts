@@ -101,6 +101,59 @@ export const semanticVersion: JsonSchema = {
   })(),
 };
 
+const NAME_PART = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
+const REPOSITORY = `${NAME_PART}(?:/${NAME_PART})*`;
+
+export const repositoryPrefix: JsonSchema = { ...anyText, minimum: 0, pattern: `^\\s*/*(?:${REPOSITORY})?/*\\s*$` };
+
+const GLOB = '[a-z0-9._/-]*[*?\\[\\]{}()!@+|][a-z0-9._/*?\\[\\]{}()!@+|^-]*';
+
+/** Device ids and globs: a text with commas, or a list. */
+export const deviceGlobs: JsonSchema = {
+  type: ['string', 'number', 'boolean', 'array'],
+  minimum: 0,
+  ...separated(`${REPOSITORY}|${GLOB}`),
+  not: { type: 'string', pattern: '\\.\\.|//|(?:^|,)\\s*/' },
+  items: {
+    ...anyText,
+    minimum: 0,
+    pattern: `^\\s*(?:${REPOSITORY}|${GLOB})?\\s*$`,
+    not: { type: 'string', pattern: '\\.\\.|//|^\\s*/' },
+  },
+};
+
+/** A text of entries between commas, of which some may be empty. */
+function separated(entry: string): JsonSchema {
+  return { pattern: `^\\s*(?:${entry})?\\s*(?:,\\s*(?:${entry})?\\s*)*$` };
+}
+
+const longText = (min: number): string => `[^\\s,](?:[^,]{${min - 2},}[^\\s,])`;
+
+/** A secret of at least `min` characters. */
+export function secretFrom(min: number): JsonSchema {
+  return { type: 'string', pattern: `^\\s*\\S[\\s\\S]{${min - 2},}\\S\\s*$` };
+}
+
+/** Several of them, a text with commas or a list. */
+export function secretsFrom(min: number): JsonSchema {
+  return {
+    type: ['string', 'array'],
+    ...separated(longText(min)),
+    items: { type: 'string', pattern: `^\\s*(?:\\S[\\s\\S]{${min - 2},}\\S)?\\s*$` },
+  };
+}
+
+/** Several secrets without spaces; at least one. */
+export function tokensFrom(min: number): JsonSchema {
+  const token = `[!-+\\--~]{${min},}`;
+  return {
+    type: ['string', 'array'],
+    minItems: 1,
+    pattern: `^[\\s,]*${token}\\s*(?:,\\s*(?:${token})?\\s*)*$`,
+    items: { type: 'string', pattern: `^\\s*[!-~]{${min},}\\s*$` },
+  };
+}
+
 export const mqttTopic: JsonSchema = { ...anyText, pattern: '^(?:/*|[^$+#][^+#]*)$' };
 
 const PORT = '(?::[0-9]+)?';

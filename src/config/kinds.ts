@@ -1,11 +1,12 @@
 import { isAbsolute } from 'node:path';
+import { isRepositoryName } from '../repository-name.js';
 import { parseVersion } from '../semver.js';
 import * as json from './json-schema.js';
 import type { JsonSchema } from './json-schema.js';
 
 /**
  * How the value of an option is read, whoever gives it: a flag or a variable gives text, the file may give a number,
- * a boolean or a list. `takes` completes "takes …" in an error and in the documentation.
+ * a boolean or a list. `takes` completes "expected …" in an error and "takes …" in the documentation.
  */
 export interface Kind<T> {
   readonly takes: string;
@@ -13,7 +14,7 @@ export interface Kind<T> {
   readonly placeholder: string | undefined;
   /** A number in the file may be written as YAML has numbers: 1e3, 0x10. */
   readonly numeric?: true;
-  /** Returns the value that was written. Throws Unreadable, whose message completes "takes …". */
+  /** Returns the value that was written. Throws Unreadable, whose message completes "expected …". */
   read(written: unknown): T;
   /** The same verdict as a JSON Schema, for the values of the Helm chart. */
   readonly json: JsonSchema;
@@ -58,6 +59,24 @@ function listOf(
   return { placeholder, takes, read, json: jsonSchema };
 }
 
+/** A list whose entries are all good; `problemOf` returns what stands for a bad one in the error, else undefined. */
+function checked(
+  plain: Kind<string[]>,
+  jsonSchema: JsonSchema,
+  takes: string,
+  problemOf: (entry: string) => string | undefined,
+): Kind<string[]> {
+  const read = (written: unknown): string[] => {
+    const entries = plain.read(written);
+    const problem = entries.map(problemOf).find((found) => found !== undefined);
+    if (problem !== undefined) throw new Unreadable(entries.length > 1 ? `${takes}; look at ${problem}` : takes);
+    return entries;
+  };
+  return { ...plain, takes, read, json: jsonSchema };
+}
+
+const quoted = (text: string): string => JSON.stringify(text.slice(0, 100));
+
 function numeric<T>(plain: Kind<T>): Kind<T> {
   return { ...plain, numeric: true };
 }
@@ -85,6 +104,17 @@ export const pattern = kind('regexp', json.regularExpression, 'a regular express
 /** A semantic version without `v`. Build metadata has no part in what is older. */
 export const version = kind('version', json.semanticVersion, 'a semantic version such as 1.2.3', (value) =>
   parseVersion(value.replace(/^v/, ''))?.text.replace(/\+.*$/, ''),
+);
+
+/** What is put before a device id in a repository name, without slashes at its ends. */
+export const repositoryPrefix = kind(
+  'path',
+  json.repositoryPrefix,
+  'a part of a repository name in lower case, such as firmware or acme/devices',
+  (value) => {
+    const trimmed = value.replaceAll(/^\/+|\/+$/g, '');
+    return trimmed === '' || isRepositoryName(trimmed) ? trimmed : undefined;
+  },
 );
 
 export const path = kind('path', json.nonEmptyText, 'a path', (value) => value || undefined);
@@ -186,6 +216,49 @@ export function choice<const T extends string>(values: readonly T[]): Kind<T> {
 
 /** Several texts, separated by commas; a list in the file. */
 export const list = listOf('a,b', json.listOfTexts, 'a comma-separated list', (text) => text.split(','));
+
+/** Characters that device ids consist of, and those of globs. */
+const GLOB = /^[a-z0-9._/-]*[*?[\]{}()!@+|][a-z0-9._/*?[\]{}()!@+|,^-]*$/;
+
+/** Device ids and globs, or `all`. */
+export const deviceGlobs = checked(
+  list,
+  json.deviceGlobs,
+  'device ids in lower case, globs such as line-1/*, or all',
+  (entry) =>
+    isRepositoryName(entry) || (GLOB.test(entry) && !/\.\.|\/\/|^\//.test(entry)) ? undefined : quoted(entry),
+);
+
+/** Shorter ones can be guessed: one that signs, from a single message that it has signed. */
+export const MIN_SECRET_LENGTH = 16;
+const SIGNING_SECRET = `a secret of at least ${MIN_SECRET_LENGTH} characters, such as "openssl rand -hex 32" prints`;
+const isLongEnough = (secret: string): boolean => secret.length >= MIN_SECRET_LENGTH;
+
+/** A secret that signs. */
+export const signingSecret = kind('text', json.secretFrom(MIN_SECRET_LENGTH), SIGNING_SECRET, (value) =>
+  isLongEnough(value) ? value : undefined,
+);
+
+/** Several of them, for rotation. */
+export const signingSecrets = checked(
+  list,
+  json.secretsFrom(MIN_SECRET_LENGTH),
+  `${SIGNING_SECRET}, or several, separated by commas`,
+  (secret) => (isLongEnough(secret) ? undefined : 'one that is shorter'),
+);
+
+/** Several secrets that an HTTP header can carry; at least one. */
+export const bearerTokens: Kind<string[]> = {
+  ...list,
+  json: json.tokensFrom(MIN_SECRET_LENGTH),
+  takes: `one or more secrets of at least ${MIN_SECRET_LENGTH} characters without spaces, separated by commas`,
+  read(written) {
+    const values = list.read(written);
+    if (values.length > 0 && values.every((value) => isLongEnough(value) && /^[\x21-\x7e]+$/.test(value)))
+      return values;
+    throw new Unreadable(this.takes);
+  },
+};
 
 /** Where a server listens. */
 export interface ListenAddress {
