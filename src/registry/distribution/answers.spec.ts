@@ -102,7 +102,9 @@ describe('the tags list of a registry that', () => {
       },
       (url) => url.includes('last=1.1.0'),
     );
-    await expect((await registryAt(server.url, patienceFor(code))).listTags('fw', never)).rejects.toMatchObject({ code });
+    await expect((await registryAt(server.url, patienceFor(code))).listTags('fw', never)).rejects.toMatchObject({
+      code,
+    });
   });
 
   it.each([
