@@ -40,6 +40,11 @@ export class ConfigError extends Error {
     super(message, options);
     this.name = 'ConfigError';
   }
+
+  /** Whether `error` is one, also one that comes from the bundle of the service, which has a class of its own. */
+  static is(error: unknown): error is ConfigError {
+    return types.isNativeError(error) && error.name === 'ConfigError';
+  }
 }
 
 /** An error whose message is complete: its cause, the error of a library, is for debugging only. */

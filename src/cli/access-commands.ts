@@ -2,8 +2,9 @@ import { Command } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { gather, parseOption } from '../config/index.js';
+import { hashToken, signedQuery } from '../device/access/credentials.js';
 import { ConfigError, reasonOf } from '../errors.js';
-import { isRepositoryName } from '../oci/index.js';
+import { isRepositoryName } from '../oci/names.js';
 import { addFlags, givenFlags } from './flags.js';
 
 const TOKEN_BYTES = 32;
@@ -16,10 +17,9 @@ export function tokenCommand(): Command {
     .argument('<device>', 'the device id')
     .option('--file <path>', 'append the line to this file, and print the token alone')
     .option('--json', 'print both as JSON');
-  return command.action(async (device: string) => {
+  return command.action((device: string) => {
     demandDevice(device);
     const { file, json } = command.opts<{ file?: string; json?: boolean }>();
-    const { hashToken } = await import('../device/index.js');
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const line = `${device} sha256:${hashToken(token)}`;
     if (file !== undefined) append(file, line);
@@ -45,7 +45,6 @@ export function signUrlCommand(): Command {
       throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret): is missing, expected a text');
     if (!URL.canParse(url)) throw new ConfigError(`--url: got ${JSON.stringify(url)}, expected a URL`);
     const expires = Math.floor((Date.now() + millisecondsOf(expiresIn)) / 1000);
-    const { signedQuery } = await import('../device/index.js');
     const at = (path: string): string => `${url.replace(/\/+$/, '')}/${path}?${signedQuery(secret, device, expires)}`;
     const result = {
       device,

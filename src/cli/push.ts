@@ -1,9 +1,11 @@
 import { basename } from 'node:path';
 import { type Settings } from '../config/index.js';
 import { ConfigError, OtaError } from '../errors.js';
-import { newestFirst, repositoryPrefix, versionOf } from '../firmware/index.js';
+import { repositoryPrefix } from '../firmware/repository-prefix.js';
+import { newestFirst, versionOf } from '../firmware/select-version.js';
 import { isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
-import { createArtifactWriter, createRegistry, type ArtifactWriter, type Registry } from '../registry/index.js';
+import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
+import type { ArtifactWriter, Registry } from '../registry/index.js';
 import { buildArtifact, describeFile, type Artifact } from './artifact.js';
 import { ProgressBar } from './progress.js';
 

@@ -37,7 +37,7 @@ describe('settings', () => {
       cacheDisk: 10 * 1024 ** 3,
       maxFirmwareSize: 4 * 1024 ** 3,
       listenAddr: { host: '0.0.0.0', port: 8080 },
-      metricsListenAddr: { host: '0.0.0.0', port: 9090 },
+      metricsListenAddr: { host: '127.0.0.1', port: 9090 },
       logLevel: 'info',
       logFormat: undefined,
       shutdownGrace: 30_000,
@@ -134,7 +134,7 @@ describe('settings', () => {
   });
 
   it.each(VARIABLES.filter((variable) => optionOf(variable).secret))('take the secret %s from a file', async (name) => {
-    const secret = ['MQTT_URL', 'NOTIFY'].includes(name) ? 'mqtt://broker.example' : 's3cret-of-16-characters';
+    const secret = ['MQTT_URL', 'NOTIFY'].includes(name) ? 'mqtt://broker.example' : 'a-s3cret-of-16-characters';
     const path = file(name, `${secret}\n`);
     const value = (found: Settings): unknown => (found as unknown as Record<string, unknown>)[settingOf(name)];
     const user = { REGISTRY_USERNAME: 'robot', MQTT_TOPIC: 'firmware' };

@@ -3,10 +3,12 @@ import { Unreadable } from './kinds.js';
 import { flagOf, optionOf, settingOf, VARIABLES, type SettingValues, type Variable } from './options.js';
 import type { GivenValues } from './sources.js';
 
-const SettingsBase = class {} as unknown as abstract new () => SettingValues;
-
-/** Every option, read and checked; the token that they are injected by. Its members come from the option table. */
-export abstract class Settings extends SettingsBase {}
+/* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type --
+   the only way to give a class, which is the injection token, the members of a mapped type */
+/** Every option, read and checked. It is also the injection token of the options. Its members come from the option table. */
+export abstract class Settings {}
+export interface Settings extends SettingValues {}
+/* eslint-enable */
 
 /**
  * The settings that `given` makes, defaults filled in.

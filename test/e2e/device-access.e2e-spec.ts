@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeviceAuthenticator, type Access } from '../../src/index.js';
-import { hashToken, signedQuery } from '../../src/device/index.js';
+import { hashToken, signedQuery } from '../../src/device/access/credentials.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { run } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';

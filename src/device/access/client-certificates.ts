@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import picomatch from 'picomatch';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { z } from 'zod';
-import { parseYaml } from '../../config/index.js';
+import { parseYaml } from '../../config/yaml.js';
 import { Reloaded } from '../../reloaded.js';
 import type { DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';

@@ -18,18 +18,21 @@ const WANTS_HTTPS =
 
 /** What went wrong, in one line with the registry's own code and message: `404 NAME_UNKNOWN: repository name not known`. */
 export async function describeFailure(response: RegistryResponse): Promise<string> {
-  const { status, url } = response;
+  const { status } = response;
   const text = await textOf(response);
   const [, storageCode, storageMessage] = STORAGE_ERROR.exec(text) ?? [];
   if (storageCode !== undefined) return describe(status, storageCode, storageMessage);
   const known = errorIn(text);
   if (known) return describe(status, known.code, known.message);
-  if (status === 400 && WANTS_HTTPS.test(text))
-    return `400: it speaks HTTPS. Use https://${url.host} in --registry-url`;
+  if (status === 400 && WANTS_HTTPS.test(text)) return `400: it ${speaksHttps(response)}`;
   const target = header(response, 'location');
   if (status >= 300 && status < 400 && target !== undefined)
     return oneLine(`${status}, a redirect to ${target}. Use that address in --registry-url`);
   return `status ${status}`;
+}
+
+function speaksHttps({ url }: RegistryResponse): string {
+  return `speaks HTTPS. Use https://${url.host} in --registry-url`;
 }
 
 async function textOf(response: RegistryResponse): Promise<string> {
@@ -72,6 +75,24 @@ export async function failureOf(response: RegistryResponse, what: string): Promi
     ? ` without an error code. ${response.url.origin} may not be a container registry: check --registry-url`
     : '';
   return new OtaError(codeOfStatus(response.status), answer + advice);
+}
+
+/** Whether an answer is a web page: registries answer with JSON, or with nothing. */
+export function isPage(response: RegistryResponse): boolean {
+  return /^text\/html\b/i.test(header(response, 'content-type') ?? '');
+}
+
+/** An answer that no registry gives, as an error. */
+export async function notRegistry(response: RegistryResponse): Promise<OtaError> {
+  const { origin, pathname } = response.url;
+  const text = await textOf(response);
+  if (response.status === 400 && WANTS_HTTPS.test(text))
+    return new OtaError('protocol', `${origin} ${speaksHttps(response)}`);
+  const type = isPage(response) ? ' with a web page' : '';
+  return new OtaError(
+    'protocol',
+    `${origin} is not a container registry: ${pathname} answered ${response.status}${type}`,
+  );
 }
 
 /** A registry sends an error in JSON, and nearly all set the header on every answer. */
