@@ -34,7 +34,7 @@ export class Service {
    * PRODUCTION demands more than is set.
    */
   static async start({ settings, logger, ...options }: ServiceOptions): Promise<Service> {
-    await demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: true });
+    demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: true });
     await enableTracing(process.env);
     const tls = TlsFiles.from(settings, (renewed) => {
       adapter.renewTls(renewed);
