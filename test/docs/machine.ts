@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { firmwareBytes } from '../support/bytes.js';
-import { DistributionServer, freePort, hasProgram, Mosquitto } from '../support/real-server.js';
+import { DistributionServer, hasProgram, Mosquitto } from '../support/real-server.js';
 import { ROOT } from './page.js';
 import { ShellSession } from './shell-session.js';
 
@@ -41,7 +42,7 @@ export class Machine {
     devicePort: number,
     managementPort: number,
   ) {
-    this.session = new ShellSession(home, {
+    this.session = new ShellSession(home, join(dirname(home), 'blocks'), {
       HOME: home,
       PATH: bin,
       LANG: 'C.UTF-8',
@@ -67,7 +68,7 @@ export class Machine {
     // A device ignores statuses, a reader does not: an answer that is no success is a failure.
     writeFileSync(join(home, '.curlrc'), 'fail-with-body\nshow-error\n');
     writeFileSync(join(folder, 'firmware.bin'), firmwareBytes(50_000));
-    return new Machine(home, bin, await freePort(), await freePort());
+    return new Machine(home, bin, await quietPort(), await quietPort());
   }
 
   /** Makes a program available, or starts a server. */
@@ -109,6 +110,26 @@ export class Machine {
     await this.session.end();
     for (const server of this.servers) await server.stop();
     rmSync(dirname(this.home), { recursive: true, force: true });
+  }
+}
+
+/** A free port that the system does not give to a server that asks for any port: the page's server starts later. */
+async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server
+        .once('error', () => {
+          resolve(false);
+        })
+        .listen(port, '127.0.0.1', () => {
+          resolve(true);
+        });
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
   }
 }
 

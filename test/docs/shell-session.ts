@@ -12,17 +12,20 @@ const BLOCK_MS = 300_000;
 /** One shell of a reader, in which the blocks of a page run one after the other. */
 export class ShellSession {
   private readonly shell: ChildProcess;
-  private readonly scripts: string;
   /** What the shell wrote behind each block: its status, and the process group that goes on running. */
   private reports = '';
   private count = 0;
   private server: number | undefined;
 
-  constructor(folder: string, env: Record<string, string>) {
-    this.scripts = join(folder, '.blocks');
-    mkdirSync(this.scripts);
+  /** @param scripts where the blocks and what they print are kept, outside of what the reader sees */
+  constructor(
+    home: string,
+    private readonly scripts: string,
+    env: Record<string, string>,
+  ) {
+    mkdirSync(scripts);
     this.shell = spawn('bash', ['--noprofile', '--norc'], {
-      cwd: folder,
+      cwd: home,
       env,
       // Its own process group, so that the end of the page ends what its blocks have started.
       detached: true,

@@ -19,15 +19,26 @@ const OPTIONS: ts.CompilerOptions = {
   types: ['node'],
 };
 
+const disk = ts.createCompilerHost(OPTIONS);
+const declarations = new Map<string, ts.SourceFile | undefined>();
+
+/** A file of the packages, read and parsed once for all blocks. */
+function declarationsIn(
+  name: string,
+  ...rest: [ts.ScriptTarget | ts.CreateSourceFileOptions]
+): ts.SourceFile | undefined {
+  if (!declarations.has(name)) declarations.set(name, disk.getSourceFile(name, ...rest));
+  return declarations.get(name);
+}
+
 /** What the compiler says of a module: a reader copies it as it is, so it imports all that it uses. */
 export function scriptProblems(text: string): string[] {
-  const disk = ts.createCompilerHost(OPTIONS);
   const host: ts.CompilerHost = {
     ...disk,
     fileExists: (name) => name === FILE || disk.fileExists(name),
     readFile: (name) => (name === FILE ? text : disk.readFile(name)),
-    getSourceFile: (name, ...rest) =>
-      name === FILE ? ts.createSourceFile(FILE, text, ts.ScriptTarget.ES2023, true) : disk.getSourceFile(name, ...rest),
+    getSourceFile: (name, options) =>
+      name === FILE ? ts.createSourceFile(FILE, text, options, true) : declarationsIn(name, options),
   };
   const program = ts.createProgram([FILE], OPTIONS, host);
   return ts
