@@ -14,10 +14,33 @@ const markdown = (folder: string): string[] =>
 const PAGES = [...markdown('.'), ...markdown('docs'), ...markdown('docs/decisions')];
 const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 
+/** The anchors of the headings of a page, as GitHub makes them. */
+function anchorsOf(text: string): string[] {
+  const headings = [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)].map(
+    (match) => match[1] ?? '',
+  );
+  return headings.map((heading) =>
+    heading
+      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(/\s/g, '-'),
+  );
+}
+
 describe('the documentation', () => {
   it.each(PAGES)('%s links to what is there', (page) => {
     const targets = [...read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map((match) => match[1] ?? '');
     const missing = targets.filter((target) => !existsSync(join(ROOT, dirname(page), target)));
+    expect(missing).toEqual([]);
+  });
+
+  it.each(PAGES)('%s links to headings that are there', (page) => {
+    const links = [...read(page).matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)];
+    const missing = links
+      .map(([, target = '', anchor = '']) => ({ path: target === '' ? page : join(dirname(page), target), anchor }))
+      .filter(({ path }) => path.endsWith('.md') && existsSync(join(ROOT, path)))
+      .filter(({ path, anchor }) => !anchorsOf(read(path)).includes(anchor));
     expect(missing).toEqual([]);
   });
 
