@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from 'node:net';
@@ -46,18 +46,8 @@ function node(args, options = {}) {
   return child;
 }
 
-function newest(path) {
-  return Math.max(
-    ...readdirSync(path, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs),
-  );
-}
-
 async function build() {
-  if (existsSync(MAIN) && newest(join(ROOT, 'dist')) >= newest(join(ROOT, 'src'))) return;
-  say('demo', 'building');
-  const [code] = await once(node(['node_modules/@nestjs/cli/bin/nest.js', 'build'], { stdio: 'inherit' }), 'exit');
+  const [code] = await once(node(['scripts/build.mjs', '--if-changed'], { stdio: 'inherit' }), 'exit');
   if (code !== 0) throw new Error('the build failed');
 }
 

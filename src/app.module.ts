@@ -1,6 +1,6 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { CacheModule, type FirmwareStore } from './cache/index.js';
-import { SettingsModule, type AsyncGiven, type GivenValues } from './config/index.js';
+import type { GivenValues } from './config/index.js';
 import { ControlModule } from './control/index.js';
 import { DeliveryModule } from './delivery/index.js';
 import { DeviceModule, type DeviceAuthenticator, type DeviceProtocol } from './device/index.js';
@@ -10,6 +10,7 @@ import { MetricsModule } from './metrics/index.js';
 import { NotificationModule, type Notifier } from './notification/index.js';
 import type { Part } from './parts.js';
 import { RegistryModule, type Registry } from './registry/index.js';
+import { SettingsModule, type AsyncGiven } from './settings/index.js';
 import { WebhookModule, type WebhookSource } from './webhook/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 

@@ -15,15 +15,12 @@ export {
   gather,
   parseSettings,
   Settings,
-  SettingsModule,
-  type AsyncGiven,
   type Given,
   type GivenValues,
   type Kind,
   type ListenAddress,
   type Option,
   type OPTIONS,
-  type PlainValues,
   type PolicyRule,
   type Rate,
   type RegistryLocation,
@@ -80,6 +77,7 @@ export {
   type RegistryState,
 } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
+export { SettingsModule, type AsyncGiven, type PlainValues } from './settings/index.js';
 export { WebhookModule, WebhookSource, type RepositoryChange, type WebhookModuleOptions } from './webhook/index.js';
 export {
   SignatureModule,

@@ -2,8 +2,9 @@ import { Command } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { gather, parseOption } from '../config/index.js';
+import { hashToken, signedQuery } from '../device/access/credentials.js';
 import { ConfigError, reasonOf } from '../errors.js';
-import { isRepositoryName } from '../oci/index.js';
+import { isRepositoryName } from '../oci/names.js';
 import { addFlags, givenFlags } from './flags.js';
 
 const TOKEN_BYTES = 32;
@@ -16,10 +17,9 @@ export function tokenCommand(): Command {
     .argument('<device>', 'the device id')
     .option('--file <path>', 'append the line to this file, and print the token alone')
     .option('--json', 'print both as JSON');
-  return command.action(async (device: string) => {
+  return command.action((device: string) => {
     demandDevice(device);
     const { file, json } = command.opts<{ file?: string; json?: boolean }>();
-    const { hashToken } = await import('../device/index.js');
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const line = `${device} sha256:${hashToken(token)}`;
     if (file !== undefined) append(file, line);
@@ -42,10 +42,9 @@ export function signUrlCommand(): Command {
     const given = await gather({ flags: givenFlags(command), environment: process.env });
     const [secret] = (parseOption('DEVICE_URL_SECRET', given) as string[] | undefined) ?? [];
     if (secret === undefined)
-      throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret): is missing, takes a text');
-    if (!URL.canParse(url)) throw new ConfigError(`--url: got ${JSON.stringify(url)}, takes a URL`);
+      throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret): is missing, expected a text');
+    if (!URL.canParse(url)) throw new ConfigError(`--url: got ${JSON.stringify(url)}, expected a URL`);
     const expires = Math.floor((Date.now() + millisecondsOf(expiresIn)) / 1000);
-    const { signedQuery } = await import('../device/index.js');
     const at = (path: string): string => `${url.replace(/\/+$/, '')}/${path}?${signedQuery(secret, device, expires)}`;
     const result = {
       device,
@@ -59,13 +58,13 @@ export function signUrlCommand(): Command {
 
 function demandDevice(device: string): void {
   if (!isRepositoryName(device))
-    throw new ConfigError(`device: got ${JSON.stringify(device)}, takes a device id such as esp32 or line-1/sensor`);
+    throw new ConfigError(`device: got ${JSON.stringify(device)}, expected a device id such as esp32 or line-1/sensor`);
 }
 
 function millisecondsOf(text: string): number {
   const [, amount = '', unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   const ms = Number(amount) * (MILLISECONDS[unit] ?? NaN);
-  if (!(ms > 0)) throw new ConfigError(`--expires-in: got ${JSON.stringify(text)}, takes 90m, 12h or 30d`);
+  if (!(ms > 0)) throw new ConfigError(`--expires-in: got ${JSON.stringify(text)}, expected 90m, 12h or 30d`);
   return ms;
 }
 

@@ -3,7 +3,7 @@ import { ConfigError, reasonOf } from '../errors.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
 import { pushCommand } from './push-command.js';
-import { serveCommand } from './serve.js';
+import { serveCommand } from './serve-command.js';
 import { verifyCommand } from './verify-command.js';
 import { packageVersion } from '../version.js';
 
@@ -53,6 +53,7 @@ function explain(error: unknown): number {
     );
     return EXIT_USAGE;
   }
-  process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
-  return error instanceof ConfigError ? EXIT_USAGE : EXIT_FAILURE;
+  // A configuration may be wrong in several ways, a line each.
+  process.stderr.write(`otaflux: ${ConfigError.is(error) ? error.message : reasonOf(error)}\n`);
+  return ConfigError.is(error) ? EXIT_USAGE : EXIT_FAILURE;
 }

@@ -8,6 +8,8 @@ export class DeviceRefusal extends Error {
     /** One line for the device, without internals. */
     readonly body: string,
     readonly headers: readonly string[] = [],
+    /** One sentence for the log, where it says more than the body. */
+    readonly reason?: string,
   ) {
     super(body);
     this.name = 'DeviceRefusal';
@@ -23,10 +25,21 @@ export const invalidDevice = (): DeviceRefusal => new DeviceRefusal(400, 'Invali
 export const methodNotAllowed = (): DeviceRefusal =>
   new DeviceRefusal(405, 'Method not allowed', ['Allow', 'GET, HEAD']);
 export const unauthorized = (): DeviceRefusal =>
-  new DeviceRefusal(401, 'Unauthorized', ['WWW-Authenticate', 'Bearer realm="otaflux"']);
-export const forbidden = (): DeviceRefusal => new DeviceRefusal(403, 'Forbidden');
-export const tooManyRequests = (waitMs: number): DeviceRefusal =>
-  new DeviceRefusal(429, 'Too many requests', ['Retry-After', String(jitteredSeconds() + Math.ceil(waitMs / 1000))]);
+  new DeviceRefusal(
+    401,
+    'Unauthorized',
+    ['WWW-Authenticate', 'Bearer realm="otaflux"'],
+    'the request has no valid credentials',
+  );
+export const forbidden = (): DeviceRefusal =>
+  new DeviceRefusal(403, 'Forbidden', [], 'the credentials are valid, but not for this device');
+export const tooManyRequests = (waitMs: number, reason: string): DeviceRefusal =>
+  new DeviceRefusal(
+    429,
+    'Too many requests',
+    ['Retry-After', String(jitteredSeconds() + Math.ceil(waitMs / 1000))],
+    reason,
+  );
 export const busy = (): DeviceRefusal =>
   new DeviceRefusal(503, 'Too many downloads, try again later', ['Retry-After', String(jitteredSeconds())]);
 export const noFirmware = (device: string | undefined): DeviceRefusal =>

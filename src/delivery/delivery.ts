@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import type { Lease } from '../cache/index.js';
+import { Settings } from '../config/index.js';
 import { OtaError, reasonOf } from '../errors.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { DeliveryMeter } from '../metrics/index.js';
@@ -12,6 +13,7 @@ import {
   rangeNotSatisfiable,
   refusalOf,
 } from './answers.js';
+import { ClientAddress } from './client-address.js';
 import { allowsRange, evaluateConditions } from './conditions.js';
 import type { DeviceRequest } from './device-request.js';
 import { closeStream, Download, whenOwned } from './download.js';
@@ -34,14 +36,17 @@ const MAX_TRIES = 2;
 @Injectable()
 export class Delivery {
   private readonly logger = new Logger('Delivery');
-  private readonly offered = new OfferedReleases();
+  private readonly offered: OfferedReleases;
 
   /** @internal Nest makes it. */
   constructor(
     private readonly releases: ReleaseService,
     private readonly downloads: Downloads,
     private readonly meter: DeliveryMeter,
-  ) {}
+    settings: Settings,
+  ) {
+    this.offered = new OfferedReleases(new ClientAddress(settings.trustProxy));
+  }
 
   /**
    * Returns the release to offer to `device` now, its bytes at hand. A device that is offered a version comes for it, so
@@ -59,15 +64,15 @@ export class Delivery {
     });
   }
 
-  /** Notes that `release` was offered on the connection of `request`: a download that follows on it gets this release. */
+  /** Notes that `release` is offered to the client of `request`: its next download without a version gets this release. */
   offer(release: Release, { raw, receivedAtMs }: DeviceRequest): void {
     this.releases.told(release, receivedAtMs);
-    this.offered.note(raw.socket, release, receivedAtMs);
+    this.offered.note(raw, release, receivedAtMs);
   }
 
   /**
-   * Returns the release to send to `device`: the one with `version` where that is given, else the one that was offered on
-   * this connection, else the current one. Throws or rejects with OtaError or DeviceRefusal.
+   * Returns the release to send to `device`: the one with `version` where that is given, else the one that this client was
+   * offered, else the current one. Throws or rejects with OtaError or DeviceRefusal.
    */
   wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
@@ -133,9 +138,9 @@ export class Delivery {
     }
   }
 
-  /** What was offered on the connection of `request`, unless it has to be judged again since. */
+  /** Returns the release that the client of `request` was offered, unless it has to be verified again since. */
   private offeredTo(device: string, { raw, receivedAtMs }: DeviceRequest): Release | undefined {
-    return this.offered.on(raw.socket, device, receivedAtMs, this.releases.distrustedAtMs(device));
+    return this.offered.to(raw, device, receivedAtMs, this.releases.distrustedAtMs(device));
   }
 
   /** `release` when its bytes can be sent, else a promise of that, within what a device waits. */

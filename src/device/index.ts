@@ -1,4 +1,4 @@
-export { DeviceAuthenticator, hashToken, signedQuery, type Access } from './access/index.js';
+export { DeviceAuthenticator, type Access } from './access/index.js';
 export { TlsFiles } from './tls/tls-files.js';
 export {
   DeviceHttpAdapter,

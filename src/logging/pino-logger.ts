@@ -1,7 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
 import { pino, stdTimeFunctions, type DestinationStream, type Level, type Logger } from 'pino';
 import { requestContext } from '../request-context.js';
-import { redactor } from './redact.js';
+import { redactor } from '../redact.js';
 import { Repeats } from './repeats.js';
 
 export interface LoggingOptions {

@@ -46,12 +46,17 @@ export class ManagementServer {
   }
 }
 
+/** Whether a request came by the management port. */
+export function isManaged(request: IncomingMessage): boolean {
+  return managed.has(request);
+}
+
 /** Lets a route answer on the management port only; on the device port it does not exist. */
 @Injectable()
 export class ManagementOnly implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<IncomingMessage>();
-    if (!managed.has(request)) throw new NotFoundException(`Cannot ${request.method ?? 'GET'} ${request.url ?? '/'}`);
+    if (!isManaged(request)) throw new NotFoundException(`Cannot ${request.method ?? 'GET'} ${request.url ?? '/'}`);
     return true;
   }
 }

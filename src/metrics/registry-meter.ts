@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Histogram } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
 /** The questions that a registry is asked, by the method of the port. */
@@ -10,6 +10,8 @@ export type RegistryOperation = 'tags' | 'resolve' | 'manifest' | 'blob' | 'refe
 export class RegistryMeter {
   private readonly requests: Counter<'operation' | 'result'>;
   private readonly durations: Histogram<'operation'>;
+  private status: () => 'unknown' | 'up' | 'down' = () => 'unknown';
+  private failureCode: () => string | undefined = () => undefined;
 
   constructor(metrics: MetricsRegistry) {
     this.requests = new Counter({
@@ -25,6 +27,34 @@ export class RegistryMeter {
       buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 15, 30],
       registers: [metrics],
     });
+    const status = (): 'unknown' | 'up' | 'down' => this.status();
+    new Gauge({
+      name: 'otaflux_registry_up',
+      help: '1 while the registry can be used, 0 while it cannot. No series before the first answer.',
+      registers: [metrics],
+      collect() {
+        this.remove();
+        if (status() !== 'unknown') this.set(status() === 'up' ? 1 : 0);
+      },
+    });
+    const failureCode = (): string | undefined => this.failureCode();
+    new Gauge({
+      name: 'otaflux_registry_error',
+      help: '1 while the registry cannot be used, by the code of the error. No series while it can.',
+      labelNames: ['code'],
+      registers: [metrics],
+      collect() {
+        this.reset();
+        const code = failureCode();
+        if (code !== undefined) this.labels(code).set(1);
+      },
+    });
+  }
+
+  /** Names where the state of the registry, and the code of its failure, are read. */
+  observe(status: () => 'unknown' | 'up' | 'down', failureCode: () => string | undefined): void {
+    this.status = status;
+    this.failureCode = failureCode;
   }
 
   /** Counts one question. `result` is `ok` or an OtaErrorCode. */

@@ -1,8 +1,8 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Subscription } from 'rxjs';
-import { GraceTime } from '../config/index.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { NotificationMeter } from '../metrics/index.js';
+import { GraceTime } from '../settings/index.js';
 import type { Notifier, ReleaseNotice } from './notifier.js';
 import { Outbox, type KnownReleases } from './outbox.js';
 import { ToldDevices } from './told-devices.js';

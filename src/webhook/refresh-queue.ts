@@ -1,9 +1,9 @@
 import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
 import { backoffMs } from '../backoff.js';
-import { GraceTime } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { compareVersions, ReleaseService, versionOf, type Release } from '../firmware/index.js';
 import { WebhookMeter, type QueueSample } from '../metrics/index.js';
+import { GraceTime } from '../settings/index.js';
 import { after, type Timer } from '../timers.js';
 import { DeviceNames, type Concerned, type Standing } from './device-names.js';
 import { Lanes } from './lanes.js';

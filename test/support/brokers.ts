@@ -8,9 +8,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { GenericContainer, type StartedTestContainer } from 'testcontainers';
+import { containerOf, hasContainers, type Container } from './containers.js';
 import { expectStop, stopped } from './leftovers.js';
-import { accepts, freePort, hasDocker, runProgram } from './real-server.js';
+import { accepts, freePort, runProgram } from './real-server.js';
 
 /** A message as a subscriber got it. */
 export interface Message {
@@ -34,6 +34,10 @@ export abstract class Broker {
   port = 0;
   protected readonly folder = mkdtempSync(join(tmpdir(), 'otaflux-broker-'));
   private process: ChildProcess | undefined;
+
+  get pid(): number {
+    return this.process?.pid ?? 0;
+  }
 
   /** The URL for NOTIFY. */
   abstract get url(): string;
@@ -297,17 +301,19 @@ export class RabbitMq extends Broker {
 
 /** A real Kafka in a container where Docker is, else the protocol double of franz-go (kfake), which loses its data when it is killed. */
 export class KafkaServer extends Broker {
-  private container: StartedTestContainer | undefined;
+  private container: Container | undefined;
 
   override get url(): string {
     return `kafka://127.0.0.1:${this.port}?topic=firmware/releases`;
   }
 
   override async start(): Promise<this> {
-    if (!hasDocker()) return super.start();
+    if (!hasContainers()) return super.start();
     expectStop(this, () => this.stop());
     this.port ||= await freePort();
-    this.container = await new GenericContainer('apache/kafka:4.1.0')
+    this.container = await (
+      await containerOf('apache/kafka:4.1.0')
+    )
       .withExposedPorts({ container: this.port, host: this.port })
       .withEnvironment({
         KAFKA_NODE_ID: '1',

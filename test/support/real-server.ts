@@ -4,8 +4,8 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from '@jest/globals';
+import { containerOf, hasContainers, type Container } from './containers.js';
 import { expectStop, stopped } from './leftovers.js';
-import { GenericContainer, type StartedTestContainer } from 'testcontainers';
 
 /** Set by CI: a real server that is missing is then a failure. */
 export const REQUIRED = process.env.REQUIRE_REAL_SERVERS === '1';
@@ -17,8 +17,6 @@ export function hasProgram(name: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${name}`], { env: { ...process.env, PATH: WITH_SBIN } }).status === 0;
 }
 
-export const hasDocker = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore' }).status === 0;
-
 /** Runs a program to its end; throws with what it printed when it fails. */
 export function runProgram(name: string, args: readonly string[], cwd?: string): string {
   const { status, stdout, stderr } = spawnSync(name, args, { cwd, encoding: 'utf8' });
@@ -29,7 +27,7 @@ export function runProgram(name: string, args: readonly string[], cwd?: string):
 /** `describe` for tests that need `programs`: skipped, and said so, where they are missing, but failed where CI asks for them. */
 export function describeWith(programs: readonly string[], name: string, tests: () => void, orDocker = false): void {
   const missing = programs.filter((program) => !hasProgram(program));
-  if (missing.length === 0 || (orDocker && hasDocker())) describe(name, tests);
+  if (missing.length === 0 || (orDocker && hasContainers())) describe(name, tests);
   else if (REQUIRED) {
     describe(name, () => {
       it('has the programs that it needs', () => {
@@ -54,14 +52,14 @@ export function itWith(programs: readonly string[], name: string, test: () => Pr
 export class DistributionServer {
   private folder = '';
   private process: ChildProcess | undefined;
-  private container: StartedTestContainer | undefined;
+  private container: Container | undefined;
   url = '';
 
   /** @param webhook where it tells of pushes, with the secret that it shows */
   async start(webhook?: { url: string; secret: string }): Promise<this> {
     expectStop(this, () => this.stop());
-    if (hasDocker() && !webhook) {
-      this.container = await new GenericContainer('registry:2').withExposedPorts(5000).start();
+    if (hasContainers() && !webhook) {
+      this.container = await (await containerOf('registry:2')).withExposedPorts(5000).start();
       this.url = `http://127.0.0.1:${this.container.getMappedPort(5000)}`;
       return this;
     }
