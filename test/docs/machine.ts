@@ -46,6 +46,7 @@ export class Machine {
       HOME: home,
       PATH: bin,
       LANG: 'C.UTF-8',
+      TEST_RUN_ID: process.env.TEST_RUN_ID ?? '',
       TMPDIR: tmpdir(),
       LISTEN_ADDR: `127.0.0.1:${devicePort}`,
       METRICS_LISTEN_ADDR: `127.0.0.1:${managementPort}`,
@@ -155,6 +156,7 @@ function writeCommands(bin: string, npm: string): void {
 if [ "$*" = ci ] && cmp -s package-lock.json ${ROOT}package-lock.json; then
   rm -rf node_modules
   cp -al ${ROOT}node_modules . 2> /dev/null || cp -R ${ROOT}node_modules .
+  rm -rf node_modules/.cache
   exit
 fi
 exec ${npm} "$@"
