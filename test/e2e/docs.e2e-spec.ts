@@ -42,9 +42,10 @@ describe('the documentation', () => {
     writeFileSync(join(folder, 'firmware.bin'), firmwareBytes(50_000));
     writeFileSync(join(folder, 'otaflux'), `#!/bin/sh\nexec ${process.execPath} ${ROOT}dist/main.js "$@"\n`);
     chmodSync(join(folder, 'otaflux'), 0o755);
-    const port = await freePort();
+    const [port, management] = [await freePort(), await freePort()];
     const script = `set -eu; trap 'kill $(jobs -p) && wait' EXIT\n${blocks(page).join('\n')}`
       .replaceAll('localhost:8080', `127.0.0.1:${port}`)
+      .replaceAll('localhost:9090', `127.0.0.1:${management}`)
       .replaceAll(/^curl /gm, 'curl -fS ');
     const { status, stdout, stderr } = spawnSync('bash', ['-c', script], {
       cwd: folder,
@@ -54,7 +55,7 @@ describe('the documentation', () => {
         ...process.env,
         PATH: `${folder}:${process.env.PATH ?? ''}`,
         LISTEN_ADDR: `127.0.0.1:${port}`,
-        METRICS_LISTEN_ADDR: '127.0.0.1:0',
+        METRICS_LISTEN_ADDR: `127.0.0.1:${management}`,
       },
     });
     rmSync(folder, { recursive: true });
