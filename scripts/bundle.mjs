@@ -5,7 +5,7 @@
  *
  * Libraries that only some servers need stay packages: they are loaded from node_modules when they are used.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -13,21 +13,13 @@ import { rolldown } from 'rolldown';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TARGET = join(ROOT, 'dist', 'bundle');
 
-/** What every start needs; the dependencies of these packages are bundled, too. */
+/**
+ * What every start needs; the dependencies of these packages are bundled, too. Not reflect-metadata: an import of a
+ * package runs before all code of the bundle, and it must run before the first class with a decorator.
+ */
 const BUNDLED = [
   ...['@nestjs/common', '@nestjs/config', '@nestjs/core', '@nestjs/platform-express', '@nestjs/terminus'],
-  ...[
-    'crc',
-    'ipaddr.js',
-    'p-limit',
-    'picomatch',
-    'pino',
-    'prom-client',
-    'proxy-addr',
-    'reflect-metadata',
-    'rxjs',
-    'zod',
-  ],
+  ...['crc', 'ipaddr.js', 'p-limit', 'picomatch', 'pino', 'prom-client', 'proxy-addr', 'rxjs', 'zod'],
 ];
 
 const manifestIn = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
@@ -48,21 +40,38 @@ const bundle = await rolldown({
   input: { serve: join(ROOT, 'dist', 'cli', 'serve.js') },
   platform: 'node',
   external: isExternal,
+  // A module that is loaded early though it was meant to be loaded late, a package that is not found, and the like.
   onLog: (level, log) => {
     throw new Error(`${level}: ${log.message}`);
   },
 });
-const { output } = await bundle.write({
+/** @type {import('rolldown').OutputOptions} */
+const options = {
   dir: TARGET,
   format: 'es',
   chunkFileNames: '[name].js',
+  minify: false,
+  minifyInternalExports: false,
+  comments: { jsdoc: false },
   // Class names are seen in log lines, in messages of Nest, and in errors.
   keepNames: true,
-  // reflect-metadata comes before any class with a decorator.
-  strictExecutionOrder: true,
-  minify: false,
+};
+/** Modules that are loaded in any case go into one file; each group of those that are loaded late, into a file of its own. */
+const early = earlyModules((await bundle.generate(options)).output);
+rmSync(TARGET, { recursive: true, force: true });
+const { output } = await bundle.write({
+  ...options,
+  codeSplitting: { groups: [{ name: 'service', test: (id) => early.has(id) }] },
 });
 await bundle.close();
+
+/** The ids of the modules that the entry imports, and what those import, statically. */
+function earlyModules(chunks) {
+  const byFile = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+  const files = new Set(['serve.js']);
+  for (const file of files) for (const imported of byFile.get(file)?.imports ?? []) files.add(imported);
+  return new Set([...files].flatMap((file) => byFile.get(file)?.moduleIds ?? []));
+}
 
 /** The licences of the bundled packages ask for their text beside every copy. */
 const folders = new Set(output.flatMap(({ moduleIds = [] }) => moduleIds.map(folderOf)).filter(Boolean));

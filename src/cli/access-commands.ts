@@ -17,7 +17,7 @@ export function tokenCommand(): Command {
     .argument('<device>', 'the device id')
     .option('--file <path>', 'append the line to this file, and print the token alone')
     .option('--json', 'print both as JSON');
-  return command.action(async (device: string) => {
+  return command.action((device: string) => {
     demandDevice(device);
     const { file, json } = command.opts<{ file?: string; json?: boolean }>();
     const token = randomBytes(TOKEN_BYTES).toString('base64url');

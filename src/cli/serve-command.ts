@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs';
 import type { OwnParts } from '../app.module.js';
 import { gather, parseSettings, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
 import { addFlags, givenFlags } from './flags.js';
+import type * as serveModule from './serve.js';
 
-type ServeModule = typeof import('./serve.js');
+type ServeModule = typeof serveModule;
 
 /** What `npm run build` makes of `serve.js` and all that every start needs (decision 41). */
 const BUNDLE = new URL('../bundle/serve.js', import.meta.url);

@@ -52,7 +52,7 @@ function leastOf(args: readonly string[]): Trace {
 }
 
 /** Commands that serve nothing, and answer at once. */
-const LIGHT = [
+const LIGHT: readonly (readonly string[])[] = [
   ['--version'],
   ['--help'],
   ['help'],
@@ -67,15 +67,18 @@ const LIGHT = [
 ];
 
 /** Commands that ask a registry. */
-const MIDDLE = [
+const MIDDLE: readonly (readonly string[])[] = [
   ['verify', 'esp32', '--registry-url', LAYOUTS],
   ['verify', 'signed-bundle', '--registry-url', LAYOUTS, '--cosign-pub-key-path', fixture('keys/cosign.pub')],
   ['verify', 'esp32', '--registry-url', 'http://127.0.0.1:1'],
   ['push', 'esp32', '1.0.0', MAIN, '--registry-url', `oci:${join(folder, 'registry')}`],
 ];
 
+const named = (commands: readonly (readonly string[])[]): [string, readonly string[]][] =>
+  commands.map((args) => [args.slice(0, 2).join(' '), args]);
+
 describe('a command that serves nothing', () => {
-  it.each([...LIGHT, ...MIDDLE])('loads nothing of the service: %j %j %j %j', (...args) => {
+  it.each(named([...LIGHT, ...MIDDLE]))('loads nothing of the service: otaflux %s', (_name, args) => {
     const { modules } = trace([MAIN, ...args], { withModules: true });
     expect(modules).toContain('dist/main.js');
     expect(
@@ -83,7 +86,7 @@ describe('a command that serves nothing', () => {
     ).toEqual([]);
   });
 
-  it.each(LIGHT)('loads no library but the one that reads its arguments: %j %j %j %j', (...args) => {
+  it.each(named(LIGHT))('loads no library but the one that reads its arguments: otaflux %s', (_name, args) => {
     const { modules } = trace([MAIN, ...args], { withModules: true });
     expect(modules.filter((path) => /node_modules\/(?!commander\/)/.test(path))).toEqual([]);
   });
@@ -94,7 +97,7 @@ describe('a command that serves nothing', () => {
       bare = leastOf(['-e', '0']);
     });
 
-    it.each(LIGHT)('costs little: %j %j %j %j', (...args) => {
+    it.each(named(LIGHT))('costs little: otaflux %s', (_name, args) => {
       const own = leastOf([MAIN, ...args]);
       // 1.6 times on Node 20, 2.2 times on Node 26; with the service it is more than 8 times.
       expect(own.cpuMs).toBeLessThan(bare.cpuMs * 4);
