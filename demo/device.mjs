@@ -29,11 +29,11 @@ export class Device {
     const [version, checksum, size] = (await text(answer)).split('\n');
     if (version === this.running) return false;
     this.say(`runs ${this.running ?? 'no firmware'}`);
-    this.say(`asks for its version: ${version}, ${size} bytes, CRC-32 ${checksum}`);
+    this.say(`is offered ${version}: ${size} bytes, CRC-32 ${checksum}`);
     const firmware = await this.download(version, Number(size));
     if (firmware.length !== Number(size)) throw new Error(`received ${firmware.length} of ${size} bytes`);
     if (crc32(firmware) !== Number(checksum)) throw new Error('the CRC-32 does not match');
-    this.say('checks size and CRC-32: they match. Restarts');
+    this.say('checks size and CRC-32, and restarts');
     this.running = version;
     this.say(`runs ${version}`);
     return true;
