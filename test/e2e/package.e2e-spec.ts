@@ -73,6 +73,7 @@ describe('the package', () => {
       cwd: folder,
       env: {
         PATH: process.env.PATH,
+        TEST_RUN_ID: process.env.TEST_RUN_ID,
         LISTEN_ADDR: '127.0.0.1:0',
         METRICS_LISTEN_ADDR: '127.0.0.1:0',
         LOG_FORMAT: 'json',

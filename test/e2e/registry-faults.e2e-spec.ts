@@ -377,11 +377,13 @@ describe('a registry that', () => {
     it('gives one for all who wait, and one more when it expires', async () => {
       registry.auth = { user: 'robot', password: 'secret', expiresIn: 3600 };
       const own = await start('secret');
+      const count = (): number =>
+        registry.seen.filter(({ kind, url }) => kind === 'token' && url.includes('%3Afw%3A')).length;
       await Promise.all(Array.from({ length: 20 }, () => own.version('fw')));
-      expect(registry.count('token')).toBe(1);
+      expect(count()).toBe(1);
       registry.tokens.clear();
       expect(await own.versionOf('fw')).toBe('1.0.0');
-      expect(registry.count('token')).toBe(2);
+      expect(count()).toBe(2);
       await own.stop();
     });
 

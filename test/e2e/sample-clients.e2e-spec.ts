@@ -7,7 +7,15 @@ import { hashToken } from '../../src/device/access/credentials.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { FlakyPath, type Fault } from '../support/flaky-path.js';
 import { describeWith, hasProgram } from '../support/real-server.js';
-import { Board, buildArduino, buildEspIdf, Chip, imageOf, versionIn, type SampleDevice } from '../support/sample-clients.js';
+import {
+  Board,
+  buildArduino,
+  buildEspIdf,
+  Chip,
+  imageOf,
+  versionIn,
+  type SampleDevice,
+} from '../support/sample-clients.js';
 import { TestService, type TestOptions } from '../support/service.js';
 
 const HOUR = 3600;
@@ -71,12 +79,18 @@ const path = new FlakyPath();
 let service: TestService;
 let device: SampleDevice;
 const start = async (options: TestOptions = {}): Promise<void> => {
-  service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '500ms', ...options });
+  service = await TestService.start({
+    REGISTRY_URL: registry.url,
+    REFRESH_INTERVAL: '0',
+    REGISTRY_TIMEOUT: '500ms',
+    ...options,
+  });
 };
 const push = (version: Version, image = images[version]): void => {
   registry.push('esp32', version.replace('+', '_'), image);
 };
-const run = (token?: string): ReturnType<SampleDevice['run']> => device.run({ server: path.url, ...(token !== undefined && { token }) });
+const run = (token?: string): ReturnType<SampleDevice['run']> =>
+  device.run({ server: path.url, ...(token !== undefined && { token }) });
 const running = (): string => versionIn(device.image());
 /** One fault for the request of this number to `/firmware`, from 1. */
 const faultIn = (faults: Record<number, Fault>): void => {
@@ -104,7 +118,9 @@ afterEach(async () => {
 it('prints the shell client of examples/shell in docs/devices.md', () => {
   device = new Board(printed, first);
   return start().then(() => {
-    expect(printed).toBe(readFileSync(fileURLToPath(new URL('../../examples/shell/otaflux-update.sh', import.meta.url)), 'utf8'));
+    expect(printed).toBe(
+      readFileSync(fileURLToPath(new URL('../../examples/shell/otaflux-update.sh', import.meta.url)), 'utf8'),
+    );
   });
 });
 
@@ -273,18 +289,21 @@ for (const sample of samples) {
       expect(device.image().equals(images['1.1.0'])).toBe(true);
     });
 
-    it.each([401, 403, 404, 429, 503])('installs nothing when /firmware is refused with %d, and the update later', async (refuse) => {
-      await start();
-      push('1.1.0');
-      faultIn({ 1: { refuse, headers: { 'Retry-After': '5' } } });
-      const { waits } = await run();
-      if (!sample.isChip) {
-        expect(device.image().equals(first)).toBe(true);
-        await run();
-      } else expect(waits[0]).toBeGreaterThanOrEqual(5);
-      expect(path.downloads.map(({ status }) => status)).toEqual([refuse, 200]);
-      expect(device.image().equals(images['1.1.0'])).toBe(true);
-    });
+    it.each([401, 403, 404, 429, 503])(
+      'installs nothing when /firmware is refused with %d, and the update later',
+      async (refuse) => {
+        await start();
+        push('1.1.0');
+        faultIn({ 1: { refuse, headers: { 'Retry-After': '5' } } });
+        const { waits } = await run();
+        if (!sample.isChip) {
+          expect(device.image().equals(first)).toBe(true);
+          await run();
+        } else expect(waits[0]).toBeGreaterThanOrEqual(5);
+        expect(path.downloads.map(({ status }) => status)).toEqual([refuse, 200]);
+        expect(device.image().equals(images['1.1.0'])).toBe(true);
+      },
+    );
 
     it('keeps the rest of a download that is refused in its middle, and installs the update', async () => {
       await start();
@@ -330,30 +349,36 @@ describeWith(['g++', 'gcc'], 'the samples for chips', () => {
     expect({ starts, boot: /^boot (.*)$/m.exec(output)?.[1] }).toEqual({ starts: 1, boot: 'ota_1 1.1.0' });
   });
 
-  it.each(chips)('%s: returns from an image that does not work, and does not install it again', async (_name, program) => {
-    device = new Chip(program, first);
-    await start();
-    registry.push('esp32', '1.1.0-broken', imageOf('1.1.0-broken', 100_000));
-    const { output } = await run();
-    expect(output).toContain('boot ota_1 1.1.0-broken');
-    expect(running()).toBe('1.0.0');
-    await run();
-    expect(path.downloads).toHaveLength(1);
-    push('1.2.0');
-    await run();
-    expect(device.image().equals(images['1.2.0'])).toBe(true);
-  });
+  it.each(chips)(
+    '%s: returns from an image that does not work, and does not install it again',
+    async (_name, program) => {
+      device = new Chip(program, first);
+      await start();
+      registry.push('esp32', '1.1.0-broken', imageOf('1.1.0-broken', 100_000));
+      const { output } = await run();
+      expect(output).toContain('boot ota_1 1.1.0-broken');
+      expect(running()).toBe('1.0.0');
+      await run();
+      expect(path.downloads).toHaveLength(1);
+      push('1.2.0');
+      await run();
+      expect(device.image().equals(images['1.2.0'])).toBe(true);
+    },
+  );
 
-  it.each(chips)('%s: does not install an image again and again that calls itself another version', async (_name, program) => {
-    device = new Chip(program, first);
-    await start();
-    registry.push('esp32', '1.1.0', imageOf('1.0.0', 100_000));
-    await run();
-    expect(path.downloads).toHaveLength(1);
-    push('1.2.0');
-    await run();
-    expect(device.image().equals(images['1.2.0'])).toBe(true);
-  });
+  it.each(chips)(
+    '%s: does not install an image again and again that calls itself another version',
+    async (_name, program) => {
+      device = new Chip(program, first);
+      await start();
+      registry.push('esp32', '1.1.0', imageOf('1.0.0', 100_000));
+      await run();
+      expect(path.downloads).toHaveLength(1);
+      push('1.2.0');
+      await run();
+      expect(device.image().equals(images['1.2.0'])).toBe(true);
+    },
+  );
 
   it.each(chips)('%s: does not begin to download what is larger than its slot', async (_name, program) => {
     device = new Chip(program, first, 199_999);

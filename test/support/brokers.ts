@@ -35,6 +35,10 @@ export abstract class Broker {
   protected readonly folder = mkdtempSync(join(tmpdir(), 'otaflux-broker-'));
   private process: ChildProcess | undefined;
 
+  get pid(): number {
+    return this.process?.pid ?? 0;
+  }
+
   /** The URL for NOTIFY. */
   abstract get url(): string;
   /** A client of the broker's own library that gets what is told from now on. */

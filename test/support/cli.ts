@@ -20,9 +20,9 @@ export class Cli {
   private wake: () => void = () => undefined;
 
   constructor(args: readonly string[], env: Record<string, string> = {}, cwd?: string) {
-    const { PATH = '', HOME = '', TMPDIR } = process.env;
+    const { PATH = '', HOME = '', TMPDIR, TEST_RUN_ID } = process.env;
     this.child = spawn(process.execPath, [MAIN, ...args], {
-      env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), ...env },
+      env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), ...(TEST_RUN_ID && { TEST_RUN_ID }), ...env },
       cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
