@@ -4,6 +4,7 @@ export {
   flagOf,
   NOTIFY_SCHEMES,
   optionOf,
+  sectionOf,
   settingOf,
   VARIABLES,
   type Checksum,
