@@ -37,7 +37,8 @@ LABEL org.opencontainers.image.title="OtaFlux" \
 COPY --from=node /rootfs /
 COPY --from=build /rootfs /
 COPY --from=build /app /app
-ENV NODE_ENV=production LD_LIBRARY_PATH=/usr/lib
+# In a container the management port is reached from outside of it; METRICS_LISTEN_ADDR or its flag still decide.
+ENV NODE_ENV=production LD_LIBRARY_PATH=/usr/lib METRICS_LISTEN_ADDR=0.0.0.0:9090
 USER 65532:65532
 WORKDIR /app
 EXPOSE 8080 9090

@@ -9,7 +9,9 @@ import {
 import { ModuleRef } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppModule, type AppModuleOptions, type OwnParts } from './app.module.js';
+import { Settings } from './config/index.js';
 import { DeviceRouter } from './device/index.js';
+import { demandProduction } from './production.js';
 import { givenBy, type AsyncGiven, type PlainValues } from './settings/index.js';
 
 export interface OtaFluxOptions extends OwnParts {
@@ -60,7 +62,13 @@ export class OtaFluxModule implements NestModule {
 
   private static with(options: AppModuleOptions): DynamicModule {
     const service = AppModule.forRoot(options);
-    return { module: OtaFluxModule, imports: [service], exports: [service] };
+    const production = {
+      provide: Symbol('production'),
+      useFactory: (settings: Settings) =>
+        demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: false }),
+      inject: [Settings],
+    };
+    return { module: OtaFluxModule, imports: [service], providers: [production], exports: [service] };
   }
 
   configure(consumer: MiddlewareConsumer): void {

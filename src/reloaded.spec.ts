@@ -36,7 +36,9 @@ describe('what is reloaded from a file', () => {
   it('says a mistake once, and keeps what was right', () => {
     write('one');
     reloaded.reload();
-    expect(lines).toEqual([{ event: 'file.failed', option: '--x', reason: expect.stringMatching(/file": "one" is no number$/) }]);
+    expect(lines).toEqual([
+      { event: 'file.failed', option: '--x', reason: expect.stringMatching(/file": "one" is no number$/) },
+    ]);
     expect(reloaded.current).toBe(1);
   });
 

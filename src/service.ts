@@ -7,6 +7,7 @@ import type { Settings } from './config/index.js';
 import { DeviceHttpAdapter, DeviceRouter, TlsFiles } from './device/index.js';
 import { ConfigError, reasonOf } from './errors.js';
 import { Lifecycle } from './health/index.js';
+import { demandProduction } from './production.js';
 import { GraceTime } from './settings/index.js';
 import { enableTracing } from './tracing.js';
 import { HttpMeter, LimitMeter, ManagementServer } from './metrics/index.js';
@@ -28,8 +29,12 @@ export class Service {
     readonly managementAddress: AddressInfo,
   ) {}
 
-  /** Starts without asking the registry; rejects with ConfigError when an address cannot be listened on. */
+  /**
+   * Starts without waiting for the registry. Rejects with ConfigError when an address cannot be listened on, or when
+   * PRODUCTION demands more than is set.
+   */
   static async start({ settings, logger, ...options }: ServiceOptions): Promise<Service> {
+    await demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: true });
     await enableTracing(process.env);
     const tls = TlsFiles.from(settings, (renewed) => {
       adapter.renewTls(renewed);

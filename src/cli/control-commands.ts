@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { gather, parseOption, type ListenAddress, type Variable } from '../config/index.js';
 import { CliCommand } from './cli-command.js';
+import type { ControlledServer } from './control.js';
 import { addFlags, givenFlags } from './flags.js';
 
-const VARIABLES: Variable[] = ['METRICS_LISTEN_ADDR', 'WEBHOOK_SECRET'];
+const VARIABLES: Variable[] = ['METRICS_LISTEN_ADDR', 'MANAGEMENT_TOKEN'];
 
 const ANSWERED = { 0: 'Done.', 2: 'An argument or an option is wrong.', 3: 'The server could not be asked.' };
 
@@ -64,12 +65,12 @@ function withServer(command: Command): Command {
 }
 
 /** Where the server is and what it wants to be shown: the same settings that it has itself, as in `kubectl exec`. */
-async function serverOf(command: Command): Promise<{ url: string; secret: string | undefined }> {
+async function serverOf(command: Command): Promise<ControlledServer> {
   const given = await gather({ flags: givenFlags(command), environment: process.env });
   const { url } = command.opts<{ url?: string }>();
   return {
     url: url ?? localUrl(parseOption('METRICS_LISTEN_ADDR', given) as ListenAddress),
-    secret: (parseOption('WEBHOOK_SECRET', given) as string[] | undefined)?.[0],
+    token: (parseOption('MANAGEMENT_TOKEN', given) as string[] | undefined)?.[0],
   };
 }
 

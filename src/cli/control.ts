@@ -7,12 +7,13 @@ import { isColourful, tableOf } from './table.js';
 
 export interface ControlledServer {
   readonly url: string;
-  /** WEBHOOK_SECRET; undefined for a server that has none. */
-  readonly secret: string | undefined;
+  /** MANAGEMENT_TOKEN; undefined for a server that has none. */
+  readonly token: string | undefined;
 }
 
 const EXIT_FAILURE = 1;
 const EXIT_NOT_ASKED = 3;
+const TOKEN_HINT = '. Set MANAGEMENT_TOKEN (or --management-token) to the token of the server.';
 /** Longer than the server waits for brokers to confirm. */
 const PATIENCE_MS = 15_000;
 
@@ -94,11 +95,11 @@ async function ask(
   path: string,
   device?: string,
 ): Promise<HttpAnswer | undefined> {
-  if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, takes a URL`);
+  if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, expected a URL`);
   const url = new URL(path, `${server.url.replace(/\/+$/, '')}/`);
   if (device !== undefined) url.searchParams.set('device', device);
   try {
-    const headers = server.secret === undefined ? {} : { authorization: `Bearer ${server.secret}` };
+    const headers = server.token === undefined ? {} : { authorization: `Bearer ${server.token}` };
     return await linked([], PATIENCE_MS, (signal) => httpRequest(url, { method, signal, headers }));
   } catch (error) {
     process.stderr.write(`otaflux: cannot ask ${url.origin}: ${reasonOf(error)}\n`);
@@ -108,9 +109,10 @@ async function ask(
 
 function refuse({ url }: ControlledServer, { code, body }: HttpAnswer): number {
   const reason = messageIn(body);
-  const hint = code === 404 && reason.startsWith('Cannot ') ? ' (is this the management port?)' : '';
+  const isOtherPort = code === 404 && reason.startsWith('Cannot ');
+  const hint = isOtherPort ? ' (is this the management port?)' : code === 401 ? TOKEN_HINT : '';
   process.stderr.write(`otaflux: ${url} answered ${code}: ${reason}${hint}\n`);
-  return code === 404 && !hint ? EXIT_FAILURE : EXIT_NOT_ASKED;
+  return code === 404 && !isOtherPort ? EXIT_FAILURE : EXIT_NOT_ASKED;
 }
 
 function messageIn(body: string): string {

@@ -55,6 +55,6 @@ export function pushCommand(): Command {
 
 function collect(value: string, previous: Record<string, string>): Record<string, string> {
   const split = value.indexOf('=');
-  if (split < 1) throw new ConfigError(`--annotation: got ${JSON.stringify(value)}, takes KEY=VALUE`);
+  if (split < 1) throw new ConfigError(`--annotation: got ${JSON.stringify(value)}, expected KEY=VALUE`);
   return { ...previous, [value.slice(0, split)]: value.slice(split + 1) };
 }

@@ -41,7 +41,7 @@ export async function push(
   const repository = repositoryPrefix(settings.repositoryPrefix) + device;
   if (!isRepositoryName(repository))
     throw new ConfigError(
-      `device: got ${JSON.stringify(device)}, takes a repository name such as esp32 or line-1/sensor`,
+      `device: got ${JSON.stringify(device)}, expected a repository name such as esp32 or line-1/sensor`,
     );
   const layer = await describeFile(file, basename(file), options.mediaType);
   demandSize(layer.descriptor.size, settings.maxFirmwareSize, options.force);
@@ -96,7 +96,7 @@ function tagFor(version: string): string {
   const tag = version.replace('+', '_');
   if (versionOf(tag) === undefined || !isTag(tag)) {
     throw new ConfigError(
-      `version: got ${JSON.stringify(version)}, takes a semantic version such as 1.2.3, v1.2.3-rc.1 or 1.2.3+build.5`,
+      `version: got ${JSON.stringify(version)}, expected a semantic version such as 1.2.3, v1.2.3-rc.1 or 1.2.3+build.5`,
     );
   }
   return tag;

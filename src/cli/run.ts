@@ -66,6 +66,7 @@ function explain(error: unknown): number {
     process.stderr.write(`otaflux: ${sentence} See ${help}.\n`);
     return EXIT_USAGE;
   }
-  process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
+  // A configuration may be wrong in several ways, a line each.
+  process.stderr.write(`otaflux: ${ConfigError.is(error) ? error.message : reasonOf(error)}\n`);
   return ConfigError.is(error) ? EXIT_USAGE : EXIT_FAILURE;
 }

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import type { OwnParts } from '../app.module.js';
-import { optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
+import { isLoopback, optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import { createLogger, type PinoLogger } from '../logging/index.js';
 import { percentDecoded } from '../percent.js';
@@ -8,6 +8,7 @@ import { Service } from '../service.js';
 import { wantsSignatures } from '../signature/index.js';
 import { after } from '../timers.js';
 import { packageVersion } from '../version.js';
+import { startWarnings } from './warnings.js';
 
 const CONTEXT = 'OtaFlux';
 /** After the end, for whatever still has to end by itself. */
@@ -33,6 +34,7 @@ export async function serve({ given, settings, parts, startedMs }: Start): Promi
     secrets: secretsIn(given, settings),
   });
   const service = await started(given, settings, logger, parts);
+  for (const warning of startWarnings(settings, process.env)) logger.warn(warning, CONTEXT);
   warnAboutOpenDoors(settings, logger);
   logger.log(
     {
@@ -107,7 +109,18 @@ function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): void {
       CONTEXT,
     );
   }
-  if (settings.webhookSecret === undefined) {
+  const { host, port } = settings.metricsListenAddr;
+  if (settings.managementToken === undefined && !isLoopback(host)) {
+    logger.warn(
+      {
+        event: 'management.open',
+        reason: `MANAGEMENT_TOKEN is not set: everyone who can reach ${host}:${port} can read /status and use /notify`,
+      },
+      CONTEXT,
+    );
+  }
+  // A list of nothing is no secret.
+  if (!settings.webhookSecret?.length) {
     logger.warn(
       { event: 'webhook.open', reason: 'no WEBHOOK_SECRET: whoever reaches the port may make us ask the registry' },
       CONTEXT,

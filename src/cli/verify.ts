@@ -37,7 +37,7 @@ export async function verify(settings: Settings, device: string, json: boolean):
   const repository = repositoryPrefix(settings.repositoryPrefix) + device;
   if (!isRepositoryName(repository))
     throw new ConfigError(
-      `device: got ${JSON.stringify(device)}, takes a repository name such as esp32 or line-1/sensor`,
+      `device: got ${JSON.stringify(device)}, expected a repository name such as esp32 or line-1/sensor`,
     );
   const registry = await createRegistry(settings);
   const verifier = await createVerifier(settings, registry);

@@ -1,4 +1,12 @@
-export { isMqttTopic, type Kind, type ListenAddress, type Rate, type RegistryLocation } from './kinds.js';
+export {
+  isMqttTopic,
+  MIN_SECRET_LENGTH,
+  type Kind,
+  type ListenAddress,
+  type Rate,
+  type RegistryLocation,
+} from './kinds.js';
+export { isLoopback } from './loopback.js';
 export {
   CHECKSUMS,
   flagOf,
@@ -18,4 +26,5 @@ export {
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';
 export { parseOption, parseSettings, Settings } from './settings.js';
+export { misspeltVariables, type Misspelt } from './misspelt.js';
 export { gather, type Given, type GivenValues, type Sources } from './sources.js';

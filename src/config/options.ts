@@ -48,6 +48,8 @@ export const CHECKSUMS = [
 ] as const;
 export type Checksum = (typeof CHECKSUMS)[number];
 
+/** A token that is shorter could be guessed. */
+
 /** What NOTIFY speaks, by the scheme of a URL. */
 export const NOTIFY_SCHEMES = [
   ...['mqtt', 'mqtts', 'ws', 'wss', 'redis', 'rediss', 'nats', 'tls'],
@@ -61,7 +63,7 @@ export const OPTIONS = {
     required: true,
     help: 'Where firmware is pushed to. A path stands before every repository. `oci:DIR` is a folder with one OCI image layout per repository.',
   }),
-  REPOSITORY_PREFIX: option(kinds.text, {
+  REPOSITORY_PREFIX: option(kinds.repositoryPrefix, {
     default: '',
     help: 'Stands before the device id in the repository name; a slash at its end is optional.',
   }),
@@ -87,7 +89,7 @@ export const OPTIONS = {
   MAX_STALE: option(kinds.duration, {
     help: 'How long the last good release is served while the registry is down. No limit without it.',
   }),
-  WATCH: option(kinds.list, {
+  WATCH: option(kinds.deviceGlobs, {
     help: 'Devices to keep fresh though nobody asks for them: ids, globs, or `all` that the registry lists. Their changes are told without a webhook.',
   }),
   MIN_VERSION: option(kinds.version, {
@@ -170,8 +172,16 @@ export const OPTIONS = {
     help: 'Where devices, webhooks and probes are answered.',
   }),
   METRICS_LISTEN_ADDR: option<ListenAddress>(kinds.listenAddress, {
-    default: '0.0.0.0:9090',
-    help: 'Where `/metrics` and probes are answered.',
+    default: '127.0.0.1:9090',
+    help: 'Address of the management port: `/metrics`, `/status`, `/notify` and probes. By default only this machine can reach it. The container image and the Helm chart set `0.0.0.0:9090`.',
+  }),
+  MANAGEMENT_TOKEN: option<string[]>(kinds.bearerTokens, {
+    secret: true,
+    help: 'Token that `GET /status` and `POST /notify` require as `Authorization: Bearer TOKEN`. Several tokens allow rotation. Without a token, everyone who can reach the management port can use them. `/metrics` and probes need no token.',
+  }),
+  PRODUCTION: option(kinds.boolean, {
+    default: 'false',
+    help: 'Refuse to start without signature verification, a webhook secret, TLS or a proxy in front, and a protected management port. The error lists everything that is missing.',
   }),
   METRICS_DEVICES: option(kinds.integer(0, 10_000), {
     default: '1000',
@@ -210,7 +220,7 @@ export const OPTIONS = {
     section: 'Devices',
     help: 'A file with one hashed token a device, as `otaflux token` prints it; read again when it changes. A device shows its token as Bearer, or as the password of Basic authentication.',
   }),
-  DEVICE_URL_SECRET: option(kinds.list, {
+  DEVICE_URL_SECRET: option(kinds.signingSecrets, {
     secret: true,
     help: 'Lets in devices whose URLs `otaflux sign-url` signed; several for rotation, the first of which signs.',
   }),
@@ -218,7 +228,7 @@ export const OPTIONS = {
     help: 'A header in which a proxy of TRUST_PROXY names the device whose certificate it has verified, such as X-SSL-Client-S-DN.',
   }),
   TRUST_PROXY: option(kinds.list, {
-    help: 'Addresses and networks of proxies, whose X-Forwarded-For is believed in limits and logs, such as 10.0.0.0/8.',
+    help: 'Addresses and networks of reverse proxies, for example 10.0.0.0/8. Their headers X-Forwarded-For and Forwarded name the client, for limits, logs and offered versions.',
   }),
   ADDRESS_RATE_LIMIT: option<Rate>(kinds.rate, {
     default: '5000/s',
@@ -239,7 +249,7 @@ export const OPTIONS = {
     help: 'How long a client may take to send the headers of a request.',
   }),
 
-  WEBHOOK_SECRET: option(kinds.list, {
+  WEBHOOK_SECRET: option(kinds.signingSecrets, {
     section: 'Webhooks',
     secret: true,
     help: 'What a webhook sender must show; several for rotation. Without one, only known and watched devices are refreshed.',
@@ -266,7 +276,7 @@ export const OPTIONS = {
     secret: true,
     help: 'Further brokers and receivers that are told of new releases, each with its options in its query: see docs/notifications.md.',
   }),
-  NOTIFY_SECRET: option(kinds.text, {
+  NOTIFY_SECRET: option(kinds.signingSecret, {
     secret: true,
     help: 'Signs what is sent to the http(s) URLs of NOTIFY: HMAC-SHA256 of the body, in `X-Hub-Signature-256`.',
   }),

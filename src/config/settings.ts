@@ -48,20 +48,21 @@ function problemOf(settings: SettingValues): Problem | undefined {
     pairProblem(settings, 'MQTT_CLIENT_CERT_PATH', 'MQTT_CLIENT_KEY_PATH') ??
     certificateProblem(settings) ??
     issuerProblem(settings) ??
-    userProblem(settings)
+    userProblem(settings) ??
+    headerProblem(settings)
   );
 }
 
 function pairProblem(settings: SettingValues, cert: Variable, key: Variable): Problem | undefined {
   const isGiven = (variable: Variable): boolean => settings[settingOf(variable) as keyof SettingValues] !== undefined;
-  if (isGiven(key) && !isGiven(cert)) return { option: cert, takes: 'a path, because a key is given' };
-  if (isGiven(cert) && !isGiven(key)) return { option: key, takes: 'a path, because a certificate is given' };
+  if (isGiven(key) && !isGiven(cert)) return { option: cert, takes: `a path, because ${key} is given` };
+  if (isGiven(cert) && !isGiven(key)) return { option: key, takes: `a path, because ${cert} is given` };
   return undefined;
 }
 
 function certificateProblem({ tlsCertPath, tlsClientCaPath }: SettingValues): Problem | undefined {
   if (tlsClientCaPath === undefined || tlsCertPath !== undefined) return undefined;
-  return { option: 'TLS_CERT_PATH', takes: 'a path, because client certificates are asked for' };
+  return { option: 'TLS_CERT_PATH', takes: 'a path, because TLS_CLIENT_CA_PATH is given' };
 }
 
 /** An identity without its issuer could be vouched for by anybody (cosign demands both, too). */
@@ -70,18 +71,31 @@ function issuerProblem(settings: SettingValues): Problem | undefined {
   const issuer = settings.cosignCertificateOidcIssuer ?? settings.cosignCertificateOidcIssuerRegexp;
   if ((identity === undefined) === (issuer === undefined)) return undefined;
   return issuer === undefined
-    ? { option: 'COSIGN_CERTIFICATE_OIDC_ISSUER', takes: 'an issuer, because identity and issuer belong together' }
-    : { option: 'COSIGN_CERTIFICATE_IDENTITY', takes: 'an identity, because identity and issuer belong together' };
+    ? {
+        option: 'COSIGN_CERTIFICATE_OIDC_ISSUER',
+        takes: 'an issuer, because an identity counts only together with who vouches for it',
+      }
+    : { option: 'COSIGN_CERTIFICATE_IDENTITY', takes: 'an identity, because an issuer alone vouches for anybody' };
 }
 
 function userProblem({ registryPassword, registryUsername }: SettingValues): Problem | undefined {
   if (registryPassword === undefined || registryUsername !== undefined) return undefined;
-  return { option: 'REGISTRY_USERNAME', takes: 'a user, because a password is given' };
+  return { option: 'REGISTRY_USERNAME', takes: 'a user name, because REGISTRY_PASSWORD is given' };
+}
+
+/** The header is read from trusted proxies only: without one, no device would be let in. */
+function headerProblem({ deviceHeader, trustProxy = [] }: SettingValues): Problem | undefined {
+  if (deviceHeader === undefined || trustProxy.length > 0) return undefined;
+  return {
+    option: 'TRUST_PROXY',
+    takes:
+      'the addresses of the proxies that set DEVICE_HEADER, such as 10.0.0.0/8, because the header is read from those only',
+  };
 }
 
 function explain(variable: Variable, given: GivenValues, takes: string): string {
   const { value, where } = given[variable] ?? { value: undefined, where: `${variable} (--${flagOf(variable)})` };
-  if (value === undefined) return `${where}: is missing, takes ${takes}`;
+  if (value === undefined) return `${where}: is missing, expected ${takes}`;
   const got = optionOf(variable).secret ? 'a secret that is not shown' : JSON.stringify(value).slice(0, 200);
-  return `${where}: got ${got}, takes ${takes}`;
+  return `${where}: got ${got}, expected ${takes}`;
 }

@@ -1,3 +1,4 @@
+import { regularExpression, type JsonSchema } from './json-schema.js';
 import { Unreadable, type Kind } from './kinds.js';
 
 /** Who must have signed the releases of the devices that `match` names. */
@@ -17,10 +18,45 @@ export interface PolicyRule {
 const TAKES =
   'a list of {match, keys}, {match, identity, issuer} or {match, required: false}; identity-regexp and issuer-regexp, too';
 
+const TRUE = [true, 'true', 'True', 'TRUE'];
+const FALSE = [false, 'false', 'False', 'FALSE'];
+const texts: JsonSchema = { type: ['string', 'number'], minLength: 1 };
+const identity: JsonSchema = { anyOf: [{ required: ['identity'] }, { required: ['identity-regexp'] }] };
+const issuer: JsonSchema = { anyOf: [{ required: ['issuer'] }, { required: ['issuer-regexp'] }] };
+
+/** The same rules as a JSON Schema. */
+const policyJson: JsonSchema = {
+  type: ['array', 'string'],
+  pattern: '^\\s*\\[\\s*\\{',
+  minItems: 1,
+  items: {
+    type: 'object',
+    required: ['match'],
+    additionalProperties: false,
+    properties: {
+      match: texts,
+      keys: { type: ['string', 'array'], minLength: 1, minItems: 1, items: texts },
+      identity: texts,
+      'identity-regexp': regularExpression,
+      issuer: texts,
+      'issuer-regexp': regularExpression,
+      required: { enum: [...TRUE, ...FALSE] },
+    },
+    if: { properties: { required: { enum: FALSE } }, required: ['required'] },
+    then: { not: { anyOf: [{ required: ['keys'] }, identity, issuer] } },
+    else: {
+      if: { required: ['keys'] },
+      then: { not: { anyOf: [identity, issuer] } },
+      else: { allOf: [identity, issuer] },
+    },
+  },
+};
+
 /** A list in the file; the same as JSON text in a variable or a flag. */
 export const signaturePolicy: Kind<readonly PolicyRule[]> = {
   placeholder: 'json',
   takes: TAKES,
+  json: policyJson,
   read: (written) => {
     const entries = typeof written === 'string' ? parsed(written) : written;
     if (!Array.isArray(entries) || entries.length === 0) throw new Unreadable(TAKES);

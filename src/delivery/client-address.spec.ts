@@ -114,7 +114,7 @@ describe('the address of a client', () => {
     '',
   ])('cannot be told by %j', (entry) => {
     expect(() => new ClientAddress([entry])).toThrow(ConfigError);
-    expect(() => new ClientAddress([entry])).toThrow('takes addresses and networks such as 10.0.0.0/8');
+    expect(() => new ClientAddress([entry])).toThrow('expected addresses and networks such as 10.0.0.0/8');
   });
 });
 

@@ -95,7 +95,7 @@ function networksIn(entry: string): string[] {
   const max = family === 6 ? 128 : 32;
   if (!family || Number(bits ?? max) > max)
     throw new ConfigError(
-      `--trust-proxy: got ${JSON.stringify(entry)}, takes addresses and networks such as 10.0.0.0/8`,
+      `--trust-proxy: got ${JSON.stringify(entry)}, expected addresses and networks such as 10.0.0.0/8`,
     );
   if (bits === undefined || Number(bits) > 0) return [entry];
   return family === 6 ? ['::/1', '8000::/1'] : ['0.0.0.0/1', '128.0.0.0/1'];

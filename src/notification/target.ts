@@ -96,7 +96,7 @@ export class Target {
   }
 
   wrong(got: string, takes: string): ConfigError {
-    return new ConfigError(`NOTIFY: ${this.shown}: got ${got}, takes ${takes}`);
+    return new ConfigError(`NOTIFY: ${this.shown}: got ${got}, expected ${takes}`);
   }
 }
 

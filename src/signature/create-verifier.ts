@@ -1,6 +1,7 @@
 import type { Logger } from '@nestjs/common';
 import type { SignatureMeter } from '../metrics/index.js';
 import type { Registry } from '../registry/index.js';
+import { demandFolder } from '../usable-folder.js';
 import { NoneVerifier } from './none-verifier.js';
 import type { SignatureSettings } from './signature-settings.js';
 import type { SignatureVerifier } from './signature-verifier.js';
@@ -18,6 +19,25 @@ export function wantsSignatures(settings: SignatureSettings): boolean {
 
 /** For commands: they check once, and print what they find. */
 const SILENT = { log: (): void => undefined, error: (): void => undefined };
+/** Device ids that only a rule for all devices matches. */
+const ANY_DEVICES = ['a-device-that-no-rule-names', 'a/device/that-no-rule-names'];
+
+/**
+ * Whether `settings` ask for the signature of a device that no rule names. Rules may exempt single devices; one that exempts
+ * all, or a key path without a path, leaves nothing verified.
+ */
+export async function verifiesByDefault(settings: SignatureSettings): Promise<boolean> {
+  const { cosignPubKeyPath = [], cosignPubKey, signaturePolicy = [] } = settings;
+  const hasKeys = cosignPubKeyPath.length > 0 || cosignPubKey !== undefined;
+  const hasIdentity = (settings.cosignCertificateIdentity ?? settings.cosignCertificateIdentityRegexp) !== undefined;
+  const isRequired = signaturePolicy.some(({ required }) => required);
+  if (!hasKeys && !hasIdentity && !isRequired) return false;
+  const { default: picomatch } = await import('picomatch');
+  return ANY_DEVICES.every((device) => {
+    const rule = signaturePolicy.find(({ match }) => picomatch.isMatch(device, match, { dot: true }));
+    return rule?.required ?? true;
+  });
+}
 
 /** The verifier that `settings` ask for; rejects with ConfigError when a key or a trusted root cannot be read. */
 export async function createVerifier(
@@ -27,6 +47,7 @@ export async function createVerifier(
   logger: Pick<Logger, 'log' | 'error'> = SILENT,
 ): Promise<SignatureVerifier> {
   if (!wantsSignatures(settings)) return new NoneVerifier();
+  if (settings.sigstoreCacheDir !== undefined) await demandFolder('--sigstore-cache-dir', settings.sigstoreCacheDir);
   // What verifies certificates is loaded only where something is verified.
   return (await import('./cosign/index.js')).cosignVerifier(settings, registry, meter, logger);
 }

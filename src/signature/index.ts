@@ -1,4 +1,4 @@
-export { createVerifier, wantsSignatures } from './create-verifier.js';
+export { createVerifier, verifiesByDefault, wantsSignatures } from './create-verifier.js';
 export type { SignatureSettings } from './signature-settings.js';
 export { SignatureModule, type SignatureModuleOptions } from './signature.module.js';
 export {

@@ -27,7 +27,6 @@ export class DeviceNames {
   ) {
     const parts = [registryUrl.kind === 'http' ? registryUrl.path : '', repositoryPrefix];
     this.prefix = parts
-      .map((part) => part.replaceAll(/^\/+|\/+$/g, ''))
       .filter(Boolean)
       .map((part) => `${part}/`)
       .join('');

@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ConnectionOptions } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import { Authority } from '../support/authority.js';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
 import { esp32Update } from '../support/esp32-device.js';
@@ -9,7 +11,7 @@ import { FakeRegistry } from '../support/fake-registry.js';
 import { Nginx, type NginxOptions } from '../support/nginx.js';
 import { RawClient } from '../support/raw-client.js';
 import { describeWith } from '../support/real-server.js';
-import { TestService, type TestOptions } from '../support/service.js';
+import { TestService, until, type TestOptions } from '../support/service.js';
 
 const old = firmwareBytes(30_000, 'old');
 const next = firmwareBytes(40_000, 'next');
@@ -48,8 +50,8 @@ describeWith(['nginx', 'openssl'], 'behind nginx', () => {
     nginx = await new Nginx().start({ to: service.port, keepAlive, forwards, ...(tls && { tls }) });
   };
   /** A unit with an address of its own. */
-  const unit = async (from: string, isTls = false): Promise<RawClient> => {
-    const client = await RawClient.open(nginx.port, isTls ? { ca: ca.pem } : undefined, from);
+  const unit = async (from: string, tls?: ConnectionOptions): Promise<RawClient> => {
+    const client = await RawClient.open(nginx.port, tls, from);
     open.push(client);
     return client;
   };
@@ -149,7 +151,7 @@ describeWith(['nginx', 'openssl'], 'behind nginx', () => {
 
   it.each([true, false])('updates an ESP32 client through TLS at nginx: kept connections %s', async (keepAlive) => {
     await start({ keepAlive, forwards: 'address and port', tls: ca.issue('nginx') });
-    const other = await unit('127.0.0.2', true);
+    const other = await unit('127.0.0.2', { ca: ca.pem });
     const update = await esp32Update(
       nginx.port,
       'esp32',
@@ -162,6 +164,40 @@ describeWith(['nginx', 'openssl'], 'behind nginx', () => {
     expect(update).toMatchObject({ version: '1.0.0', size: old.length });
     expect(update.flash.equals(old)).toBe(true);
     expect(await downloadBy(other)).toBe('next');
+  });
+
+  it('works with the configuration that docs/access.md prints: addresses with ports, and certificates of devices', async () => {
+    const page = readFileSync(fileURLToPath(new URL('../../docs/access.md', import.meta.url)), 'utf8');
+    const printed = /```nginx\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+    service = await TestService.start({
+      REGISTRY_URL: registry.url,
+      REFRESH_INTERVAL: '0',
+      TRUST_PROXY: '127.0.0.1',
+      DEVICE_HEADER: 'X-SSL-Client-S-DN',
+      ACCESS_LOG: '1',
+    });
+    const server = ca.issue('nginx');
+    nginx = await new Nginx().run((port) =>
+      printed
+        .replace('listen 443', `listen 127.0.0.1:${port}`)
+        .replace('10.0.0.5:8080', `127.0.0.1:${service.port}`)
+        .replace('/etc/nginx/ota.crt', server.cert)
+        .replace('/etc/nginx/ota.key', server.key)
+        .replace('/etc/nginx/devices-ca.crt', ca.cert),
+    );
+    const certificate = (name: string): ConnectionOptions => {
+      const { cert, key } = ca.issue(name);
+      return { ca: ca.pem, cert: readFileSync(cert), key: readFileSync(key) };
+    };
+    const [one, two] = [await unit('127.0.0.2', certificate('esp32')), await unit('127.0.0.2', certificate('esp32'))];
+    expect(await offerTo(one)).toBe(versionBody('1.0.0', old));
+    release();
+    expect(await downloadBy(two)).toBe('next');
+    expect(await downloadBy(one)).toBe('old');
+    const other = await unit('127.0.0.2', certificate('other'));
+    expect((await other.request('GET /version?device=esp32 HTTP/1.1\r\nHost: ota\r\n\r\n')).status).toBe(403);
+    await until(() => service.events('device.request').length > 0, 'a line of the access log');
+    expect(service.events('device.request')[0]).toMatchObject({ address: '127.0.0.2', status: 200 });
   });
 
   it('sends the ranges of one download from one release, though a newer one appears among them', async () => {

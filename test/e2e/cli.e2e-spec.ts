@@ -22,12 +22,12 @@ describe('otaflux', () => {
   });
 
   it.each([
-    [['serve'], {}, /REGISTRY_URL \(--registry-url\): is missing, takes https:\/\/host/],
-    [['--registry-url', 'ftp://x'], {}, /--registry-url: got "ftp:\/\/x", takes https:\/\/host/],
-    [[], { REGISTRY_URL: 'x', CACHE_SIZE: 'many' }, /CACHE_SIZE: got "many", takes a whole number/],
+    [['serve'], {}, /REGISTRY_URL \(--registry-url\): is missing, expected https:\/\/host/],
+    [['--registry-url', 'ftp://x'], {}, /--registry-url: got "ftp:\/\/x", expected https:\/\/host/],
+    [[], { REGISTRY_URL: 'x', CACHE_SIZE: 'many' }, /CACHE_SIZE: got "many", expected a whole number/],
     [['--registry-urll', 'x'], {}, /unknown option '--registry-urll'.*Did you mean --registry-url\?/],
     [['--registry-url'], {}, /option '--registry-url <url>' argument missing/],
-    [['--registry-url', 'x', '--prereleases=maybe'], {}, /--prereleases: got "maybe", takes true, false/],
+    [['--registry-url', 'x', '--prereleases=maybe'], {}, /--prereleases: got "maybe", expected true, false/],
     [['--config', '/nope.yaml'], {}, /--config: cannot read "\/nope.yaml": no such file/],
     [['serv'], {}, /too many arguments|unknown command/],
     [['--registry-url', 'x', '--registry-ca-cert-path', '/nope'], {}, /--registry-ca-cert-path: cannot read "\/nope"/],
@@ -35,7 +35,7 @@ describe('otaflux', () => {
     [
       ['--registry-url', 'x', '--mqtt-client-cert-path', 'a'],
       {},
-      /MQTT_CLIENT_KEY_PATH.*takes a path, because a certificate is given/,
+      /MQTT_CLIENT_KEY_PATH.*expected a path, because MQTT_CLIENT_CERT_PATH is given/,
     ],
   ] as const)('%j %j ends with code 2 and one line', async (args, env, message) => {
     const { code, stderr, stdout } = await run([...args], { ...env });

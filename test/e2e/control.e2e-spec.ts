@@ -103,15 +103,24 @@ describe('otaflux status', () => {
     expect(stdout).toMatch(/\na +1\.0\.0 .*503/);
   });
 
-  it('demands the secret, and is on the management port only', async () => {
-    await start({ WEBHOOK_SECRET: 'first,second' });
-    const refused = await command(['status']);
-    expect(refused).toMatchObject({
-      code: 3,
-      stderr: expect.stringContaining('answered 401: the webhook secret is missing'),
-    });
-    expect((await command(['status'], { WEBHOOK_SECRET: 'second' })).code).toBe(0);
-    expect((await command(['status', '--webhook-secret', 'third'])).code).toBe(3);
+  it('demands the management token, and is on the management port only', async () => {
+    const [first, second] = ['the-first-token-of-two', 'the-second-token-of-two'];
+    await start({ MANAGEMENT_TOKEN: `${first},${second}`, WEBHOOK_SECRET: 'a-webhook-secret' });
+    const hint = 'Set MANAGEMENT_TOKEN (or --management-token) to the token of the server.';
+    for (const env of [{}, { WEBHOOK_SECRET: 'a-webhook-secret' }, { MANAGEMENT_TOKEN: 'a-token-of-another-server' }])
+      expect(await command(['status'], env)).toEqual({
+        code: 3,
+        stdout: '',
+        stderr: expect.stringMatching(/^otaflux: .* answered 401: the management token is (missing|wrong)\. /),
+      });
+    expect((await command(['status'])).stderr).toContain(hint);
+    expect((await command(['status'], { MANAGEMENT_TOKEN: second })).code).toBe(0);
+    expect((await command(['status'], { MANAGEMENT_TOKEN: `${first},${second}` })).code).toBe(0);
+    expect((await command(['status', '--management-token', first])).code).toBe(0);
+    expect((await command(['notify', 'nobody', '--management-token', second])).stderr).toContain('has no release');
+    expect((await command(['notify', 'nobody'])).stderr).toContain(hint);
+    // Probes need none.
+    expect((await command(['health', '--registry'])).code).toBe(0);
     expect((await fetch(`${service.url}/status`)).status).toBe(404);
     expect((await fetch(`${service.url}/notify?device=a`, { method: 'POST' })).status).toBe(404);
     const wrongPort = await run(['status', '--url', service.url]);
@@ -129,7 +138,7 @@ describe('otaflux status', () => {
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,
-      stderr: 'otaflux: --url: got "nowhere", takes a URL\n',
+      stderr: 'otaflux: --url: got "nowhere", expected a URL\n',
     });
     expect((await run(['status', '--metrics-listen-addr', 'nowhere'])).code).toBe(2);
   });

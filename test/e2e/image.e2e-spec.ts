@@ -33,6 +33,8 @@ describe('the Dockerfile', () => {
     expect(argumentsOf('ENTRYPOINT')).toBe('["/usr/local/bin/otaflux"]');
     expect(argumentsOf('HEALTHCHECK')).toContain('"/usr/local/bin/otaflux", "health"');
     expect(argumentsOf('EXPOSE')).toBe('8080 9090');
+    // The default is for a process on a host: loopback.
+    expect(argumentsOf('ENV').split(' ')).toContain('METRICS_LISTEN_ADDR=0.0.0.0:9090');
     expect(argumentsOf('LABEL')).toContain('org.opencontainers.image.source');
     expect(named('RUN', lastStage)).toEqual([]);
   });

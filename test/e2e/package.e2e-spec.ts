@@ -224,11 +224,11 @@ console.log(\`port \${app.getHttpServer().address().port}\`);
   });
 
   it('updates an ESP8266 as Arduino has it, by examples/esp8266-protocol.mjs, under the same limits and identities', async () => {
-    const env = { REGISTRY_URL: 'oci:registry', DEVICE_URL_SECRET: 's3cret' };
+    const env = { REGISTRY_URL: 'oci:registry', DEVICE_URL_SECRET: 's3cret-of-16-characters' };
     const { port, child } = await launch([main, '--plugin', './examples/esp8266-protocol.mjs'], env);
     const signed = spawnSync(
       process.execPath,
-      [main, 'sign-url', 'line-1/esp32', '--device-url-secret', 's3cret', '--json'],
+      [main, 'sign-url', 'line-1/esp32', '--device-url-secret', 's3cret-of-16-characters', '--json'],
       { cwd: folder, encoding: 'utf8' },
     );
     const { version } = JSON.parse(signed.stdout) as { version: string };

@@ -55,7 +55,14 @@ export class FlakyPath {
 
   private async pass(request: IncomingMessage, response: ServerResponse, to: () => number): Promise<void> {
     const { range, 'if-range': ifRange, authorization } = request.headers;
-    const passed: Passed = { url: request.url ?? '', range, ifRange: ifRange as string | undefined, authorization, status: 0, bytes: 0 };
+    const passed: Passed = {
+      url: request.url ?? '',
+      range,
+      ifRange: ifRange as string | undefined,
+      authorization,
+      status: 0,
+      bytes: 0,
+    };
     this.passed.push(passed);
     const fault = await this.fault(passed);
     if (fault && 'refuse' in fault) {

@@ -10,7 +10,6 @@ import { accepts, freePort } from './real-server.js';
 export const FORWARDING = {
   /** As most pages about nginx have it. */
   address: 'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;',
-  /** As docs/access.md has it. */
   'address and port': 'proxy_set_header X-Forwarded-For $remote_addr:$remote_port;',
   /** RFC 7239, with the port. */
   Forwarded: 'proxy_set_header Forwarded "for=\\"$remote_addr:$remote_port\\";proto=$scheme";',
@@ -28,6 +27,7 @@ export interface NginxOptions {
 }
 
 const PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
 /** An nginx from the system's packages, as a reverse proxy, with all of its files in a temporary folder. */
 export class Nginx {
@@ -35,10 +35,38 @@ export class Nginx {
   private process: ChildProcess | undefined;
   port = 0;
 
-  async start(options: NginxOptions): Promise<this> {
+  start({ to, keepAlive, forwards, tls }: NginxOptions): Promise<this> {
+    return this.run(
+      (port) => `
+      upstream otaflux { server 127.0.0.1:${to}; ${keepAlive ? 'keepalive 1;' : ''} }
+      server {
+        listen 127.0.0.1:${port}${tls ? ' ssl' : ''};
+        ${tls ? `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};` : ''}
+        location / {
+          proxy_pass http://otaflux;
+          proxy_http_version 1.1;
+          proxy_set_header Connection "${keepAlive ? '' : 'close'}";
+          ${FORWARDING[forwards]}
+        }
+      }`,
+    );
+  }
+
+  /** @param http returns what stands in the block `http`, for the port that nginx is to listen on */
+  async run(http: (port: number) => string): Promise<this> {
     expectStop(this, () => this.stop());
     this.port = await freePort();
-    writeFileSync(join(this.folder, 'nginx.conf'), configuration(options, this.port));
+    // One process without a master, so that the test ends all of it, also as root.
+    writeFileSync(
+      join(this.folder, 'nginx.conf'),
+      `daemon off; master_process off; pid nginx.pid; error_log error.log warn;
+      events { worker_connections 256; }
+      http {
+        access_log off;
+        ${TEMPORARY.map((name) => `${name}_temp_path ${name};`).join(' ')}
+        ${http(this.port)}
+      }`,
+    );
     const child = spawn('nginx', ['-e', 'error.log', '-p', `${this.folder}/`, '-c', 'nginx.conf'], {
       stdio: 'ignore',
       env: { ...process.env, PATH },
@@ -63,29 +91,4 @@ export class Nginx {
       });
     rmSync(this.folder, { recursive: true, force: true });
   }
-}
-
-/** One process without a master, so that the test ends all of it, also as root. */
-function configuration({ to, keepAlive, forwards, tls }: NginxOptions, port: number): string {
-  return `daemon off;
-master_process off;
-pid nginx.pid;
-error_log error.log warn;
-events { worker_connections 256; }
-http {
-  access_log off;
-  ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`).join(' ')}
-  upstream otaflux { server 127.0.0.1:${to}; ${keepAlive ? 'keepalive 1;' : ''} }
-  server {
-    listen 127.0.0.1:${port}${tls ? ' ssl' : ''};
-    ${tls ? `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};` : ''}
-    location / {
-      proxy_pass http://otaflux;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "${keepAlive ? '' : 'close'}";
-      ${FORWARDING[forwards]}
-    }
-  }
-}
-`;
 }

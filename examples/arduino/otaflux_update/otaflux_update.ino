@@ -149,8 +149,10 @@ uint32_t checkForUpdate() {
   }
   Offer offer;
   if (!isWhole || !parseOffer(body, offer)) return backOff();
-  retrySeconds = RETRY_SECONDS;
-  if (offer.version == FIRMWARE_VERSION) return CHECK_SECONDS;
+  if (offer.version == FIRMWARE_VERSION) {
+    retrySeconds = RETRY_SECONDS;
+    return CHECK_SECONDS;
+  }
   if (offer.version == preferences.getString("installed", "")) {
     Serial.printf("version %s was installed before and does not run: it is skipped\n", offer.version.c_str());
     return CHECK_SECONDS;

@@ -41,7 +41,7 @@ function parseTokens(text: string): Tokens {
     const trimmed = line.trim();
     if (!trimmed || trimmed.startsWith('#')) continue;
     const [, device = '', hash = ''] = LINE.exec(trimmed) ?? [];
-    if (!device) throw new Error(`line ${index + 1}: takes DEVICE sha256:HEX, as otaflux token prints it`);
+    if (!device) throw new Error(`line ${index + 1}: expected DEVICE sha256:HEX, as otaflux token prints it`);
     const devices = tokens.get(hash) ?? new Set();
     tokens.set(hash, devices.add(device));
   }

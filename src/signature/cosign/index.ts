@@ -19,7 +19,7 @@ export function cosignVerifier(
   logger: TrustLogger,
 ): SignatureVerifier {
   const policies = new Policies(settings.signaturePolicy ?? [], generalPolicy(settings));
-  const prefix = settings.repositoryPrefix.replaceAll(/^\/+|\/+$/g, '');
+  const prefix = settings.repositoryPrefix;
   return new CosignVerifier(
     registry,
     policies,

@@ -9,6 +9,10 @@
 
 #include <cstring>
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0  // macOS
+#endif
+
 bool HttpExchange::open(const std::string &url, uint32_t timeoutMs) {
   close();
   const std::string scheme = "http://";
