@@ -48,8 +48,6 @@ export const CHECKSUMS = [
 ] as const;
 export type Checksum = (typeof CHECKSUMS)[number];
 
-/** A token that is shorter could be guessed. */
-
 /** What NOTIFY speaks, by the scheme of a URL. */
 export const NOTIFY_SCHEMES = [
   ...['mqtt', 'mqtts', 'ws', 'wss', 'redis', 'rediss', 'nats', 'tls'],

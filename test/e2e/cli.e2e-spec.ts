@@ -86,8 +86,12 @@ describe('otaflux', () => {
     await new Promise((resolve) => taken.once('listening', resolve));
     const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`;
     for (const flag of ['--listen-addr', '--metrics-listen-addr']) {
-      const { code, stderr } = await run(['--registry-url', LAYOUTS, ...FREE, flag, address]);
-      expect(stderr).toMatch(new RegExp(`^otaflux: ${flag}: .*already in use`));
+      const { code, stderr, stdout } = await run(['--registry-url', LAYOUTS, ...FREE, flag, address]);
+      expect(stderr).toBe(
+        `otaflux: ${flag}: cannot listen on ${address}: the port is already in use. Stop the program that uses it, or choose another port\n`,
+      );
+      // Nest would log the error of Node.js first.
+      expect(stdout).not.toContain('EADDRINUSE');
       expect(code).toBe(2);
     }
     taken.close();
