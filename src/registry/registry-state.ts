@@ -29,6 +29,9 @@ export interface FailureExplanation {
   readonly redact: (text: string) => string;
 }
 
+/** Without traffic, an answer says nothing about now after this time. */
+const MAX_AGE_MS = 60_000;
+
 /**
  * Whether the registry can be used, as seen by what it was asked. Only what the registry itself answered counts: a full
  * cache or a missing trusted root stops a refresh, too.
@@ -40,7 +43,9 @@ export interface FailureExplanation {
 export class RegistryState {
   private readonly doubtful = new Subject<void>();
   private readonly noted = new Subject<void>();
+  /** For people; durations are counted on the other clock. */
   private answeredAtMs: number | undefined;
+  private answeredMs = -Infinity;
   private current: { readonly failure: RegistryFailure; readonly isOfPing: boolean } | undefined;
   private hasPinged = false;
   private hasRead = false;
@@ -65,7 +70,7 @@ export class RegistryState {
     this.hasRead ||= !isPing;
     // A registry that refuses the ping and lets us read may do so always. One more ping tells.
     this.isContradicted = !isPing && (this.isContradicted || this.current?.isOfPing === true);
-    this.answeredAtMs = Date.now();
+    this.noteAnswer();
     this.current = undefined;
     this.noted.next();
     if (this.isContradicted) this.doubtful.next();
@@ -127,10 +132,16 @@ export class RegistryState {
     this.askNow = ask;
   }
 
-  /** Resolves to this state, after the registry was asked again where it was not up. */
+  /** Resolves to this state, after the registry was asked again if it was not up, or has not answered for a minute. */
   async refreshed(): Promise<this> {
-    if (this.status !== 'up') await this.askNow();
+    const ageMs = performance.now() - this.answeredMs;
+    if (this.status !== 'up' || ageMs > MAX_AGE_MS) await this.askNow();
     return this;
+  }
+
+  private noteAnswer(): void {
+    this.answeredAtMs = Date.now();
+    this.answeredMs = performance.now();
   }
 
   private fails(error: OtaError, isOfPing: boolean): void {
@@ -145,7 +156,7 @@ export class RegistryState {
 
   /** That a repository is not there is everyday while the registry is up, all else may be new. */
   private doubt({ code }: OtaError): void {
-    if (this.status === 'up') this.answeredAtMs = Date.now();
+    if (this.status === 'up') this.noteAnswer();
     if (this.status !== 'up' || code !== 'absent') this.doubtful.next();
   }
 }
