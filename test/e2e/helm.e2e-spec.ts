@@ -125,7 +125,12 @@ describeWith(['helm'], 'the chart', () => {
     };
     const { env } = podOf(render(values), folder);
     const management = { METRICS_LISTEN_ADDR: `0.0.0.0:${await freePort()}` };
-    const server = new Cli([], { ...env, ...management, LISTEN_ADDR: '127.0.0.1:0', REGISTRY_URL: 'http://127.0.0.1:9' });
+    const server = new Cli([], {
+      ...env,
+      ...management,
+      LISTEN_ADDR: '127.0.0.1:0',
+      REGISTRY_URL: 'http://127.0.0.1:9',
+    });
     await server.event('server.ready');
     server.kill();
     expect((await server.finished).code).toBe(0);
