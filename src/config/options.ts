@@ -314,3 +314,12 @@ export function flagOf(variable: string): string {
 export function settingOf(variable: string): string {
   return variable.toLowerCase().replaceAll(/_(.)/g, (_match, letter: string) => letter.toUpperCase());
 }
+
+const sections = new Map<Variable, string>();
+let section = '';
+for (const variable of VARIABLES) sections.set(variable, (section = optionOf(variable).section ?? section));
+
+/** The section of the option table that `variable` is in. */
+export function sectionOf(variable: Variable): string {
+  return sections.get(variable) ?? '';
+}
