@@ -74,7 +74,9 @@ export {
   verified,
   type FetchedManifest,
   type RegistryModuleOptions,
+  type RegistryFailure,
   type RegistryState,
+  type RegistrySummary,
 } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
 export { SettingsModule, type AsyncGiven, type PlainValues } from './settings/index.js';
