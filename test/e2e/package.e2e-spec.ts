@@ -229,12 +229,12 @@ console.log(\`port \${app.getHttpServer().address().port}\`);
   });
 
   it.each([
-    ['./not-there.mjs', /--plugin \.\/not-there\.mjs: .*Cannot find module/],
-    ['./empty.mjs', /--plugin \.\/empty\.mjs: exports nothing by default/],
-    ['./odd.mjs', /--plugin \.\/odd\.mjs: brings brokers, takes registry, verifier/],
+    ['./not-there.mjs', /--plugin \.\/not-there\.mjs: there is no file/],
+    ['./empty.mjs', /--plugin \.\/empty\.mjs: it has no default export/],
+    ['./odd.mjs', /--plugin \.\/odd\.mjs: it brings brokers, which is no part\. Expected registry, verifier/],
     ['./throws.mjs', /--plugin \.\/throws\.mjs: needs a key/],
     ['./examples/s3-registry.mjs', /S3_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed/],
-    ['no-such-package', /--plugin no-such-package: Cannot find module/],
+    ['no-such-package', /--plugin no-such-package: .*no package of this name is installed/],
   ])('names a plug-in that is wrong: %s', async (plugin, message) => {
     writeFileSync(join(folder, 'empty.mjs'), 'export const x = 1;\n');
     writeFileSync(join(folder, 'odd.mjs'), 'export default { brokers: [] };\n');
