@@ -17,6 +17,7 @@ export {
   Settings,
   type Given,
   type GivenValues,
+  type JsonSchema,
   type Kind,
   type ListenAddress,
   type Option,
