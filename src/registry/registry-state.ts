@@ -53,6 +53,7 @@ export class RegistryState {
   private isContradicted = false;
   private askNow: () => Promise<void> = () => Promise.resolve();
 
+  /** @internal Nest makes it. */
   constructor(
     meter: RegistryMeter,
     private readonly explanation: FailureExplanation,
