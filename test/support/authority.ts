@@ -31,8 +31,11 @@ export class Authority {
     this.write(this.cert, this.keyPath, this.keys, this.certify(name, this.keys.publicKey, san, 2, true));
   }
 
-  /** A certificate for `name`, with the subject alternative names `san`, such as `IP:127.0.0.1` or `DNS:esp32`. */
-  issue(name: string, san = 'IP:127.0.0.1', days = 2): IssuedFiles {
+  /**
+   * A certificate for `name`, with the subject alternative names `san`, such as `IP:127.0.0.1` or `DNS:a,DNS:b`.
+   * The names of an array are taken as they are.
+   */
+  issue(name: string, san: string | string[] = 'IP:127.0.0.1', days = 2): IssuedFiles {
     const path = (end: string): string => join(this.folder, `${this.name}-${name.replaceAll('/', '_')}.${end}`);
     const [cert, key] = [path('crt'), path('key')];
     const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -50,11 +53,18 @@ export class Authority {
   }
 
   /** A certificate of version 3 (RFC 5280, section 4.1) in DER. */
-  private certify(subject: string, publicKey: KeyObject, san: string, days: number, isAuthority: boolean): Buffer {
+  private certify(
+    subject: string,
+    publicKey: KeyObject,
+    san: string | string[],
+    days: number,
+    isAuthority: boolean,
+  ): Buffer {
     const now = Date.now();
+    const names = typeof san === 'string' ? san.split(',').filter(Boolean) : san;
     const extensions = [
       ...(isAuthority ? [sequence(oid('2.5.29.19'), truth(true), octets(sequence(truth(true))))] : []),
-      ...(san ? [sequence(oid('2.5.29.17'), octets(sequence(...san.split(',').map(generalName))))] : []),
+      ...(names.length > 0 ? [sequence(oid('2.5.29.17'), octets(sequence(...names.map(generalName))))] : []),
     ];
     const toBeSigned = sequence(
       context(0, integer(Buffer.from([2]))),
