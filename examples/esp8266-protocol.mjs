@@ -1,9 +1,13 @@
 /**
- * Speaks to the updaters that come with Arduino for ESP8266 and ESP32, as they are:
+ * A device protocol for the update libraries of Arduino: ESPhttpUpdate (ESP8266) and HTTPUpdate (ESP32).
+ *
+ * On the server:
  *   otaflux --plugin ./esp8266-protocol.mjs
+ * In the sketch:
  *   ESPhttpUpdate.update(client, "ota.example.com", 80, "/update?device=esp8266", "1.0.0");
- * They send the version that runs as x-ESP8266-version or x-ESP32-version if the sketch names it, and always the MD5 of the
- * sketch; they take 304 for "nothing new", and check x-MD5.
+ *
+ * The libraries always send the MD5 of the running sketch. They send its version in x-ESP8266-version or
+ * x-ESP32-version if the sketch passes one. A 304 means that there is no update. They check the download against x-MD5.
  */
 import { Delivery, DeviceProtocol, DeviceRefusal, injects } from 'otaflux';
 
@@ -15,7 +19,7 @@ class Esp8266Protocol extends DeviceProtocol {
     this.delivery = delivery;
   }
 
-  // Asked for every request: a comparison, no more. The route is the label of its metrics.
+  // Runs for every request, so it only compares. The route becomes the label of the metrics.
   match(method, path) {
     return method === 'GET' && path === ROUTE.route ? ROUTE : undefined;
   }
@@ -23,12 +27,12 @@ class Esp8266Protocol extends DeviceProtocol {
   async handle(request, response) {
     const { headers } = request.raw;
     if (!/^ESP(8266|32)-http-Update$/.test(headers['user-agent'] ?? ''))
-      throw new DeviceRefusal(403, 'Only for the updaters of Arduino');
-    // A sketch that passes no version to update() is known by the MD5 of what it runs.
+      throw new DeviceRefusal(403, 'Only for the update libraries of Arduino');
+    // If the sketch passes no version to update(), compare the MD5 of the running sketch.
     const running = headers['x-esp8266-version'] ?? headers['x-esp32-version'];
     const sketch = (headers['x-esp8266-sketch-md5'] ?? headers['x-esp32-sketch-md5'])?.toLowerCase();
-    // Limits and authenticators have passed it already, by the same deviceOf. What Delivery throws (no such device, the
-    // registry is down, too many downloads) is answered as for every other client.
+    // Limits and authenticators have already accepted the request for this device. Do not catch errors of Delivery (no such
+    // device, registry down, too many downloads): OtaFlux answers them as for every other client.
     const release = await this.delivery.current(this.deviceOf(request), request);
     if (running === release.version || sketch === release.firmware.md5) {
       response.writeHead(304).end();

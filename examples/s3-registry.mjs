@@ -1,6 +1,7 @@
 /**
- * Serves firmware from a bucket that holds OCI image layouts, one folder a repository, as `oras copy --to-oci-layout` and
- * `otaflux push --registry-url oci:DIR` write them (`aws s3 sync DIR s3://BUCKET`):
+ * A registry that reads firmware from an S3 bucket. The bucket contains one OCI image layout per repository.
+ * `otaflux push --registry-url oci:DIR` and `oras copy --to-oci-layout` write such layouts; upload them with
+ * `aws s3 sync DIR s3://BUCKET`. Then:
  *   npm install aws4fetch
  *   S3_URL=https://BUCKET.s3.eu-central-1.amazonaws.com AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… \
  *     otaflux --plugin ./s3-registry.mjs
@@ -40,11 +41,11 @@ class S3Registry extends Registry {
 
   async fetchBlob(repository, blob, signal) {
     const response = await this.get(blobPath(repository, blob.digest), signal);
-    // Size and digest are checked as it flows.
+    // `verified` checks size and digest while the bytes flow.
     return Readable.from(verified(Readable.fromWeb(response.body), blob), { objectMode: false });
   }
 
-  // Signatures: manifests of the layout whose subject is this one.
+  // Signatures are manifests in the same layout. Their subject is the signed manifest.
   async listReferrers(repository, digest, _artifactType, signal) {
     const found = [];
     for (const entry of await this.entries(repository, signal)) {
@@ -63,7 +64,7 @@ class S3Registry extends Registry {
     return parseManifest(Buffer.from(await response.arrayBuffer()), INDEX).manifests;
   }
 
-  /** Errors as the port has them: `absent` is an answer, the others are failures: what is known goes on being served. */
+  /** Throws an OtaError. `absent` means that it does not exist. After any other code, OtaFlux keeps serving the last release. */
   async get(path, signal) {
     let response;
     try {

@@ -1,5 +1,5 @@
 /**
- * Tells a chat of new releases, with a link:
+ * A notifier that posts new releases to a Slack channel. SLACK_URL is the URL of an incoming webhook:
  *   SLACK_URL=https://hooks.slack.com/services/… otaflux --plugin ./slack-notifier.mjs --state-dir ./state
  */
 import { Notifier } from 'otaflux';
@@ -12,7 +12,7 @@ class SlackNotifier extends Notifier {
     this.url = url;
   }
 
-  // Rejecting is enough: the notice waits, and is handed over again.
+  // If this method throws, OtaFlux calls it again later with the newest notice of the device.
   async publish({ device, release }, signal) {
     const text = release
       ? `:rocket: *${device}* is now at ${release.version} (${release.sizeBytes} bytes)`

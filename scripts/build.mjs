@@ -1,5 +1,5 @@
 /**
- * Compiles `src` to `dist` (`npm run build`). With `--if-changed`, does nothing when `dist` is what the sources give.
+ * Compiles `src` to `dist` and bundles the server (`npm run build`). With `--if-changed`, does nothing when `dist` is what the sources give.
  * A stamp in node_modules/.cache says so: the digest of everything that goes in, and size and time of every file that came out.
  */
 import { spawnSync } from 'node:child_process';
@@ -10,8 +10,13 @@ import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** Read by the compiler beside the sources. */
-const CONFIGURATION = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
+/** Read by the compiler and the bundler beside the sources. */
+const CONFIGURATION = [
+  ...['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'],
+  'scripts/bundle.mjs',
+];
+/** Made by scripts/bundle.mjs, not by the compiler. */
+const BUNDLE = `bundle${sep}`;
 
 const filesIn = (folder) =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -49,6 +54,7 @@ function stampOf(root, path) {
 /** Removes what a source that is no longer there gave. */
 function removeOrphans(root, dist) {
   for (const path of filesIn(dist)) {
+    if (relative(dist, path).startsWith(BUNDLE)) continue;
     const source = join(root, 'src', relative(dist, path).replace(/(\.js|\.js\.map|\.d\.ts)$/, '.ts'));
     if (!existsSync(source)) rmSync(path);
   }
@@ -73,6 +79,8 @@ export function build({ root = ROOT, ifChanged = false } = {}) {
   const { status } = spawnSync(process.execPath, [compiler, ...args], { cwd: root, stdio: 'inherit' });
   if (status !== 0) throw new Error('the build failed');
   removeOrphans(root, dist);
+  const bundling = spawnSync(process.execPath, [join(root, 'scripts/bundle.mjs')], { cwd: root, stdio: 'inherit' });
+  if (bundling.status !== 0) throw new Error('the bundle failed');
   const outputs = Object.fromEntries(filesIn(dist).map((path) => [relative(root, path), lookOf(path)]));
   writeFileSync(stampPath, JSON.stringify({ inputs, outputs }));
   return true;

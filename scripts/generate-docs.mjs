@@ -1,9 +1,10 @@
 /**
- * Writes docs/configuration.md and config/otaflux.yaml from the option table, and the schema of the chart's values from
- * their comments (`npm run docs`).
+ * Writes docs/configuration.md and config/otaflux.yaml from the option table, the README and the schema of the chart from
+ * the comments of its values, and the chart's copy of the dashboard (`npm run docs`).
  * With `--check` it writes nothing and fails when they are not current.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { chartReadme } from './chart-readme.mjs';
 import { valuesSchema } from './values-schema.mjs';
 import { flagOf, optionOf, VARIABLES } from '../dist/config/index.js';
 
@@ -96,11 +97,14 @@ function yaml() {
 ${blocks.join('\n')}`;
 }
 
+const values = readFileSync(target('helm/otaflux/values.yaml'), 'utf8');
 let stale = 0;
 for (const [path, content] of [
   ['docs/configuration.md', markdown()],
   ['config/otaflux.yaml', yaml()],
-  ['helm/otaflux/values.schema.json', valuesSchema(readFileSync(target('helm/otaflux/values.yaml'), 'utf8'))],
+  ['helm/otaflux/values.schema.json', valuesSchema(values, { variables: VARIABLES, optionOf, flagOf })],
+  ['helm/otaflux/README.md', chartReadme(values)],
+  ['helm/otaflux/files/dashboard.json', readFileSync(target('config/grafana/otaflux.json'), 'utf8')],
 ]) {
   if (!process.argv.includes('--check')) {
     writeFileSync(target(path), content);

@@ -9,6 +9,7 @@ import { parse } from 'yaml';
 const FOLDER = new URL('../test/fixtures/kubernetes-schemas/', import.meta.url);
 const KINDS = [
   'io.k8s.api.apps.v1.Deployment',
+  'io.k8s.api.apps.v1.StatefulSet',
   'io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler',
   'io.k8s.api.core.v1.ConfigMap',
   'io.k8s.api.core.v1.Pod',

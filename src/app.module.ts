@@ -1,6 +1,6 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { CacheModule, type FirmwareStore } from './cache/index.js';
-import { SettingsModule, type AsyncGiven, type GivenValues } from './config/index.js';
+import type { GivenValues } from './config/index.js';
 import { ControlModule } from './control/index.js';
 import { DeliveryModule } from './delivery/index.js';
 import { DeviceModule, type DeviceAuthenticator, type DeviceProtocol } from './device/index.js';
@@ -10,6 +10,7 @@ import { MetricsModule } from './metrics/index.js';
 import { NotificationModule, type Notifier } from './notification/index.js';
 import type { Part } from './parts.js';
 import { RegistryModule, type Registry } from './registry/index.js';
+import { SettingsModule, type AsyncGiven } from './settings/index.js';
 import { WebhookModule, type WebhookSource } from './webhook/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 
@@ -30,7 +31,10 @@ export interface AppModuleOptions extends OwnParts {
   given: GivenValues | AsyncGiven;
 }
 
-/** The service: which modules it has, and which of them knows which. */
+/**
+ * The service: which modules it has, and which of them imports which. It exports `ReleaseService`, `Registry`,
+ * `SignatureVerifier`, `NotificationService` and `FirmwareStore`, for the application that imports it.
+ */
 @Module({})
 export class AppModule {
   static forRoot({
@@ -44,13 +48,9 @@ export class AppModule {
     notifiers = [],
   }: AppModuleOptions): DynamicModule {
     const registryModule = RegistryModule.forRoot(registry ? { registry } : {});
-    const firmware = FirmwareModule.forRoot({
-      imports: [
-        registryModule,
-        SignatureModule.forRoot({ imports: [registryModule], ...(verifier && { verifier }) }),
-        CacheModule.forRoot(store ? { store } : {}),
-      ],
-    });
+    const signature = SignatureModule.forRoot({ imports: [registryModule], ...(verifier && { verifier }) });
+    const cache = CacheModule.forRoot(store ? { store } : {});
+    const firmware = FirmwareModule.forRoot({ imports: [registryModule, signature, cache] });
     const delivery = DeliveryModule.forRoot({ imports: [firmware] });
     const device = DeviceModule.forRoot({ imports: [firmware, delivery], protocols, authenticators });
     const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
@@ -59,6 +59,9 @@ export class AppModule {
       imports: [
         'useFactory' in given ? SettingsModule.forRootAsync(given) : SettingsModule.forRoot(given),
         MetricsModule,
+        registryModule,
+        signature,
+        cache,
         firmware,
         device,
         WebhookModule.forRoot({ imports: [firmware, device], sources }),
@@ -66,6 +69,7 @@ export class AppModule {
         ControlModule.forRoot({ imports: [firmware, notification] }),
         HealthModule.forRoot({ imports: [firmware] }),
       ],
+      exports: [registryModule, signature, cache, firmware, notification],
     };
   }
 }

@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { wordsFor } from './system-errors.js';
 
 /**
  * Why a release cannot be had. `absent` and `untrusted` are answers; the others are failures, after which nobody knows
@@ -35,23 +36,92 @@ export class OtaError extends Error {
 
 /** A wrong option, flag, key or file: ends the process with exit code 2 and this one line. */
 export class ConfigError extends Error {
-  constructor(message: string) {
-    super(message);
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'ConfigError';
+  }
+
+  /** Whether `error` is one, also one that comes from the bundle of the service, which has a class of its own. */
+  static is(error: unknown): error is ConfigError {
+    return types.isNativeError(error) && error.name === 'ConfigError';
   }
 }
 
+/** An error whose message is complete: its cause, the error of a library, is for debugging only. */
+export class ExplainedError extends Error {}
+
 /** The code of a system or library error, such as ENOENT; undefined when it has none. Knows errors of other realms, too. */
 export function codeOf(error: unknown): string | undefined {
-  return types.isNativeError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (!isError(error)) return undefined;
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  // undici gives no code to what does not even begin like HTTP.
+  return error.name === 'HTTPParserError' ? 'HPE_INVALID_CONSTANT' : undefined;
 }
 
-/** One line that says what went wrong, with the innermost cause that adds something. */
+/** The codes of `error` and of what it wraps, from the outside in. */
+export function codesOf(error: unknown): string[] {
+  if (!isError(error)) return [];
+  const code = codeOf(error);
+  return [...(code === undefined ? [] : [code]), ...codesOf(error.cause)];
+}
+
+/**
+ * One line that says what went wrong, for people. The codes of the system and of libraries are translated; errors of
+ * ours say all that there is to say, and of others the innermost cause that adds something is added.
+ */
 export function reasonOf(error: unknown): string {
-  if (!types.isNativeError(error)) return String(error);
-  const code = error instanceof OtaError ? '' : (codeOf(error) ?? '');
+  return oneLine(textOf(error));
+}
+
+/** The same and, where that is a translation, the `cause`: the texts of the libraries beneath, which are for debugging. */
+export function explained(error: unknown): { reason: string; cause?: string } {
+  const reason = reasonOf(error);
+  const cause = causesOf(error)
+    .filter((text) => !reason.includes(text))
+    .join(': ');
+  return cause === '' ? { reason } : { reason, cause };
+}
+
+function textOf(error: unknown): string {
+  if (!isError(error)) return String(error);
+  if (isOurs(error)) return error.message;
+  const translation = translationOf(error);
+  if (translation !== undefined) return translation;
+  const code = codeOf(error);
   const own = error.message || code || error.name;
-  const text = code && !own.includes(code) ? `${own} (${code})` : own;
-  const cause = types.isNativeError(error.cause) ? reasonOf(error.cause) : '';
-  return (cause && !text.includes(cause) ? `${text}: ${cause}` : text).replaceAll(/\s*\n\s*/g, ' ');
+  const cause = isError(error.cause) ? reasonOf(error.cause) : '';
+  return cause && !own.includes(cause) ? `${own}: ${cause}` : own;
+}
+
+/** What the code of `error`, or that of what it wraps, means in words. */
+function translationOf(error: Error): string | undefined {
+  const words = wordsFor(codeOf(error) ?? '');
+  // A library's "fetch failed" says less than what it wraps.
+  if (words !== undefined || codeOf(error) === undefined) return words;
+  return isError(error.cause) ? translationOf(error.cause) : undefined;
+}
+
+/** The texts of the errors that are not ours, from the outside in. */
+function causesOf(error: unknown): string[] {
+  if (!isError(error)) return [];
+  const inner = causesOf(error.cause);
+  if (isOurs(error)) return inner;
+  const code = codeOf(error);
+  const text = oneLine(
+    code === undefined || error.message.includes(code) ? error.message : `${error.message} (${code})`,
+  );
+  return text === '' || inner.includes(text) ? inner : [text, ...inner];
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, ' ').trim();
+}
+
+/** Also for errors of other realms, and for what aborts a signal, which is no native error. */
+function isError(value: unknown): value is Error {
+  return types.isNativeError(value) || value instanceof Error || value instanceof DOMException;
+}
+
+function isOurs(error: Error): boolean {
+  return error instanceof OtaError || error instanceof ConfigError || error instanceof ExplainedError;
 }

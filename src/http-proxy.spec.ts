@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request, type Dispatcher } from 'undici';
 import { Authority } from '../test/support/authority.js';
-import { createDispatcher, NoProxy } from './http-proxy.js';
+import { createDispatcher } from './http-proxy.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-proxy-'));
 const started: Server[] = [];
@@ -154,54 +154,5 @@ describe('a proxy of the environment', () => {
     expect(asked).toEqual([]);
     await get(http, { HTTP_PROXY: proxy, [name]: '10.0.0.0/8,127.0.0.1:1' });
     expect(asked).toHaveLength(1);
-  });
-});
-
-describe('NO_PROXY', () => {
-  it.each([
-    ['*', 'http://anything.example'],
-    ['a.example, *', 'http://b.example'],
-    ['registry.example', 'https://registry.example'],
-    ['Registry.Example.', 'https://REGISTRY.example'],
-    ['example', 'https://registry.example:5000'],
-    ['.example', 'https://registry.example'],
-    ['*.example', 'https://registry.example'],
-    ['registry.example:5000', 'https://registry.example:5000'],
-    ['registry.example:443', 'https://registry.example'],
-    ['registry.example:80', 'http://registry.example'],
-    ['a b,c', 'http://c'],
-    ['10.0.0.0/8', 'http://10.255.0.1:5000'],
-    ['192.168.0.0/23', 'http://192.168.1.9'],
-    ['10.1.2.3', 'http://10.1.2.3'],
-    ['10.1.2.3:5000', 'http://10.1.2.3:5000'],
-    ['fd00::/8', 'http://[fd12::1]:5000'],
-    ['[fd00::]/8', 'http://[fd12::1]'],
-    ['::1', 'http://[::1]'],
-    ['[::1]', 'http://[0:0::1]:5000'],
-    ['[::1]:5000', 'http://[::1]:5000'],
-    ['localhost', 'http://localhost:5000'],
-    ['0.0.0.0/0', 'http://8.8.8.8'],
-  ])('%s covers %s', (value, url) => {
-    expect(new NoProxy(value).covers(new URL(url))).toBe(true);
-  });
-
-  it.each([
-    ['', 'http://a.example'],
-    [' , ', 'http://a.example'],
-    ['registry.example', 'https://myregistry.example'],
-    ['registry.example', 'https://registry.example.org'],
-    ['registry.example:5000', 'https://registry.example'],
-    ['registry.example:443', 'http://registry.example'],
-    ['10.0.0.0/8', 'http://11.0.0.1'],
-    ['10.0.0.0/8', 'http://10.example'],
-    ['10.0.0.0/8', 'http://[fd00::1]'],
-    ['10.0.0.0/99', 'http://10.0.0.1'],
-    ['0.0.0.1', 'http://10.0.0.1'],
-    ['fd00::/8', 'http://[fe00::1]'],
-    ['[::1]:5000', 'http://[::1]:5001'],
-    ['.', 'http://a.example'],
-    ['10.0.0.*', 'http://10.0.0.1'],
-  ])('%j does not cover %s', (value, url) => {
-    expect(new NoProxy(value).covers(new URL(url))).toBe(false);
   });
 });

@@ -1,7 +1,7 @@
-import { BlockList, isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Agent, Dispatcher, Pool, ProxyAgent } from 'undici';
-import { ConfigError } from './errors.js';
+import { ConfigError, codeOf } from './errors.js';
+import { NoProxy } from './no-proxy.js';
 
 /** How connections of an HTTP client of ours are made. */
 export interface ConnectionSettings {
@@ -32,8 +32,60 @@ export function createDispatcher(
     direct,
     http && new AbsoluteFormProxy(http, settings),
     https && tunnel(https, settings),
-    new NoProxy(variable('no_proxy', environment) ?? ''),
+    noProxyOf(environment),
   );
+}
+
+/** A proxy of the environment, and the variable that names it. */
+export interface NamedProxy {
+  readonly variable: 'HTTP_PROXY' | 'HTTPS_PROXY';
+  readonly host: string;
+  /** Whether it names a user. */
+  readonly hasUser: boolean;
+}
+
+/** The proxy that a request to `url` goes through; undefined for none. */
+export function proxyFor(url: URL, environment: Environment = process.env): NamedProxy | undefined {
+  const name = url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
+  const proxy = proxyUrl(name, environment);
+  if (!proxy || noProxyOf(environment).covers(url)) return undefined;
+  return {
+    variable: name === 'https_proxy' ? 'HTTPS_PROXY' : 'HTTP_PROXY',
+    host: proxy.host,
+    hasUser: proxy.username !== '',
+  };
+}
+
+/** The hosts that no proxy is used for. */
+export function noProxyOf(environment: Environment = process.env): NoProxy {
+  return new NoProxy(variable('no_proxy', environment) ?? '');
+}
+
+/** An answer of the proxy itself, in place of one of the server behind it. */
+export class ProxyRefusal extends Error {
+  constructor(
+    readonly status: number,
+    url: URL,
+  ) {
+    super(describeRefusal(status, url));
+    this.name = 'ProxyRefusal';
+  }
+}
+
+function describeRefusal(status: number, url: URL): string {
+  const { variable: name, hasUser } = proxyFor(url) ?? { variable: 'HTTP_PROXY', hasUser: false };
+  if (status !== 407)
+    return `the proxy of ${name} answered ${status}. Check its rules, or name ${url.hostname} in NO_PROXY`;
+  return hasUser
+    ? `the proxy answered 407: it does not accept the user and password in ${name}. Correct them`
+    : `the proxy answered 407: it demands a user and password. Set ${name}=http://USER:PASSWORD@HOST:PORT`;
+}
+
+/** `error` of a request to `url` or, where it is undici's word for a proxy that opened no tunnel, a ProxyRefusal. */
+export function refusalOfProxy(error: unknown, url: URL): unknown {
+  if (codeOf(error) !== 'UND_ERR_ABORTED' || !(error instanceof Error)) return error;
+  const [, status] = /^Proxy response \((\d{3})\)/.exec(error.message) ?? [];
+  return status === undefined ? error : new ProxyRefusal(Number(status), url);
 }
 
 /** The lower-case name counts first; an empty value is none. */
@@ -50,7 +102,7 @@ function proxyUrl(name: string, environment: Environment): URL | undefined {
   // The value may hold a password.
   if (!url?.hostname || !/^https?:$/.test(url.protocol))
     throw new ConfigError(
-      `${name.toUpperCase()}: is no proxy that can be used, takes http://[user:password@]host[:port]`,
+      `${name.toUpperCase()}: got a value that is not shown, because it may hold a password. Expected http://[user:password@]host[:port]`,
     );
   return url;
 }
@@ -153,53 +205,4 @@ class ProxiedDispatcher extends Dispatcher {
   private get all(): Dispatcher[] {
     return [this.direct, this.http, this.https].filter((dispatcher) => dispatcher !== undefined);
   }
-}
-
-/** The hosts of `NO_PROXY`: names with all below them, addresses, networks, each with a port or without, and `*`. */
-export class NoProxy {
-  private readonly rules: ((host: string, port: string) => boolean)[] = [];
-
-  constructor(value: string) {
-    for (const entry of value.split(/[\s,]+/)) if (entry) this.rules.push(ruleOf(entry.toLowerCase()));
-  }
-
-  covers({ protocol, hostname, port }: URL): boolean {
-    const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
-    return this.rules.some((matches) => matches(host, port || (protocol === 'https:' ? '443' : '80')));
-  }
-}
-
-function ruleOf(entry: string): (host: string, port: string) => boolean {
-  if (entry === '*') return () => true;
-  const network = networkOf(entry);
-  if (network) return (host) => isIP(host) !== 0 && network.check(host, familyOf(host));
-  const [, bracketed, bracketedPort] = /^\[([^\]]*)\](?::(\d+))?$/.exec(entry) ?? [];
-  const [, name = entry, namedPort] = /^([^:]*):(\d+)$/.exec(entry) ?? [];
-  const text = bracketed ?? name;
-  const wantedPort = bracketedPort ?? namedPort;
-  const fits = hostRule(text);
-  return (host, port) => (wantedPort === undefined || wantedPort === port) && fits(host);
-}
-
-function hostRule(text: string): (host: string) => boolean {
-  if (isIP(text) !== 0) {
-    const address = new BlockList();
-    address.addAddress(text, familyOf(text));
-    return (host) => isIP(host) !== 0 && address.check(host, familyOf(host));
-  }
-  const domain = text.replace(/^\*?\./, '').replace(/\.$/, '');
-  return (host) => domain !== '' && (host === domain || host.endsWith(`.${domain}`));
-}
-
-/** A network such as 10.0.0.0/8 or fd00::/8; undefined when `entry` is none. */
-function networkOf(entry: string): BlockList | undefined {
-  const [, address = '', bits = ''] = /^\[?([^\]/]+)\]?\/(\d{1,3})$/.exec(entry) ?? [];
-  if (isIP(address) === 0 || Number(bits) > (isIP(address) === 4 ? 32 : 128)) return undefined;
-  const network = new BlockList();
-  network.addSubnet(address, Number(bits), familyOf(address));
-  return network;
-}
-
-function familyOf(address: string): 'ipv4' | 'ipv6' {
-  return isIP(address) === 4 ? 'ipv4' : 'ipv6';
 }

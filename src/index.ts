@@ -1,26 +1,72 @@
-/** The public door of the package: what a platform team builds on. */
+/** The public interface of the package: what plug-ins and host applications import. etc/otaflux.api.md lists it. */
 export { AppModule, type AppModuleOptions, type OwnParts } from './app.module.js';
 export type { Plugin, PluginContext } from './cli/plugins.js';
 export { OtaFluxModule, type OtaFluxAsyncOptions, type OtaFluxOptions } from './otaflux.module.js';
 export { injects, type Part } from './parts.js';
-export { CacheModule, FirmwareStore, type Firmware, type FirmwareSource, type Lease } from './cache/index.js';
+export {
+  CacheModule,
+  FirmwareStore,
+  type CacheModuleOptions,
+  type Firmware,
+  type FirmwareSource,
+  type Lease,
+} from './cache/index.js';
 export {
   gather,
   parseSettings,
   Settings,
-  SettingsModule,
-  type AsyncGiven,
+  type Given,
   type GivenValues,
-  type PlainValues,
+  type Kind,
+  type ListenAddress,
+  type Option,
+  type OPTIONS,
+  type PolicyRule,
+  type Rate,
+  type RegistryLocation,
+  type SettingName,
+  type SettingValue,
+  type SettingValues,
+  type Sources,
+  type TypedOption,
+  type Variable,
 } from './config/index.js';
 export { Delivery, DeliveryModule, DeviceRefusal, type DeviceRequest } from './delivery/index.js';
-export { DeviceAuthenticator, type Access } from './device/index.js';
-export { DeviceHttpAdapter, DeviceModule, DeviceProtocol, DeviceRouter, type Match } from './device/index.js';
+export {
+  DeviceAuthenticator,
+  DeviceHttpAdapter,
+  DeviceModule,
+  DeviceProtocol,
+  DeviceRouter,
+  TlsFiles,
+  type Access,
+  type ControlPlane,
+  type ControlPlaneObserver,
+  type DeviceHandler,
+  type DeviceModuleOptions,
+  type ListenerOptions,
+  type Match,
+} from './device/index.js';
 export { OtaError, type OtaErrorCode } from './errors.js';
-export { FirmwareModule, Release, ReleaseService, type ReleaseChanged } from './firmware/index.js';
+export {
+  FirmwareModule,
+  Release,
+  ReleaseService,
+  type Packing,
+  type ReleaseChanged,
+  type ReleaseStanding,
+} from './firmware/index.js';
 export { HealthModule } from './health/index.js';
 export { ManagementServer, MetricsModule } from './metrics/index.js';
-export { NotificationModule, Notifier, NotNow, type ReleaseNotice } from './notification/index.js';
+export {
+  NotificationModule,
+  NotificationService,
+  Notifier,
+  NotNow,
+  payloadOf,
+  type NotificationModuleOptions,
+  type ReleaseNotice,
+} from './notification/index.js';
 export * from './oci/index.js';
 export {
   Registry,
@@ -28,14 +74,17 @@ export {
   verified,
   type FetchedManifest,
   type RegistryModuleOptions,
+  type RegistryState,
 } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
-export { WebhookModule, WebhookSource, type RepositoryChange } from './webhook/index.js';
+export { SettingsModule, type AsyncGiven, type PlainValues } from './settings/index.js';
+export { WebhookModule, WebhookSource, type RepositoryChange, type WebhookModuleOptions } from './webhook/index.js';
 export {
   SignatureModule,
   SignatureVerifier,
   type Distrust,
   type SignatureForm,
+  type SignatureModuleOptions,
   type Signer,
   type Verification,
 } from './signature/index.js';

@@ -8,9 +8,11 @@ import {
 } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppModule, type OwnParts } from './app.module.js';
-import { givenBy, type AsyncGiven, type PlainValues } from './config/index.js';
+import { AppModule, type AppModuleOptions, type OwnParts } from './app.module.js';
+import { Settings } from './config/index.js';
 import { DeviceRouter } from './device/index.js';
+import { demandProduction } from './production.js';
+import { givenBy, type AsyncGiven, type PlainValues } from './settings/index.js';
 
 export interface OtaFluxOptions extends OwnParts {
   /** Options by variable, such as `{ REGISTRY_URL: 'https://registry.example.com' }`. */
@@ -38,9 +40,10 @@ class DeviceMiddleware implements NestMiddleware {
 }
 
 /**
- * OtaFlux inside of a Nest application of your own (Express): devices, webhooks and probes on its port. Webhooks are
- * signed over raw bytes, so make the application with `bodyParser: false`, or have yours skip `/webhooks`. Whoever wants
- * every byte as the server itself sends it, and its shutdown, starts a `Service` instead.
+ * OtaFlux as a module of your own Nest application (Express). Devices, webhooks and probes are answered on the
+ * application's port. Create the application with `bodyParser: false`, or let your body parser skip `/webhooks`, because
+ * the signature of a webhook covers its raw bytes. The module exports what `AppModule` exports. For the second port, TLS and
+ * the shutdown of the server itself, start a `Service` instead.
  *
  * @publicApi
  */
@@ -48,16 +51,25 @@ class DeviceMiddleware implements NestMiddleware {
 export class OtaFluxModule implements NestModule {
   /** Rejects the start with ConfigError for options that are wrong. */
   static forRoot({ options, ...parts }: OtaFluxOptions): DynamicModule {
-    return {
-      module: OtaFluxModule,
-      imports: [AppModule.forRoot({ ...parts, given: givenBy(options) })],
-    };
+    return OtaFluxModule.with({ ...parts, given: givenBy(options) });
   }
 
   /** The same with options that a factory finds. */
   static forRootAsync({ imports, inject, useFactory, ...parts }: OtaFluxAsyncOptions): DynamicModule {
     const given: AsyncGiven = { useFactory, ...(imports && { imports }), ...(inject && { inject }) };
-    return { module: OtaFluxModule, imports: [AppModule.forRoot({ ...parts, given })] };
+    return OtaFluxModule.with({ ...parts, given });
+  }
+
+  private static with(options: AppModuleOptions): DynamicModule {
+    const service = AppModule.forRoot(options);
+    const production = {
+      provide: Symbol('production'),
+      useFactory: (settings: Settings) => {
+        demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: false });
+      },
+      inject: [Settings],
+    };
+    return { module: OtaFluxModule, imports: [service], providers: [production], exports: [service] };
   }
 
   configure(consumer: MiddlewareConsumer): void {

@@ -36,7 +36,9 @@ describe('what is reloaded from a file', () => {
   it('says a mistake once, and keeps what was right', () => {
     write('one');
     reloaded.reload();
-    expect(lines).toEqual([{ event: 'file.failed', option: '--x', reason: '"one" is no number' }]);
+    expect(lines).toEqual([
+      { event: 'file.failed', option: '--x', reason: expect.stringMatching(/file": "one" is no number$/) },
+    ]);
     expect(reloaded.current).toBe(1);
   });
 
@@ -47,9 +49,9 @@ describe('what is reloaded from a file', () => {
     reloaded.reload();
     reloaded.reload();
     expect(lines).toMatchObject([
-      { event: 'file.failed', reason: '"one" is no number' },
-      { event: 'file.failed', reason: '"two" is no number' },
-      { event: 'file.failed', reason: expect.stringMatching(/ENOENT/) },
+      { event: 'file.failed', reason: expect.stringContaining('"one" is no number') },
+      { event: 'file.failed', reason: expect.stringContaining('"two" is no number') },
+      { event: 'file.failed', reason: expect.stringMatching(/no such file/) },
     ]);
   });
 

@@ -1,6 +1,7 @@
 import type { Logger } from '@nestjs/common';
 import { readFileSync } from 'node:fs';
-import { ConfigError, reasonOf } from './errors.js';
+import { ConfigError, explained, ExplainedError, reasonOf } from './errors.js';
+import { inFile } from './pem.js';
 import { every, type Timer } from './timers.js';
 
 /** How often files are looked at: a mounted Secret takes up to a minute to change anyway. */
@@ -21,7 +22,7 @@ export class Reloaded<T> {
   /**
    * Throws ConfigError, which names `option`, when the files cannot be read or parsed now.
    *
-   * @param parse throws an Error with one line for what is wrong
+   * @param parse throws an Error with one line for what is wrong, which names the file where there are several
    */
   constructor(
     private readonly option: string,
@@ -32,9 +33,9 @@ export class Reloaded<T> {
   ) {
     try {
       this.texts = this.read();
-      this.value = parse(...this.texts);
+      this.value = this.parsed(this.texts);
     } catch (error) {
-      throw new ConfigError(`${option}: ${reasonOf(error)}`);
+      throw new ConfigError(`${option}: ${reasonOf(error)}`, { cause: error });
     }
     this.timer = every(RELOAD_MS, () => {
       this.reload();
@@ -52,7 +53,7 @@ export class Reloaded<T> {
       if (texts.every((text, index) => text === this.texts[index])) {
         if (this.problem !== undefined) this.logger.log({ event: 'file.recovered', option: this.option });
       } else {
-        const value = this.parse(...texts);
+        const value = this.parsed(texts);
         this.onChange(value);
         this.texts = texts;
         this.value = value;
@@ -60,9 +61,9 @@ export class Reloaded<T> {
       }
       this.problem = undefined;
     } catch (error) {
-      const problem = reasonOf(error);
-      if (problem !== this.problem) this.logger.error({ event: 'file.failed', option: this.option, reason: problem });
-      this.problem = problem;
+      const problem = explained(error);
+      if (problem.reason !== this.problem) this.logger.error({ event: 'file.failed', option: this.option, ...problem });
+      this.problem = problem.reason;
     }
   }
 
@@ -70,12 +71,17 @@ export class Reloaded<T> {
     this.timer.stop();
   }
 
+  private parsed(texts: readonly string[]): T {
+    const [path = '', ...others] = this.paths;
+    return others.length > 0 ? this.parse(...texts) : inFile(path, () => this.parse(...texts));
+  }
+
   private read(): string[] {
     return this.paths.map((path) => {
       try {
         return readFileSync(path, 'utf8');
       } catch (error) {
-        throw new Error(`cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+        throw new ExplainedError(`cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
       }
     });
   }

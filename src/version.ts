@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
-/** The version in package.json, which stands beside `src` and `dist` alike. */
+/** The version in package.json: found by the name of the package, because this file also becomes a part of the bundle. */
 export function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
+  const { version } = createRequire(import.meta.url)('otaflux/package.json') as { version: string };
   return version;
 }

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { CacheMeter } from '../metrics/index.js';
+import { demandFolder } from '../usable-folder.js';
 import { FirmwareStore } from './firmware-store.js';
 import { TieredStore } from './tiered-store.js';
 
@@ -26,6 +27,7 @@ export class CacheModule {
 }
 
 async function createStore(settings: Settings, meter: CacheMeter): Promise<FirmwareStore> {
+  if (settings.cacheDir !== undefined) await demandFolder('--cache-dir', settings.cacheDir);
   const store = new TieredStore({
     maxEntries: settings.cacheSize,
     memoryBytes: settings.cacheMemory,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Readable } from 'node:stream';
 import type { Checksum } from '../config/index.js';
-import { OtaError, reasonOf } from '../errors.js';
+import { explained, OtaError } from '../errors.js';
 import type { CacheSample } from '../metrics/index.js';
 import { BoundedEntries, type Entry } from './bounded-entries.js';
 import { DiskTier, type DiskEntry, type DiskWriter } from './disk-tier.js';
@@ -287,7 +287,7 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
 
   private diskFailed(operation: string, error: unknown): void {
     this.options.onDiskFailure?.();
-    if (this.diskHealthy) this.logger.error({ event: 'cache.disk_failed', operation, reason: reasonOf(error) });
+    if (this.diskHealthy) this.logger.error({ event: 'cache.disk_failed', operation, ...explained(error) });
     this.diskHealthy = false;
   }
 }

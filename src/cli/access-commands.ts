@@ -1,9 +1,11 @@
-import { Command } from 'commander';
+import { Option as Flag, type Command } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { gather, parseOption } from '../config/index.js';
+import { hashToken, signedQuery } from '../device/access/credentials.js';
 import { ConfigError, reasonOf } from '../errors.js';
-import { isRepositoryName } from '../oci/index.js';
+import { isRepositoryName } from '../oci/names.js';
+import { CliCommand } from './cli-command.js';
 import { addFlags, givenFlags } from './flags.js';
 
 const TOKEN_BYTES = 32;
@@ -11,15 +13,19 @@ const MILLISECONDS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_40
 
 /** `otaflux token DEVICE`: a new token, and the line for DEVICE_TOKENS_PATH. */
 export function tokenCommand(): Command {
-  const command = new Command('token')
-    .description('Make a token for a device: prints it once, and the line for --device-tokens-path.')
-    .argument('<device>', 'the device id')
-    .option('--file <path>', 'append the line to this file, and print the token alone')
-    .option('--json', 'print both as JSON');
-  return command.action(async (device: string) => {
+  const command = new CliCommand('token')
+    .summary('Make an access token for a device.')
+    .description(
+      'Makes an access token for a device. Prints the token, which is shown only once, and the line for the file of --device-tokens-path.',
+    )
+    .argument('<device>', 'Device id.')
+    .option('--file <path>', 'Append the line to this file, and print only the token.')
+    .option('--json', 'Print token and line as JSON.')
+    .withExamples({ does: 'Add a token to the file of the server', call: 'otaflux token esp32 --file tokens.txt' })
+    .withExitCodes({ 0: 'The token is made.', 2: 'An argument, an option or the file is wrong.' });
+  return command.action((device: string) => {
     demandDevice(device);
     const { file, json } = command.opts<{ file?: string; json?: boolean }>();
-    const { hashToken } = await import('../device/index.js');
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const line = `${device} sha256:${hashToken(token)}`;
     if (file !== undefined) append(file, line);
@@ -30,22 +36,36 @@ export function tokenCommand(): Command {
 
 /** `otaflux sign-url DEVICE`: URLs that let whoever has them in, for some time. */
 export function signUrlCommand(): Command {
-  const command = new Command('sign-url')
-    .description('Sign the URLs of a device: whoever has them may ask for its firmware until they expire.')
-    .argument('<device>', 'the device id')
-    .option('--expires-in <duration>', 'such as 90m, 12h or 30d', '24h')
-    .option('--url <url>', 'where devices reach the server', 'http://localhost:8080')
-    .option('--json', 'print the result as JSON');
+  const command = new CliCommand('sign-url')
+    .summary('Make URLs that give access to the firmware of a device.')
+    .description(
+      'Makes signed URLs. Everyone who has such a URL can download the firmware of the device until the URL expires.',
+    )
+    .argument('<device>', 'Device id.')
+    .addOption(new Flag('--expires-in <duration>', 'Validity, such as 90m, 12h or 30d. Default: 24h.').default('24h'))
+    .addOption(
+      new Flag('--url <url>', 'URL of the server, as devices reach it. Default: http://localhost:8080.').default(
+        'http://localhost:8080',
+      ),
+    )
+    .option('--json', 'Print the result as JSON.')
+    .withExamples({
+      does: 'Make URLs that are valid for a week',
+      call: 'otaflux sign-url esp32 --expires-in 7d --url https://ota.example.com --device-url-secret-file secret.txt',
+    })
+    .withExitCodes({
+      0: 'The URLs are made.',
+      2: 'An argument or an option is wrong, or DEVICE_URL_SECRET is missing.',
+    });
   return addFlags(command, ['DEVICE_URL_SECRET']).action(async (device: string) => {
     demandDevice(device);
     const { expiresIn, url, json } = command.opts<{ expiresIn: string; url: string; json?: boolean }>();
     const given = await gather({ flags: givenFlags(command), environment: process.env });
     const [secret] = (parseOption('DEVICE_URL_SECRET', given) as string[] | undefined) ?? [];
     if (secret === undefined)
-      throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret): is missing, takes a text');
-    if (!URL.canParse(url)) throw new ConfigError(`--url: got ${JSON.stringify(url)}, takes a URL`);
+      throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret): is missing, expected a text');
+    if (!URL.canParse(url)) throw new ConfigError(`--url: got ${JSON.stringify(url)}, expected a URL`);
     const expires = Math.floor((Date.now() + millisecondsOf(expiresIn)) / 1000);
-    const { signedQuery } = await import('../device/index.js');
     const at = (path: string): string => `${url.replace(/\/+$/, '')}/${path}?${signedQuery(secret, device, expires)}`;
     const result = {
       device,
@@ -59,13 +79,13 @@ export function signUrlCommand(): Command {
 
 function demandDevice(device: string): void {
   if (!isRepositoryName(device))
-    throw new ConfigError(`device: got ${JSON.stringify(device)}, takes a device id such as esp32 or line-1/sensor`);
+    throw new ConfigError(`device: got ${JSON.stringify(device)}, expected a device id such as esp32 or line-1/sensor`);
 }
 
 function millisecondsOf(text: string): number {
   const [, amount = '', unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   const ms = Number(amount) * (MILLISECONDS[unit] ?? NaN);
-  if (!(ms > 0)) throw new ConfigError(`--expires-in: got ${JSON.stringify(text)}, takes 90m, 12h or 30d`);
+  if (!(ms > 0)) throw new ConfigError(`--expires-in: got ${JSON.stringify(text)}, expected 90m, 12h or 30d`);
   return ms;
 }
 

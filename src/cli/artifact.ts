@@ -41,7 +41,7 @@ export async function describeFile(path: string, title: string, mediaType: strin
   } catch (error) {
     throw new ConfigError(`file: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
   }
-  if (size === 0) throw new ConfigError(`file: ${JSON.stringify(path)} is empty, takes firmware`);
+  if (size === 0) throw new ConfigError(`file: ${JSON.stringify(path)} is empty, expected a firmware file`);
   const type = mediaType ?? (first === ESP_IMAGE_MAGIC ? MediaType.espFirmware : MediaType.octetStream);
   const descriptor: Descriptor = {
     mediaType: type,

@@ -1,18 +1,19 @@
 import { styleText } from 'node:util';
-import { request } from 'undici';
 import { linked } from '../abort.js';
-import type { DeviceStatus, Status } from '../control/index.js';
+import type { DeviceStatus, RegistryStatus, Status } from '../control/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
+import { httpRequest, type HttpAnswer } from './http-request.js';
 import { isColourful, tableOf } from './table.js';
 
 export interface ControlledServer {
   readonly url: string;
-  /** WEBHOOK_SECRET; undefined for a server that has none. */
-  readonly secret: string | undefined;
+  /** MANAGEMENT_TOKEN; undefined for a server that has none. */
+  readonly token: string | undefined;
 }
 
 const EXIT_FAILURE = 1;
 const EXIT_NOT_ASKED = 3;
+const TOKEN_HINT = '. Set MANAGEMENT_TOKEN (or --management-token) to the token of the server.';
 /** Longer than the server waits for brokers to confirm. */
 const PATIENCE_MS = 15_000;
 
@@ -54,9 +55,41 @@ export async function health(server: ControlledServer, json: boolean): Promise<n
   return EXIT_FAILURE;
 }
 
-interface Answer {
-  readonly code: number;
-  readonly body: string;
+/** Resolves to 0 when the server can use its registry, else to 1, with the reason on standard error. */
+export async function registryHealth(server: ControlledServer, json: boolean): Promise<number> {
+  const answer = await ask(server, 'GET', 'health/registry');
+  if (!answer) return EXIT_FAILURE;
+  if (json) process.stdout.write(`${answer.body}\n`);
+  if (answer.code === 200) return 0;
+  process.stderr.write(`otaflux: ${registryProblem(answer.body) ?? `${server.url} answered ${answer.code}`}\n`);
+  return EXIT_FAILURE;
+}
+
+/** What an answer of `/health/registry` says is wrong; undefined for any other answer. */
+function registryProblem(body: string): string | undefined {
+  const registry = registryIn(body);
+  if (registry?.state === 'unknown') return 'the registry has not answered yet';
+  if (registry?.state !== 'down') return undefined;
+  const { code, reason = code, options = [] } = registry.error ?? { code: 'unknown reason' };
+  return `the registry cannot be used: ${withAdvice(reason, options)}`;
+}
+
+function withAdvice(reason: string, options: readonly string[]): string {
+  return options.length > 0 ? `${reason.replace(/\.$/, '')}. Check ${options.join(', ')}.` : reason;
+}
+
+/** The device port shows the code of an error alone. */
+interface ShownRegistry {
+  readonly state: RegistryStatus['state'];
+  readonly error: { readonly code: string; readonly reason?: string; readonly options?: readonly string[] } | null;
+}
+
+function registryIn(body: string): ShownRegistry | undefined {
+  try {
+    return (JSON.parse(body) as { details?: { registry?: ShownRegistry } }).details?.registry;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Undefined, and said so, when the server cannot be asked. */
@@ -65,27 +98,25 @@ async function ask(
   method: 'GET' | 'POST',
   path: string,
   device?: string,
-): Promise<Answer | undefined> {
-  if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, takes a URL`);
+): Promise<HttpAnswer | undefined> {
+  if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, expected a URL`);
   const url = new URL(path, `${server.url.replace(/\/+$/, '')}/`);
   if (device !== undefined) url.searchParams.set('device', device);
   try {
-    return await linked([], PATIENCE_MS, async (signal) => {
-      const headers = server.secret === undefined ? {} : { authorization: `Bearer ${server.secret}` };
-      const { statusCode, body } = await request(url, { method, signal, headers });
-      return { code: statusCode, body: await body.text() };
-    });
+    const headers = server.token === undefined ? {} : { authorization: `Bearer ${server.token}` };
+    return await linked([], PATIENCE_MS, (signal) => httpRequest(url, { method, signal, headers }));
   } catch (error) {
     process.stderr.write(`otaflux: cannot ask ${url.origin}: ${reasonOf(error)}\n`);
     return undefined;
   }
 }
 
-function refuse({ url }: ControlledServer, { code, body }: Answer): number {
+function refuse({ url }: ControlledServer, { code, body }: HttpAnswer): number {
   const reason = messageIn(body);
-  const hint = code === 404 && reason.startsWith('Cannot ') ? ' (is this the management port?)' : '';
+  const isOtherPort = code === 404 && reason.startsWith('Cannot ');
+  const hint = isOtherPort ? ' (is this the management port?)' : code === 401 ? TOKEN_HINT : '';
   process.stderr.write(`otaflux: ${url} answered ${code}: ${reason}${hint}\n`);
-  return code === 404 && !hint ? EXIT_FAILURE : EXIT_NOT_ASKED;
+  return code === 404 && !isOtherPort ? EXIT_FAILURE : EXIT_NOT_ASKED;
 }
 
 function messageIn(body: string): string {
@@ -99,7 +130,7 @@ function messageIn(body: string): string {
 function print({ version, uptimeSeconds, registry, webhooks, notifiers, devices }: Status): void {
   const head = [
     ['server', `${version}, up for ${duration(uptimeSeconds)}`],
-    ['registry', `${registry.state}, last answer ${registry.lastAnswer ?? 'never'}`],
+    ['registry', registryLine(registry)],
     ['webhooks', `${webhooks.waiting} waiting`],
     ...notifiers.map(({ name, connected, pending }) => [
       name,
@@ -118,6 +149,11 @@ function print({ version, uptimeSeconds, registry, webhooks, notifiers, devices 
   const [title = '', ...lines] = tableOf([['DEVICE', 'VERSION', 'DIGEST', 'BYTES', 'AGE', 'PENDING', 'NOTE'], ...rows]);
   const bold = isColourful() ? styleText('bold', title) : title;
   process.stdout.write([...tableOf(head), '', bold, ...lines, ''].join('\n'));
+}
+
+function registryLine({ state, lastAnswer, error }: RegistryStatus): string {
+  const line = `${state}, last answer ${lastAnswer ?? 'never'}`;
+  return error ? `${line}: ${withAdvice(error.reason, error.options)}` : line;
 }
 
 function noteOf({ failure, passedOver }: DeviceStatus): string {

@@ -1,9 +1,11 @@
 import { basename } from 'node:path';
 import { type Settings } from '../config/index.js';
 import { ConfigError, OtaError } from '../errors.js';
-import { newestFirst, repositoryPrefix, versionOf } from '../firmware/index.js';
+import { repositoryPrefix } from '../firmware/repository-prefix.js';
+import { newestFirst, versionOf } from '../firmware/select-version.js';
 import { isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
-import { createArtifactWriter, createRegistry, type ArtifactWriter, type Registry } from '../registry/index.js';
+import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
+import type { ArtifactWriter, Registry } from '../registry/index.js';
 import { buildArtifact, describeFile, type Artifact } from './artifact.js';
 import { ProgressBar } from './progress.js';
 
@@ -39,7 +41,7 @@ export async function push(
   const repository = repositoryPrefix(settings.repositoryPrefix) + device;
   if (!isRepositoryName(repository))
     throw new ConfigError(
-      `device: got ${JSON.stringify(device)}, takes a repository name such as esp32 or line-1/sensor`,
+      `device: got ${JSON.stringify(device)}, expected a repository name such as esp32 or line-1/sensor`,
     );
   const layer = await describeFile(file, basename(file), options.mediaType);
   demandSize(layer.descriptor.size, settings.maxFirmwareSize, options.force);
@@ -94,7 +96,7 @@ function tagFor(version: string): string {
   const tag = version.replace('+', '_');
   if (versionOf(tag) === undefined || !isTag(tag)) {
     throw new ConfigError(
-      `version: got ${JSON.stringify(version)}, takes a semantic version such as 1.2.3, v1.2.3-rc.1 or 1.2.3+build.5`,
+      `version: got ${JSON.stringify(version)}, expected a semantic version such as 1.2.3, v1.2.3-rc.1 or 1.2.3+build.5`,
     );
   }
   return tag;

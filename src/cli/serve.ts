@@ -1,14 +1,14 @@
-import { Command } from 'commander';
-import { gather, optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
-import { ConfigError, reasonOf } from '../errors.js';
-import type { PinoLogger } from '../logging/index.js';
+import 'reflect-metadata';
 import type { OwnParts } from '../app.module.js';
+import { isLoopback, optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
+import { ConfigError, reasonOf } from '../errors.js';
+import { createLogger, type PinoLogger } from '../logging/index.js';
 import { percentDecoded } from '../percent.js';
-import type { Service } from '../service.js';
+import { Service } from '../service.js';
+import { wantsSignatures } from '../signature/index.js';
 import { after } from '../timers.js';
 import { packageVersion } from '../version.js';
-import { addFlags, givenFlags } from './flags.js';
-import { withPlugins } from './plugins.js';
+import { startWarnings } from './warnings.js';
 
 const CONTEXT = 'OtaFlux';
 /** After the end, for whatever still has to end by itself. */
@@ -16,26 +16,26 @@ const LINGER_MS = 1_000;
 /** What a shell reports of a process that a signal ended. */
 const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** `otaflux serve`, which is also what no command at all means. */
-export function serveCommand(): Command {
-  const command = new Command('serve').description('Serve devices (the default).');
-  return addFlags(command, VARIABLES).action(async () => {
-    await serve(await gather({ flags: givenFlags(command), environment: process.env }));
-  });
+export interface Start {
+  /** The options as they were written. */
+  readonly given: GivenValues;
+  readonly settings: Settings;
+  /** What plug-ins bring. */
+  readonly parts: OwnParts;
+  /** When the command began, on the clock of `performance.now()`. */
+  readonly startedMs: number;
 }
 
-async function serve(given: GivenValues): Promise<void> {
-  const startedMs = performance.now();
-  const { parts, settings } = await withPlugins(given);
-  // The service is loaded once it is clear that it will run: --help and a wrong flag answer at once.
-  const { createLogger } = await import('../logging/index.js');
+/** Serves until a signal comes; resolves when the last download has ended, or SHUTDOWN_GRACE has. */
+export async function serve({ given, settings, parts, startedMs }: Start): Promise<void> {
   const logger = await createLogger({
     level: settings.logLevel,
     format: settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json'),
     secrets: secretsIn(given, settings),
   });
   const service = await started(given, settings, logger, parts);
-  await warnAboutOpenDoors(settings, logger);
+  for (const warning of startWarnings(settings, process.env)) logger.warn(warning, CONTEXT);
+  warnAboutOpenDoors(settings, logger);
   logger.log(
     {
       event: 'server.ready',
@@ -55,7 +55,6 @@ async function serve(given: GivenValues): Promise<void> {
 
 async function started(given: GivenValues, settings: Settings, logger: PinoLogger, parts: OwnParts): Promise<Service> {
   try {
-    const { Service } = await import('../service.js');
     return await Service.start({ given, settings, logger, ...parts });
   } catch (error) {
     if (!(error instanceof ConfigError)) logger.fatal({ event: 'server.failed', reason: reasonOf(error) }, CONTEXT);
@@ -94,8 +93,7 @@ function passwordIn(text: string): string[] {
   return secret ? [secret, percentDecoded(secret)] : [];
 }
 
-async function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): Promise<void> {
-  const { wantsSignatures } = await import('../signature/index.js');
+function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): void {
   if (!wantsSignatures(settings)) {
     logger.warn(
       {
@@ -111,7 +109,18 @@ async function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): Promi
       CONTEXT,
     );
   }
-  if (settings.webhookSecret === undefined) {
+  const { host, port } = settings.metricsListenAddr;
+  if (settings.managementToken === undefined && !isLoopback(host)) {
+    logger.warn(
+      {
+        event: 'management.open',
+        reason: `MANAGEMENT_TOKEN is not set: everyone who can reach ${host}:${port} can read /status and use /notify`,
+      },
+      CONTEXT,
+    );
+  }
+  // A list of nothing is no secret.
+  if (!settings.webhookSecret?.length) {
     logger.warn(
       { event: 'webhook.open', reason: 'no WEBHOOK_SECRET: whoever reaches the port may make us ask the registry' },
       CONTEXT,

@@ -1,10 +1,14 @@
 import { styleText } from 'node:util';
 import type { Settings } from '../config/index.js';
 import { ConfigError, OtaError, reasonOf } from '../errors.js';
-import { Assessor, FirmwareLocator, newestFirst, repositoryPrefix, type Candidate } from '../firmware/index.js';
+import { Assessor } from '../firmware/assessor.js';
+import { FirmwareLocator } from '../firmware/firmware-locator.js';
+import { repositoryPrefix } from '../firmware/repository-prefix.js';
+import { newestFirst, type Candidate } from '../firmware/select-version.js';
 import { isRepositoryName } from '../oci/index.js';
-import { createRegistry, type Registry } from '../registry/index.js';
-import { createVerifier, wantsSignatures } from '../signature/index.js';
+import { createRegistry } from '../registry/adapters.js';
+import type { Registry } from '../registry/index.js';
+import { createVerifier, wantsSignatures } from '../signature/create-verifier.js';
 import { isColourful, tableOf } from './table.js';
 
 const EXIT_SERVED = 0;
@@ -33,10 +37,10 @@ export async function verify(settings: Settings, device: string, json: boolean):
   const repository = repositoryPrefix(settings.repositoryPrefix) + device;
   if (!isRepositoryName(repository))
     throw new ConfigError(
-      `device: got ${JSON.stringify(device)}, takes a repository name such as esp32 or line-1/sensor`,
+      `device: got ${JSON.stringify(device)}, expected a repository name such as esp32 or line-1/sensor`,
     );
   const registry = await createRegistry(settings);
-  const verifier = await createVerifier(settings, registry, undefined);
+  const verifier = await createVerifier(settings, registry);
   const assessor = new Assessor(
     registry,
     verifier,

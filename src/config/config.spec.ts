@@ -37,7 +37,7 @@ describe('settings', () => {
       cacheDisk: 10 * 1024 ** 3,
       maxFirmwareSize: 4 * 1024 ** 3,
       listenAddr: { host: '0.0.0.0', port: 8080 },
-      metricsListenAddr: { host: '0.0.0.0', port: 9090 },
+      metricsListenAddr: { host: '127.0.0.1', port: 9090 },
       logLevel: 'info',
       logFormat: undefined,
       shutdownGrace: 30_000,
@@ -88,6 +88,15 @@ describe('settings', () => {
     expect(await settings({ MQTT_URL: 'mqtt://x', MQTT_TOPIC: '/' })).toMatchObject({ mqttTopic: '' });
   });
 
+  it('take every glob of device ids, a prefix with slashes around it, and secrets of 16 characters', async () => {
+    const watch = ['esp32', 'line-1/*', '**', '*-v[0-9]', '{a,b}/c', 'all', '@(a|b)', '*sensor?'];
+    for (const one of watch.filter((glob) => !glob.includes(','))) await settings({ WATCH: one });
+    const config = file('globs.yaml', `watch: [${watch.map((glob) => JSON.stringify(glob)).join(', ')}]\n`);
+    expect((await settings({ CONFIG: config })).watch).toEqual(watch);
+    expect((await settings({ REPOSITORY_PREFIX: '/acme/fw/' })).repositoryPrefix).toBe('acme/fw');
+    expect((await settings({ WEBHOOK_SECRET: 'exactly-sixteen-' })).webhookSecret).toEqual(['exactly-sixteen-']);
+  });
+
   it('take numbers from the file in every way that YAML has, and null as none', async () => {
     const config = file(
       'numbers.yaml',
@@ -110,13 +119,13 @@ describe('settings', () => {
   it('take the file by the variable CONFIG, and keys in any spelling, and lists and numbers as YAML has them', async () => {
     const config = file(
       'spelling.yaml',
-      'refresh_interval: 5s\ncacheSize: 7\nPRERELEASES: no\nwebhook-secret: [one, two]\n',
+      'refresh_interval: 5s\ncacheSize: 7\nPRERELEASES: no\nwebhook-secret: [one-secret-of-16, two-secrets-of-16]\n',
     );
     expect(await settings({ CONFIG: config })).toMatchObject({
       refreshInterval: 5000,
       cacheSize: 7,
       prereleases: false,
-      webhookSecret: ['one', 'two'],
+      webhookSecret: ['one-secret-of-16', 'two-secrets-of-16'],
     });
   });
 
@@ -125,7 +134,7 @@ describe('settings', () => {
   });
 
   it.each(VARIABLES.filter((variable) => optionOf(variable).secret))('take the secret %s from a file', async (name) => {
-    const secret = ['MQTT_URL', 'NOTIFY'].includes(name) ? 'mqtt://broker.example' : 's3cret';
+    const secret = ['MQTT_URL', 'NOTIFY'].includes(name) ? 'mqtt://broker.example' : 'a-s3cret-of-16-characters';
     const path = file(name, `${secret}\n`);
     const value = (found: Settings): unknown => (found as unknown as Record<string, unknown>)[settingOf(name)];
     const user = { REGISTRY_USERNAME: 'robot', MQTT_TOPIC: 'firmware' };
@@ -137,7 +146,7 @@ describe('settings', () => {
   it('refuse a secret that is given twice in one place', async () => {
     const path = file('password', 'x');
     await expect(settings({ REGISTRY_PASSWORD: 'y', REGISTRY_PASSWORD_FILE: path })).rejects.toThrow(
-      'REGISTRY_PASSWORD and REGISTRY_PASSWORD_FILE are both given, expected one of them',
+      'REGISTRY_PASSWORD and REGISTRY_PASSWORD_FILE are both given. Expected one of them',
     );
   });
 });
@@ -165,7 +174,7 @@ describe('registry-url', () => {
     'refuses %j',
     async (url) => {
       const given = { REGISTRY_URL: { value: url, where: 'REGISTRY_URL' } };
-      expect(() => parseSettings(given)).toThrow(/^REGISTRY_URL: .*takes https:\/\/host/);
+      expect(() => parseSettings(given)).toThrow(/^REGISTRY_URL: .*expected https:\/\/host/);
       await Promise.resolve();
     },
   );
@@ -211,57 +220,83 @@ describe('values', () => {
   });
 
   it.each([
-    ['REFRESH_INTERVAL', '30', 'REFRESH_INTERVAL: got "30", takes a duration such as 500ms, 30s, 5m or 1h30m'],
-    ['REFRESH_INTERVAL', '-1s', /takes a duration/],
-    ['MAX_STALE', '9999999h', /takes a duration/],
-    ['CACHE_MEMORY', 'lots', 'CACHE_MEMORY: got "lots", takes a size such as 512MiB, 4GiB or 100000'],
-    ['CACHE_MEMORY', '1XB', /takes a size/],
-    ['CACHE_SIZE', '1.5', 'CACHE_SIZE: got "1.5", takes a whole number from 0 to 1000000'],
-    ['LISTEN_ADDR', '8080', /takes HOST:PORT/],
-    ['LISTEN_ADDR', 'x:99999', /takes HOST:PORT/],
-    ['PRERELEASES', 'maybe', 'PRERELEASES: got "maybe", takes true, false, 1, 0, yes or no'],
-    ['LOG_LEVEL', 'loud', /takes one of trace, debug, info, warn, error, fatal/],
-    ['CHECKSUM', 'crc64', /takes one of crc32, crc32c, crc32mpeg2/],
-    ['MQTT_TOPIC', 'firmware/#', /takes a topic without \+ and #/],
-    ['MQTT_TOPIC', '+/x', /takes a topic/],
-    ['MQTT_TOPIC', '$SYS/x', /takes a topic/],
-    ['SIGNATURE_POLICY', 'nonsense', /takes a list of \{match, keys\}/],
+    ['REFRESH_INTERVAL', '30', 'REFRESH_INTERVAL: got "30", expected a duration such as 500ms, 30s, 5m or 1h30m'],
+    ['REFRESH_INTERVAL', '-1s', /expected a duration/],
+    ['MAX_STALE', '9999999h', /expected a duration/],
+    ['CACHE_MEMORY', 'lots', 'CACHE_MEMORY: got "lots", expected a size such as 512MiB, 4GiB or 100000'],
+    ['CACHE_MEMORY', '1XB', /expected a size/],
+    ['CACHE_SIZE', '1.5', 'CACHE_SIZE: got "1.5", expected a whole number from 0 to 1000000'],
+    ['LISTEN_ADDR', '8080', /expected HOST:PORT/],
+    ['LISTEN_ADDR', 'x:99999', /expected HOST:PORT/],
+    ['PRERELEASES', 'maybe', 'PRERELEASES: got "maybe", expected true, false, 1, 0, yes or no'],
+    ['LOG_LEVEL', 'loud', /expected one of trace, debug, info, warn, error, fatal/],
+    ['CHECKSUM', 'crc64', /expected one of crc32, crc32c, crc32mpeg2/],
+    ['MQTT_TOPIC', 'firmware/#', /expected a topic without \+ and #/],
+    ['MQTT_TOPIC', '+/x', /expected a topic/],
+    ['MQTT_TOPIC', '$SYS/x', /expected a topic/],
+    ['SIGNATURE_POLICY', 'nonsense', /expected a list of \{match, keys\}/],
     ['SIGNATURE_POLICY', '[{"match":"a"}]', /look at entry 1$/],
-    ['COSIGN_CERTIFICATE_IDENTITY_REGEXP', '(', /takes a regular expression/],
-    ['MIN_VERSION', '1.2', /takes a semantic version/],
+    ['COSIGN_CERTIFICATE_IDENTITY_REGEXP', '(', /expected a regular expression/],
+    ['MIN_VERSION', '1.2', /expected a semantic version/],
+    ['REPOSITORY_PREFIX', 'Firmware', /expected a part of a repository name in lower case/],
+    ['WATCH', 'ESP32', /^WATCH: got "ESP32", expected device ids in lower case, globs such as line-1\/\*, or all$/],
+    ['WATCH', 'esp32,ESP32', /look at "ESP32"$/],
+    ['WATCH', 'AA:BB:CC:DD:EE:FF', /expected device ids/],
+    ['WATCH', 'a..b', /expected device ids/],
+    ['WATCH', 'all,../*', /look at "\.\.\/\*"$/],
+    ['DEVICE_HEADER', 'X-Device', /^TRUST_PROXY \(--trust-proxy\): is missing, expected the addresses of the proxies/],
+    [
+      'DEVICE_URL_SECRET',
+      'fifteen-letters',
+      /^DEVICE_URL_SECRET: got a secret that is not shown, expected .* 16 characters/,
+    ],
+    [
+      'WEBHOOK_SECRET',
+      'a-secret-that-is-long-enough,short',
+      /WEBHOOK_SECRET.*16 characters.*; look at one that is shorter$/,
+    ],
+    ['NOTIFY_SECRET', 'short', /NOTIFY_SECRET.*at least 16 characters.*openssl rand/],
     [
       'MQTT_CLIENT_CERT_PATH',
       'cert.pem',
-      /MQTT_CLIENT_KEY_PATH.*is missing, takes a path, because a certificate is given/,
+      /MQTT_CLIENT_KEY_PATH.*is missing, expected a path, because MQTT_CLIENT_CERT_PATH is given/,
     ],
-    ['MQTT_CLIENT_KEY_PATH', 'key.pem', /MQTT_CLIENT_CERT_PATH.*is missing, takes a path, because a key is given/],
-    ['REGISTRY_PASSWORD', 'x', /REGISTRY_USERNAME.*is missing, takes a user, because a password is given/],
+    [
+      'MQTT_CLIENT_KEY_PATH',
+      'key.pem',
+      /MQTT_CLIENT_CERT_PATH.*is missing, expected a path, because MQTT_CLIENT_KEY_PATH is given/,
+    ],
+    [
+      'REGISTRY_PASSWORD',
+      'x',
+      /REGISTRY_USERNAME.*is missing, expected a user name, because REGISTRY_PASSWORD is given/,
+    ],
   ])('%s=%s is refused', async (variable, text, message) => {
     await expect(settings({ [variable]: text })).rejects.toThrow(message);
   });
 
   it('a secret is not shown when it is wrong', async () => {
     await expect(settings({ MQTT_URL: 'http://u:hunter2@x' })).rejects.toThrow(
-      'MQTT_URL: got a secret that is not shown, takes a URL that begins with mqtt:// or mqtts://',
+      'MQTT_URL: got a secret that is not shown, expected a URL that begins with mqtt:// or mqtts://',
     );
   });
 });
 
 describe('a configuration file', () => {
   it.each([
-    ['unknown.yaml', 'refresh-intervall: 1m', /unknown key "refresh-intervall"; did you mean refresh-interval\?/],
+    ['unknown.yaml', 'refresh-intervall: 1m', /unknown key "refresh-intervall", did you mean refresh-interval\?/],
     ['twice.yaml', 'cache-size: 1\ncacheSize: 2', /"cacheSize" is given twice/],
-    ['list.yaml', '- a\n- b', /must hold keys and values/],
+    ['list.yaml', '- a\n- b', /is a YAML list or text, expected keys and values/],
     ['broken.yaml', 'a: [', /is not YAML: .*line 1/],
-    ['wrong.yaml', 'cache-size: many', /wrong\.yaml: cache-size: got "many", takes a whole number/],
-    ['nested.yaml', 'cache-size: {a: 1}', /nested\.yaml: cache-size: got .*takes a whole number/],
+    ['wrong.yaml', 'cache-size: many', /wrong\.yaml: cache-size: got "many", expected a whole number/],
+    ['nested.yaml', 'cache-size: {a: 1}', /nested\.yaml: cache-size: got .*expected a whole number/],
   ])('%s is refused with its place', async (name, content, message) => {
     await expect(settings({}, { config: file(name, content) })).rejects.toThrow(message);
   });
 
   it('that cannot be read is named', async () => {
     await expect(settings({}, { config: join(folder, 'nope.yaml') })).rejects.toThrow(
-      /^--config: cannot read ".*nope\.yaml": ENOENT/,
+      /^--config: cannot read ".*nope\.yaml": no such file/,
     );
   });
 

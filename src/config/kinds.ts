@@ -1,10 +1,12 @@
 import { isAbsolute } from 'node:path';
-import { z } from 'zod';
+import { isRepositoryName } from '../repository-name.js';
 import { parseVersion } from '../semver.js';
+import * as json from './json-schema.js';
+import type { JsonSchema } from './json-schema.js';
 
 /**
  * How the value of an option is read, whoever gives it: a flag or a variable gives text, the file may give a number,
- * a boolean or a list. `takes` completes "takes …" in an error and in the documentation.
+ * a boolean or a list. `takes` completes "expected …" in an error and "takes …" in the documentation.
  */
 export interface Kind<T> {
   readonly takes: string;
@@ -12,38 +14,86 @@ export interface Kind<T> {
   readonly placeholder: string | undefined;
   /** A number in the file may be written as YAML has numbers: 1e3, 0x10. */
   readonly numeric?: true;
-  readonly schema: z.ZodType<T>;
+  /** Returns the value that was written. Throws Unreadable, whose message completes "expected …". */
+  read(written: unknown): T;
+  /** The same verdict as a JSON Schema, for the values of the Helm chart. */
+  readonly json: JsonSchema;
 }
 
-const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+/** A value that an option does not take. */
+export class Unreadable extends Error {}
 
-function kind<T>(placeholder: string, takes: string, parse: (text: string) => T | undefined): Kind<T> {
-  const schema = scalar.transform((text, context) => {
-    const value = parse(text.trim());
-    if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: takes });
-    return z.NEVER;
-  });
-  return { placeholder, takes, schema };
+/** The text of a string, a number or a boolean; undefined for anything else. */
+function scalar(written: unknown): string | undefined {
+  return ['string', 'number', 'boolean'].includes(typeof written) ? String(written) : undefined;
 }
+
+function kind<T>(
+  placeholder: string,
+  jsonSchema: JsonSchema,
+  takes: string,
+  parse: (text: string) => T | undefined,
+): Kind<T> {
+  const read = (written: unknown): T => {
+    const text = scalar(written);
+    const value = text === undefined ? undefined : parse(text.trim());
+    if (value === undefined) throw new Unreadable(takes);
+    return value;
+  };
+  return { placeholder, takes, read, json: jsonSchema };
+}
+
+/** The texts of a list, or of one text that `split` parts; none of them is empty. */
+function listOf(
+  placeholder: string,
+  jsonSchema: JsonSchema,
+  takes: string,
+  split: (text: string) => string[],
+): Kind<string[]> {
+  const read = (written: unknown): string[] => {
+    const texts = Array.isArray(written) ? written.map(scalar) : [scalar(written)];
+    if (texts.includes(undefined)) throw new Unreadable(takes);
+    const items = Array.isArray(written) ? (texts as string[]) : split(texts[0] ?? '');
+    return items.map((item) => item.trim()).filter(Boolean);
+  };
+  return { placeholder, takes, read, json: jsonSchema };
+}
+
+/** A list whose entries are all good; `problemOf` returns what stands for a bad one in the error, else undefined. */
+function checked(
+  plain: Kind<string[]>,
+  jsonSchema: JsonSchema,
+  takes: string,
+  problemOf: (entry: string) => string | undefined,
+): Kind<string[]> {
+  const read = (written: unknown): string[] => {
+    const entries = plain.read(written);
+    const problem = entries.map(problemOf).find((found) => found !== undefined);
+    if (problem !== undefined) throw new Unreadable(entries.length > 1 ? `${takes}; look at ${problem}` : takes);
+    return entries;
+  };
+  return { ...plain, takes, read, json: jsonSchema };
+}
+
+const quoted = (text: string): string => JSON.stringify(text.slice(0, 100));
 
 function numeric<T>(plain: Kind<T>): Kind<T> {
   return { ...plain, numeric: true };
 }
 
-export const text = kind('text', 'a text', (value) => value);
+export const text = kind('text', json.anyText, 'a text', (value) => value);
 /** Whether messages can be published below an MQTT topic (MQTT 3.1.1, section 4.7): no wildcards, no `$` in front. */
 export function isMqttTopic(value: string): boolean {
   return value !== '' && !/^\$|[+#\0]/.test(value);
 }
 
-export const topic = kind('topic', 'a topic without + and #, such as firmware/releases', (value) => {
+export const topic = kind('topic', json.mqttTopic, 'a topic without + and #, such as firmware/releases', (value) => {
   const trimmed = value.replace(/\/+$/, '');
   return trimmed === '' || isMqttTopic(trimmed) ? trimmed : undefined;
 });
 
 /** A regular expression, as JavaScript has them. */
-export const pattern = kind('regexp', 'a regular expression', (value) => {
+export const pattern = kind('regexp', json.regularExpression, 'a regular expression', (value) => {
   try {
     return value ? new RegExp(value, 'u') : undefined;
   } catch {
@@ -52,17 +102,28 @@ export const pattern = kind('regexp', 'a regular expression', (value) => {
 });
 
 /** A semantic version without `v`. Build metadata has no part in what is older. */
-export const version = kind('version', 'a semantic version such as 1.2.3', (value) =>
+export const version = kind('version', json.semanticVersion, 'a semantic version such as 1.2.3', (value) =>
   parseVersion(value.replace(/^v/, ''))?.text.replace(/\+.*$/, ''),
 );
 
-export const path = kind('path', 'a path', (value) => value || undefined);
+/** What is put before a device id in a repository name, without slashes at its ends. */
+export const repositoryPrefix = kind(
+  'path',
+  json.repositoryPrefix,
+  'a part of a repository name in lower case, such as firmware or acme/devices',
+  (value) => {
+    const trimmed = value.replaceAll(/^\/+|\/+$/g, '');
+    return trimmed === '' || isRepositoryName(trimmed) ? trimmed : undefined;
+  },
+);
+
+export const path = kind('path', json.nonEmptyText, 'a path', (value) => value || undefined);
 
 const TRUE = ['true', '1', 'yes', 'on'];
 const FALSE = ['false', '0', 'no', 'off'];
 
 export const boolean: Kind<boolean> = {
-  ...kind('bool', 'true, false, 1, 0, yes or no', (value) => {
+  ...kind('bool', json.booleanIn([...TRUE, ...FALSE]), 'true, false, 1, 0, yes or no', (value) => {
     const lower = value.toLowerCase();
     return TRUE.includes(lower) ? true : FALSE.includes(lower) ? false : undefined;
   }),
@@ -72,7 +133,7 @@ export const boolean: Kind<boolean> = {
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max: number): Kind<number> {
   return numeric(
-    kind('n', `a whole number from ${min} to ${max}`, (value) => {
+    kind('n', json.integerBetween(min, max), `a whole number from ${min} to ${max}`, (value) => {
       const number = /^\d{1,15}$/.test(value) ? Number(value) : NaN;
       return number >= min && number <= max ? number : undefined;
     }),
@@ -81,7 +142,7 @@ export function integer(min: number, max: number): Kind<number> {
 
 /** From 0 to 1. */
 export const fraction = numeric(
-  kind('0…1', 'a number from 0 to 1, such as 0.01', (value) => {
+  kind('0…1', json.fraction, 'a number from 0 to 1, such as 0.01', (value) => {
     const number = /^\d(?:\.\d{1,9})?$/.test(value) ? Number(value) : NaN;
     return number <= 1 ? number : undefined;
   }),
@@ -93,14 +154,19 @@ const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_6
 const MAX_DURATION_MS = 365 * 86_400_000;
 
 /** A duration in milliseconds, written as Go and Prometheus write it. */
-export const duration = kind('duration', 'a duration such as 500ms, 30s, 5m or 1h30m', (value) => {
-  if (value === '0') return 0;
-  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/.test(value)) return undefined;
-  let total = 0;
-  for (const [, amount, unit] of value.matchAll(/([\d.]+)([a-z]+)/g))
-    total += Number(amount) * (MILLISECONDS[unit ?? ''] ?? NaN);
-  return total <= MAX_DURATION_MS ? Math.round(total) : undefined;
-});
+export const duration = kind(
+  'duration',
+  json.durationUpTo(MAX_DURATION_MS, MILLISECONDS),
+  'a duration such as 500ms, 30s, 5m or 1h30m',
+  (value) => {
+    if (value === '0') return 0;
+    if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/.test(value)) return undefined;
+    let total = 0;
+    for (const [, amount, unit] of value.matchAll(/([\d.]+)([a-z]+)/g))
+      total += Number(amount) * (MILLISECONDS[unit ?? ''] ?? NaN);
+    return total <= MAX_DURATION_MS ? Math.round(total) : undefined;
+  },
+);
 
 const BYTES: Record<string, number> = { '': 1, B: 1 };
 for (const [index, letter] of ['K', 'M', 'G', 'T'].entries()) {
@@ -110,7 +176,7 @@ for (const [index, letter] of ['K', 'M', 'G', 'T'].entries()) {
 
 /** A size in bytes; binary and decimal units as Kubernetes and docker know them. */
 export const size = numeric(
-  kind('size', 'a size such as 512MiB, 4GiB or 100000', (value) => {
+  kind('size', json.sizeIn(BYTES), 'a size such as 512MiB, 4GiB or 100000', (value) => {
     const match = /^(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)$/.exec(value);
     const unit = BYTES[match?.[2] ?? ''];
     const bytes = Math.round(Number(match?.[1]) * (unit ?? NaN));
@@ -126,27 +192,72 @@ export interface Rate {
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600 };
 
 /** A rate, as nginx and others write it; 0 is no limit. */
-export const rate = kind('rate', 'a rate such as 100/s or 600/m, or 0 for no limit', (value): Rate | undefined => {
-  if (value === '0') return { perSecond: 0 };
-  const [, amount = '', unit = ''] = /^(\d{1,9}(?:\.\d{1,6})?)\/([smh])$/.exec(value) ?? [];
-  const perSecond = Number(amount) / (SECONDS[unit] ?? NaN);
-  return perSecond > 0 ? { perSecond } : undefined;
-});
+export const rate = kind(
+  'rate',
+  json.rate,
+  'a rate such as 100/s or 600/m, or 0 for no limit',
+  (value): Rate | undefined => {
+    if (value === '0') return { perSecond: 0 };
+    const [, amount = '', unit = ''] = /^(\d{1,9}(?:\.\d{1,6})?)\/([smh])$/.exec(value) ?? [];
+    const perSecond = Number(amount) / (SECONDS[unit] ?? NaN);
+    return perSecond > 0 ? { perSecond } : undefined;
+  },
+);
 
 /** One of `values`, in any case. */
 export function choice<const T extends string>(values: readonly T[]): Kind<T> {
-  return kind(values.length > 4 ? 'name' : values.join('|'), `one of ${values.join(', ')}`, (value) =>
-    values.find((known) => known === value.toLowerCase()),
+  return kind(
+    values.length > 4 ? 'name' : values.join('|'),
+    json.oneOf(values),
+    `one of ${values.join(', ')}`,
+    (value) => values.find((known) => known === value.toLowerCase()),
   );
 }
 
 /** Several texts, separated by commas; a list in the file. */
-export const list: Kind<string[]> = {
-  placeholder: 'a,b',
-  takes: 'a comma-separated list',
-  schema: z
-    .union([scalar, z.array(scalar)])
-    .transform((value) => (Array.isArray(value) ? value : value.split(',')).map((item) => item.trim()).filter(Boolean)),
+export const list = listOf('a,b', json.listOfTexts, 'a comma-separated list', (text) => text.split(','));
+
+/** Characters that device ids consist of, and those of globs. */
+const GLOB = /^[a-z0-9._/-]*[*?[\]{}()!@+|][a-z0-9._/*?[\]{}()!@+|,^-]*$/;
+
+/** Device ids and globs, or `all`. */
+export const deviceGlobs = checked(
+  list,
+  json.deviceGlobs,
+  'device ids in lower case, globs such as line-1/*, or all',
+  (entry) =>
+    isRepositoryName(entry) || (GLOB.test(entry) && !/\.\.|\/\/|^\//.test(entry)) ? undefined : quoted(entry),
+);
+
+/** Shorter ones can be guessed: one that signs, from a single message that it has signed. */
+export const MIN_SECRET_LENGTH = 16;
+const SIGNING_SECRET = `a secret of at least ${MIN_SECRET_LENGTH} characters, such as "openssl rand -hex 32" prints`;
+const isLongEnough = (secret: string): boolean => secret.length >= MIN_SECRET_LENGTH;
+
+/** A secret that signs. */
+export const signingSecret = kind('text', json.secretFrom(MIN_SECRET_LENGTH), SIGNING_SECRET, (value) =>
+  isLongEnough(value) ? value : undefined,
+);
+
+/** Several of them, for rotation. */
+export const signingSecrets = checked(
+  list,
+  json.secretsFrom(MIN_SECRET_LENGTH),
+  `${SIGNING_SECRET}, or several, separated by commas`,
+  (secret) => (isLongEnough(secret) ? undefined : 'one that is shorter'),
+);
+
+/** Several secrets that an HTTP header can carry; at least one. */
+export const bearerTokens: Kind<string[]> = {
+  ...list,
+  json: json.tokensFrom(MIN_SECRET_LENGTH),
+  takes: `one or more secrets of at least ${MIN_SECRET_LENGTH} characters without spaces, separated by commas`,
+  read(written) {
+    const values = list.read(written);
+    if (values.length > 0 && values.every((value) => isLongEnough(value) && /^[\x21-\x7e]+$/.test(value)))
+      return values;
+    throw new Unreadable(this.takes);
+  },
 };
 
 /** Where a server listens. */
@@ -158,6 +269,7 @@ export interface ListenAddress {
 
 export const listenAddress = kind(
   'host:port',
+  json.listenAddress,
   'HOST:PORT such as 0.0.0.0:8080, [::]:8080 or :8080',
   (value): ListenAddress | undefined => {
     const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(value);
@@ -174,12 +286,15 @@ export type RegistryLocation =
 /** `origin` is undefined for a URL without scheme: REGISTRY_INSECURE then tells http from https. */
 export const registryUrl = kind(
   'url',
+  json.registryUrl,
   'https://host[:port][/path], http://…, host[:port] or oci:DIR',
   (value): RegistryLocation | undefined => {
     if (value.startsWith('oci:')) {
       const directory = value.slice('oci:'.length).replace(/^\/\/(?=\/)/, '');
       return directory ? { kind: 'layout', directory } : undefined;
     }
+    // A URL parser takes a backslash for a slash, and drops line ends.
+    if (/[\s\\]/.test(value)) return undefined;
     const schemed = /^https?:\/\//i.test(value);
     if (!schemed && (value.includes('://') || isAbsolute(value) || value.startsWith('.'))) return undefined;
     const url = parseUrl(schemed ? value : `https://${value}`);
@@ -195,10 +310,15 @@ export const registryUrl = kind(
 
 /** A URL of one of `schemes`, kept as text because it may hold credentials and has no single shape. */
 export function url(schemes: readonly string[]): Kind<string> {
-  return kind('url', `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`, (value) => {
-    const parsed = parseUrl(value);
-    return parsed?.hostname && schemes.includes(parsed.protocol.slice(0, -1)) ? value : undefined;
-  });
+  return kind(
+    'url',
+    json.urlOf(schemes),
+    `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+    (value) => {
+      const parsed = parseUrl(value);
+      return parsed?.hostname && schemes.includes(parsed.protocol.slice(0, -1)) ? value : undefined;
+    },
+  );
 }
 
 /** Several URLs of `schemes`; a comma before a scheme parts them, so that one URL may name several hosts. */
@@ -208,14 +328,14 @@ export function urls(schemes: readonly string[]): Kind<string[]> {
     const scheme = /^([a-z+]+):\/\/[^/]/.exec(value)?.[1];
     return scheme !== undefined && schemes.includes(scheme);
   };
+  const several = listOf('url,url', json.urlsOf(schemes), takes, (text) => text.split(/[,\s]+(?=[a-z+]+:\/\/)/));
   return {
-    placeholder: 'url,url',
-    takes,
-    schema: z
-      .union([scalar, z.array(scalar)])
-      .transform((value) => (Array.isArray(value) ? value : value.split(/[,\s]+(?=[a-z+]+:\/\/)/)))
-      .transform((values) => values.map((value) => value.trim()).filter(Boolean))
-      .refine((values) => values.length > 0 && values.every(isOne), takes),
+    ...several,
+    read: (written) => {
+      const found = several.read(written);
+      if (found.length === 0 || !found.every(isOne)) throw new Unreadable(takes);
+      return found;
+    },
   };
 }
 

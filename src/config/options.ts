@@ -1,5 +1,6 @@
+// First, so that declaration files name these types directly: what the public interface names must be exported from it.
+import type { Kind, ListenAddress, Rate, RegistryLocation } from './kinds.js';
 import * as kinds from './kinds.js';
-import type { Kind } from './kinds.js';
 import { signaturePolicy } from './signature-policy.js';
 
 /** What is known of one option. The rest (flag, file key, setting name) follows from its variable. */
@@ -16,15 +17,16 @@ export interface Option<T = unknown> {
   readonly section?: string;
 }
 
-interface Given<T, D extends string | undefined> extends Option<T> {
+/** An option of the table: `T` is the type of its value, `D` is `undefined` when it has no default. */
+export interface TypedOption<T, D extends string | undefined> extends Option<T> {
   readonly defaulted: D;
 }
 
 type Rest = Omit<Option, 'kind' | 'default'>;
 
-function option<T>(kind: Kind<T>, rest: Rest & ({ default: string } | { required: true })): Given<T, string>;
-function option<T>(kind: Kind<T>, rest: Rest): Given<T, undefined>;
-function option<T>(kind: Kind<T>, rest: Rest & { default?: string }): Given<T, string | undefined> {
+function option<T>(kind: Kind<T>, rest: Rest & ({ default: string } | { required: true })): TypedOption<T, string>;
+function option<T>(kind: Kind<T>, rest: Rest): TypedOption<T, undefined>;
+function option<T>(kind: Kind<T>, rest: Rest & { default?: string }): TypedOption<T, string | undefined> {
   return { kind, ...rest, defaulted: rest.default };
 }
 
@@ -54,12 +56,12 @@ export const NOTIFY_SCHEMES = [
 
 /** The one option table: flags, variables, file keys, `--help` and docs/configuration.md come from it. */
 export const OPTIONS = {
-  REGISTRY_URL: option(kinds.registryUrl, {
+  REGISTRY_URL: option<RegistryLocation>(kinds.registryUrl, {
     section: 'Registry',
     required: true,
     help: 'Where firmware is pushed to. A path stands before every repository. `oci:DIR` is a folder with one OCI image layout per repository.',
   }),
-  REPOSITORY_PREFIX: option(kinds.text, {
+  REPOSITORY_PREFIX: option(kinds.repositoryPrefix, {
     default: '',
     help: 'Stands before the device id in the repository name; a slash at its end is optional.',
   }),
@@ -85,7 +87,7 @@ export const OPTIONS = {
   MAX_STALE: option(kinds.duration, {
     help: 'How long the last good release is served while the registry is down. No limit without it.',
   }),
-  WATCH: option(kinds.list, {
+  WATCH: option(kinds.deviceGlobs, {
     help: 'Devices to keep fresh though nobody asks for them: ids, globs, or `all` that the registry lists. Their changes are told without a webhook.',
   }),
   MIN_VERSION: option(kinds.version, {
@@ -162,14 +164,22 @@ export const OPTIONS = {
   }),
   CACHE_DISK: option(kinds.size, { default: '10GiB', help: 'How many bytes of firmware are kept in CACHE_DIR.' }),
 
-  LISTEN_ADDR: option(kinds.listenAddress, {
+  LISTEN_ADDR: option<ListenAddress>(kinds.listenAddress, {
     section: 'Server',
     default: '0.0.0.0:8080',
     help: 'Where devices, webhooks and probes are answered.',
   }),
-  METRICS_LISTEN_ADDR: option(kinds.listenAddress, {
-    default: '0.0.0.0:9090',
-    help: 'Where `/metrics` and probes are answered.',
+  METRICS_LISTEN_ADDR: option<ListenAddress>(kinds.listenAddress, {
+    default: '127.0.0.1:9090',
+    help: 'Address of the management port: `/metrics`, `/status`, `/notify` and probes. By default only this machine can reach it. The container image and the Helm chart set `0.0.0.0:9090`.',
+  }),
+  MANAGEMENT_TOKEN: option<string[]>(kinds.bearerTokens, {
+    secret: true,
+    help: 'Token that `GET /status` and `POST /notify` require as `Authorization: Bearer TOKEN`. Several tokens allow rotation. Without a token, everyone who can reach the management port can use them. `/metrics` and probes need no token.',
+  }),
+  PRODUCTION: option(kinds.boolean, {
+    default: 'false',
+    help: 'Refuse to start without signature verification, a webhook secret, TLS or a proxy in front, and a protected management port. The error lists everything that is missing.',
   }),
   METRICS_DEVICES: option(kinds.integer(0, 10_000), {
     default: '1000',
@@ -208,7 +218,7 @@ export const OPTIONS = {
     section: 'Devices',
     help: 'A file with one hashed token a device, as `otaflux token` prints it; read again when it changes. A device shows its token as Bearer, or as the password of Basic authentication.',
   }),
-  DEVICE_URL_SECRET: option(kinds.list, {
+  DEVICE_URL_SECRET: option(kinds.signingSecrets, {
     secret: true,
     help: 'Lets in devices whose URLs `otaflux sign-url` signed; several for rotation, the first of which signs.',
   }),
@@ -216,13 +226,13 @@ export const OPTIONS = {
     help: 'A header in which a proxy of TRUST_PROXY names the device whose certificate it has verified, such as X-SSL-Client-S-DN.',
   }),
   TRUST_PROXY: option(kinds.list, {
-    help: 'Addresses and networks of proxies, whose X-Forwarded-For is believed in limits and logs, such as 10.0.0.0/8.',
+    help: 'Addresses and networks of reverse proxies, for example 10.0.0.0/8. Their headers X-Forwarded-For and Forwarded name the client, for limits, logs and offered versions.',
   }),
-  ADDRESS_RATE_LIMIT: option(kinds.rate, {
+  ADDRESS_RATE_LIMIT: option<Rate>(kinds.rate, {
     default: '5000/s',
     help: 'Requests that one address may send, in the long run; twenty times as many at once. 429 beyond it. 0 for no limit.',
   }),
-  DEVICE_RATE_LIMIT: option(kinds.rate, {
+  DEVICE_RATE_LIMIT: option<Rate>(kinds.rate, {
     default: '5000/s',
     help: 'The same for one device id, which a whole fleet may share.',
   }),
@@ -237,7 +247,7 @@ export const OPTIONS = {
     help: 'How long a client may take to send the headers of a request.',
   }),
 
-  WEBHOOK_SECRET: option(kinds.list, {
+  WEBHOOK_SECRET: option(kinds.signingSecrets, {
     section: 'Webhooks',
     secret: true,
     help: 'What a webhook sender must show; several for rotation. Without one, only known and watched devices are refreshed.',
@@ -264,7 +274,7 @@ export const OPTIONS = {
     secret: true,
     help: 'Further brokers and receivers that are told of new releases, each with its options in its query: see docs/notifications.md.',
   }),
-  NOTIFY_SECRET: option(kinds.text, {
+  NOTIFY_SECRET: option(kinds.signingSecret, {
     secret: true,
     help: 'Signs what is sent to the http(s) URLs of NOTIFY: HMAC-SHA256 of the body, in `X-Hub-Signature-256`.',
   }),
@@ -273,15 +283,20 @@ export const OPTIONS = {
   }),
 } satisfies Record<string, Option>;
 
+/** The name of an option, spelled as its environment variable. */
 export type Variable = keyof typeof OPTIONS;
 
-type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
-  ? `${Lowercase<Head>}${Capitalize<Camel<Tail>>}`
-  : Lowercase<S>;
-type ValueOf<O> = O extends Given<infer T, infer D> ? (D extends string ? T : T | undefined) : never;
+/** `REGISTRY_URL` → `registryUrl`. */
+export type SettingName<V extends string> = V extends `${infer Head}_${infer Tail}`
+  ? `${Lowercase<Head>}${Capitalize<SettingName<Tail>>}`
+  : Lowercase<V>;
+/** The type of an option's value. */
+export type SettingValue<O> = O extends TypedOption<infer T, infer D> ? (D extends string ? T : T | undefined) : never;
 
 /** Every option, read and checked. Durations are in milliseconds, sizes in bytes. */
-export type SettingValues = { readonly [V in Variable as Camel<V>]: ValueOf<(typeof OPTIONS)[V]> };
+export type SettingValues = {
+  readonly [V in Variable as SettingName<V>]: SettingValue<(typeof OPTIONS)[V]>;
+};
 
 export const VARIABLES = Object.keys(OPTIONS) as Variable[];
 
@@ -298,4 +313,13 @@ export function flagOf(variable: string): string {
 /** `REGISTRY_URL` → `registryUrl`. */
 export function settingOf(variable: string): string {
   return variable.toLowerCase().replaceAll(/_(.)/g, (_match, letter: string) => letter.toUpperCase());
+}
+
+const sections = new Map<Variable, string>();
+let section = '';
+for (const variable of VARIABLES) sections.set(variable, (section = optionOf(variable).section ?? section));
+
+/** The section of the option table that `variable` is in. */
+export function sectionOf(variable: Variable): string {
+  return sections.get(variable) ?? '';
 }

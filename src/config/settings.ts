@@ -1,26 +1,14 @@
-import { z } from 'zod';
 import { ConfigError } from '../errors.js';
-import { optionOf, OPTIONS, settingOf, VARIABLES, type SettingValues, type Variable } from './options.js';
+import { Unreadable } from './kinds.js';
+import { flagOf, optionOf, settingOf, VARIABLES, type SettingValues, type Variable } from './options.js';
 import type { GivenValues } from './sources.js';
 
-const SettingsBase = class {} as unknown as abstract new () => SettingValues;
-
-/** Every option, read and checked; the token that they are injected by. Its members come from the option table. */
-export abstract class Settings extends SettingsBase {}
-
-/** The zod schema of all options, by setting name; `@nestjs/config` validates with it. */
-export const settingsSchema = z
-  .object(Object.fromEntries(VARIABLES.map((variable) => [settingOf(variable), optionSchema(variable)])))
-  .superRefine((values, context) => {
-    const settings = values as unknown as SettingValues;
-    demandPair(settings, ['tlsCertPath', 'tlsKeyPath'], context);
-    demandPair(settings, ['mqttClientCertPath', 'mqttClientKeyPath'], context);
-    demandCertificate(settings, context);
-    demandIssuer(settings, context);
-    if (settings.registryPassword !== undefined && settings.registryUsername === undefined) {
-      context.addIssue({ code: 'custom', path: ['registryUsername'], message: 'a user, because a password is given' });
-    }
-  });
+/* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type --
+   the only way to give a class, which is the injection token, the members of a mapped type */
+/** Every option, read and checked. It is also the injection token of the options. Its members come from the option table. */
+export abstract class Settings {}
+export interface Settings extends SettingValues {}
+/* eslint-enable */
 
 /**
  * The settings that `given` makes, defaults filled in.
@@ -28,75 +16,86 @@ export const settingsSchema = z
  * @throws ConfigError with one line that names the option as it was written, what it got (a secret is not shown) and what it takes.
  */
 export function parseSettings(given: GivenValues): Settings {
-  const input = Object.fromEntries(
-    VARIABLES.map((variable) => [settingOf(variable), given[variable]?.value ?? optionOf(variable).default]),
-  );
-  const result = settingsSchema.safeParse(input);
-  if (result.success) return result.data as unknown as Settings;
-  const issue = result.error.issues[0];
-  const variable = VARIABLES.find((candidate) => settingOf(candidate) === issue?.path[0]);
-  throw new ConfigError(
-    variable ? explain(variable, given, issue?.message ?? '') : (issue?.message ?? 'wrong configuration'),
-  );
+  const read = Object.fromEntries(VARIABLES.map((variable) => [settingOf(variable), parseOption(variable, given)]));
+  const settings = read as unknown as Settings;
+  const problem = problemOf(settings);
+  if (problem) throw new ConfigError(explain(problem.option, given, problem.takes));
+  return settings;
 }
 
 /** The value of one option alone, for commands that take few; throws ConfigError like `parseSettings`. */
 export function parseOption(variable: Variable, given: GivenValues): unknown {
-  const result = optionSchema(variable).safeParse(given[variable]?.value ?? optionOf(variable).default);
-  if (result.success) return result.data;
-  throw new ConfigError(explain(variable, given, result.error.issues[0]?.message ?? ''));
-}
-
-function optionSchema(variable: Variable): z.ZodType {
   const { kind, required, default: fallback } = optionOf(variable);
-  return required || fallback !== undefined ? kind.schema : kind.schema.optional();
+  const written = given[variable]?.value ?? fallback;
+  if (written === undefined && !required) return undefined;
+  try {
+    return kind.read(written);
+  } catch (error) {
+    if (error instanceof Unreadable) throw new ConfigError(explain(variable, given, error.message));
+    throw error;
+  }
 }
 
-function demandPair(
-  settings: SettingValues,
-  [cert, key]: readonly [keyof SettingValues, keyof SettingValues],
-  context: z.RefinementCtx,
-): void {
-  const demand = (path: string, message: string): void => {
-    context.addIssue({ code: 'custom', path: [path], message });
-  };
-  if (settings[cert] === undefined && settings[key] !== undefined) demand(cert, 'a path, because a key is given');
-  if (settings[key] === undefined && settings[cert] !== undefined)
-    demand(key, 'a path, because a certificate is given');
+interface Problem {
+  readonly option: Variable;
+  readonly takes: string;
 }
 
-function demandCertificate({ tlsCertPath, tlsClientCaPath }: SettingValues, context: z.RefinementCtx): void {
-  if (tlsClientCaPath === undefined || tlsCertPath !== undefined) return;
-  context.addIssue({
-    code: 'custom',
-    path: ['tlsCertPath'],
-    message: 'a path, because client certificates are asked for',
-  });
+/** The first option that is missing beside another. */
+function problemOf(settings: SettingValues): Problem | undefined {
+  return (
+    pairProblem(settings, 'TLS_CERT_PATH', 'TLS_KEY_PATH') ??
+    pairProblem(settings, 'MQTT_CLIENT_CERT_PATH', 'MQTT_CLIENT_KEY_PATH') ??
+    certificateProblem(settings) ??
+    issuerProblem(settings) ??
+    userProblem(settings) ??
+    headerProblem(settings)
+  );
+}
+
+function pairProblem(settings: SettingValues, cert: Variable, key: Variable): Problem | undefined {
+  const isGiven = (variable: Variable): boolean => settings[settingOf(variable) as keyof SettingValues] !== undefined;
+  if (isGiven(key) && !isGiven(cert)) return { option: cert, takes: `a path, because ${key} is given` };
+  if (isGiven(cert) && !isGiven(key)) return { option: key, takes: `a path, because ${cert} is given` };
+  return undefined;
+}
+
+function certificateProblem({ tlsCertPath, tlsClientCaPath }: SettingValues): Problem | undefined {
+  if (tlsClientCaPath === undefined || tlsCertPath !== undefined) return undefined;
+  return { option: 'TLS_CERT_PATH', takes: 'a path, because TLS_CLIENT_CA_PATH is given' };
 }
 
 /** An identity without its issuer could be vouched for by anybody (cosign demands both, too). */
-function demandIssuer(settings: SettingValues, context: z.RefinementCtx): void {
+function issuerProblem(settings: SettingValues): Problem | undefined {
   const identity = settings.cosignCertificateIdentity ?? settings.cosignCertificateIdentityRegexp;
   const issuer = settings.cosignCertificateOidcIssuer ?? settings.cosignCertificateOidcIssuerRegexp;
-  if ((identity === undefined) === (issuer === undefined)) return;
-  const [missing, given] =
-    issuer === undefined ? ['cosignCertificateOidcIssuer', 'an issuer'] : ['cosignCertificateIdentity', 'an identity'];
-  context.addIssue({
-    code: 'custom',
-    path: [missing],
-    message: `${given}, because identity and issuer belong together`,
-  });
+  if ((identity === undefined) === (issuer === undefined)) return undefined;
+  return issuer === undefined
+    ? {
+        option: 'COSIGN_CERTIFICATE_OIDC_ISSUER',
+        takes: 'an issuer, because an identity counts only together with who vouches for it',
+      }
+    : { option: 'COSIGN_CERTIFICATE_IDENTITY', takes: 'an identity, because an issuer alone vouches for anybody' };
 }
 
-function explain(variable: Variable, given: GivenValues, issue: string): string {
-  const { value, where } = given[variable] ?? { value: undefined, where: `${variable} (--${flag(variable)})` };
-  const own = OPTIONS[variable].kind.takes;
-  const takes = issue.startsWith('Invalid input') ? own : issue;
-  if (value === undefined) return `${where}: is missing, takes ${takes}`;
+function userProblem({ registryPassword, registryUsername }: SettingValues): Problem | undefined {
+  if (registryPassword === undefined || registryUsername !== undefined) return undefined;
+  return { option: 'REGISTRY_USERNAME', takes: 'a user name, because REGISTRY_PASSWORD is given' };
+}
+
+/** The header is read from trusted proxies only: without one, no device would be let in. */
+function headerProblem({ deviceHeader, trustProxy = [] }: SettingValues): Problem | undefined {
+  if (deviceHeader === undefined || trustProxy.length > 0) return undefined;
+  return {
+    option: 'TRUST_PROXY',
+    takes:
+      'the addresses of the proxies that set DEVICE_HEADER, such as 10.0.0.0/8, because the header is read from those only',
+  };
+}
+
+function explain(variable: Variable, given: GivenValues, takes: string): string {
+  const { value, where } = given[variable] ?? { value: undefined, where: `${variable} (--${flagOf(variable)})` };
+  if (value === undefined) return `${where}: is missing, expected ${takes}`;
   const got = optionOf(variable).secret ? 'a secret that is not shown' : JSON.stringify(value).slice(0, 200);
-  return `${where}: got ${got}, takes ${takes}`;
-}
-
-function flag(variable: Variable): string {
-  return variable.toLowerCase().replaceAll('_', '-');
+  return `${where}: got ${got}, expected ${takes}`;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from '../errors.js';
 import { text as textKind } from './kinds.js';
 import { flagOf, optionOf, VARIABLES, type Variable } from './options.js';
+import { mostSimilar } from './similar.js';
 
 /** A value as somebody wrote it, and where, for the error that names it. */
 export interface Given {
@@ -41,7 +42,7 @@ function layer(read: (variable: string) => Given): GivenValues {
     const own = read(variable);
     const file = optionOf(variable).secret ? read(`${variable}_FILE`) : undefined;
     if (own.value !== undefined && file?.value !== undefined) {
-      throw new ConfigError(`${own.where} and ${file.where} are both given, expected one of them`);
+      throw new ConfigError(`${own.where} and ${file.where} are both given. Expected one of them`);
     }
     if (own.value !== undefined) values[variable] = own;
     else if (file?.value !== undefined) values[variable] = { value: readSecret(file), where: file.where };
@@ -57,7 +58,8 @@ function readSecret({ value, where }: Given): string {
 function readText(path: string, where: string): string {
   try {
     const bytes = readFileSync(path);
-    if (bytes.length > MAX_FILE_BYTES) throw new Error(`${bytes.length} bytes is over the limit of ${MAX_FILE_BYTES}`);
+    if (bytes.length > MAX_FILE_BYTES)
+      throw new Error(`it has ${bytes.length} bytes, more than the limit of ${MAX_FILE_BYTES}`);
     return bytes.toString('utf8');
   } catch (error) {
     throw new ConfigError(`${where}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
@@ -68,12 +70,15 @@ async function readFile(path: string): Promise<GivenValues> {
   const content = await readYaml(path);
   if (content === null || content === undefined) return {};
   if (typeof content !== 'object' || Array.isArray(content))
-    throw new ConfigError(`--config: ${path} must hold keys and values`);
+    throw new ConfigError(
+      `--config: ${path} is a YAML list or text, expected keys and values such as registry-url: https://registry.example.com`,
+    );
   const keys = new Map<string, Given>();
   for (const [key, value] of Object.entries(content)) {
     const variable = variableOf(key);
     if (!variable) throw new ConfigError(`${path}: unknown key ${JSON.stringify(key)}${suggestion(key)}`);
-    if (keys.has(variable)) throw new ConfigError(`${path}: ${JSON.stringify(key)} is given twice`);
+    if (keys.has(variable))
+      throw new ConfigError(`${path}: the key ${JSON.stringify(key)} is given twice. Remove one of them`);
     keys.set(variable, { value: written(variable, value), where: `${path}: ${key}` });
   }
   return layer((variable) => keys.get(variable) ?? { value: undefined, where: `${path}: ${flagOf(variable)}` });
@@ -102,11 +107,8 @@ function written(variable: string, value: unknown): unknown {
 }
 
 const fold = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, '');
-const byFoldedKey = new Map<string, string>(
-  VARIABLES.flatMap((variable) => [variable, ...(optionOf(variable).secret ? [`${variable}_FILE`] : [])]).map(
-    (variable) => [fold(variable), variable],
-  ),
-);
+const KEYS = VARIABLES.flatMap((variable) => [variable, ...(optionOf(variable).secret ? [`${variable}_FILE`] : [])]);
+const byFoldedKey = new Map<string, string>(KEYS.map((variable) => [fold(variable), variable]));
 
 /** `refresh-interval`, `refresh_interval`, `refreshInterval` and `REFRESH_INTERVAL` are one key. */
 function variableOf(key: string): string | undefined {
@@ -114,9 +116,6 @@ function variableOf(key: string): string | undefined {
 }
 
 function suggestion(key: string): string {
-  const folded = fold(key);
-  const near = VARIABLES.find(
-    (variable) => fold(variable).startsWith(folded.slice(0, 6)) || folded.includes(fold(variable)),
-  );
-  return near ? `; did you mean ${flagOf(near)}?` : '';
+  const near = mostSimilar(key, KEYS);
+  return near === undefined ? ', see docs/configuration.md for all keys' : `, did you mean ${flagOf(near)}?`;
 }

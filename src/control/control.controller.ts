@@ -6,28 +6,23 @@ import {
   NotFoundException,
   Post,
   Query,
-  Req,
   ServiceUnavailableException,
-  UnauthorizedException,
   UseGuards,
 } from '@nestjs/common';
-import type { IncomingMessage } from 'node:http';
-import { Settings } from '../config/index.js';
-import { OtaError, reasonOf } from '../errors.js';
+import { OtaError } from '../errors.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { ManagementOnly, NotificationMeter, WebhookMeter } from '../metrics/index.js';
 import { NotificationService } from '../notification/index.js';
 import { isRepositoryName } from '../oci/index.js';
 import { packageVersion } from '../version.js';
-import { WebhookSecrets } from '../webhook/index.js';
+import { ManagementToken } from './management-token.js';
 import { openApi } from './openapi.js';
 import type { DeviceStatus, Status } from './status.js';
 
-/** How the server stands, and what an operator may have it do: on the management port, for those who show WEBHOOK_SECRET. */
+/** The state of the server, and what an operator can make it do. On the management port only, protected by MANAGEMENT_TOKEN. */
 @Controller()
 @UseGuards(ManagementOnly)
 export class ControlController {
-  private readonly secrets: WebhookSecrets;
   private readonly startedMs = performance.now();
 
   constructor(
@@ -35,23 +30,16 @@ export class ControlController {
     private readonly notifications: NotificationService,
     private readonly notifiers: NotificationMeter,
     private readonly webhooks: WebhookMeter,
-    settings: Settings,
-  ) {
-    this.secrets = new WebhookSecrets(settings.webhookSecret ?? []);
-  }
+  ) {}
 
   @Get('status')
-  status(@Req() request: IncomingMessage, @Query('device') device?: string): Status {
-    this.demandSecret(request);
-    const { status, lastAnswerAtMs } = this.releases.registryState;
+  @UseGuards(ManagementToken)
+  status(@Query('device') device?: string): Status {
     const { depth, oldestSeconds } = this.webhooks.sample();
     return {
       version: packageVersion(),
       uptimeSeconds: seconds(performance.now() - this.startedMs),
-      registry: {
-        state: status,
-        lastAnswer: lastAnswerAtMs === undefined ? null : new Date(lastAnswerAtMs).toISOString(),
-      },
+      registry: this.releases.registryState.summary,
       webhooks: { waiting: depth, oldestSeconds: seconds(oldestSeconds * 1000) },
       notifiers: this.notifiers.samples().map(([name, { connected, pending }]) => ({ name, connected, pending })),
       devices: this.devices(device),
@@ -66,11 +54,10 @@ export class ControlController {
   /** Tells the current release of a device again: 202 with the notifiers, and whether each has confirmed. */
   @Post('notify')
   @HttpCode(202)
+  @UseGuards(ManagementToken)
   async notify(
-    @Req() request: IncomingMessage,
     @Query('device') device = '',
   ): Promise<{ device: string; version: string; confirmed: Record<string, boolean> }> {
-    this.demandSecret(request);
     if (!isRepositoryName(device)) throw new HttpException('device: a device id such as esp32 or line-1/sensor', 400);
     const release = await this.refreshed(device);
     const confirmed = await this.notifications.tellAgain(release);
@@ -87,7 +74,7 @@ export class ControlController {
         digest: release.manifestDigest,
         sizeBytes: release.firmware.sizeBytes,
         ageSeconds: seconds(ageMs),
-        failure: failure ? reasonOf(failure) : null,
+        failure: failure ? this.releases.registryState.reasonOf(failure) : null,
         passedOver,
         pending: this.notifications.pendingOf(release.device),
       });
@@ -105,10 +92,6 @@ export class ControlController {
       if (failure.code === 'absent') throw new NotFoundException(`${device} has no release`);
       throw new ServiceUnavailableException(`${device} has no release now: ${failure.code}`);
     }
-  }
-
-  private demandSecret(request: IncomingMessage): void {
-    if (!this.secrets.isShownBy(request)) throw new UnauthorizedException('the webhook secret is missing or wrong');
   }
 }
 

@@ -1,2 +1,2 @@
 export { ControlModule } from './control.module.js';
-export type { DeviceStatus, NotifierStatus, Status } from './status.js';
+export type { DeviceStatus, NotifierStatus, RegistryStatus, Status } from './status.js';

@@ -78,7 +78,8 @@ const bytes = (description: string): object => ({
 });
 
 const FIRMWARE = {
-  summary: 'The firmware: what this connection was told, else the version asked for, else the current one',
+  summary:
+    'The firmware: the version asked for, otherwise the one that this client was offered, otherwise the current one',
   tags: ['device'],
   parameters: [
     DEVICE,
@@ -98,8 +99,38 @@ const FIRMWARE = {
   },
 };
 
+const nullable = (type: string, format?: string): object => ({ type: [type, 'null'], ...(format && { format }) });
+const STATUS = {
+  type: 'object',
+  required: ['version', 'uptimeSeconds', 'registry', 'webhooks', 'notifiers', 'devices'],
+  properties: {
+    version: { type: 'string' },
+    uptimeSeconds: { type: 'number' },
+    registry: {
+      type: 'object',
+      required: ['state', 'lastAnswer', 'error'],
+      properties: {
+        state: { enum: ['unknown', 'up', 'down'] },
+        lastAnswer: nullable('string', 'date-time'),
+        error: {
+          ...nullable('object'),
+          required: ['code', 'reason', 'options'],
+          properties: {
+            code: { type: 'string' },
+            reason: { type: 'string' },
+            options: { type: 'array', items: { type: 'string' } },
+          },
+        },
+      },
+    },
+    webhooks: { type: 'object' },
+    notifiers: { type: 'array', items: { type: 'object' } },
+    devices: { type: 'array', items: { type: 'object' } },
+  },
+};
+
 const MANAGEMENT = 'On the management port only.';
-const secured = { security: [{ bearer: [] }] };
+const secured = (scheme: 'webhookSecret' | 'managementToken'): object => ({ security: [{ [scheme]: [] }] });
 
 /** The HTTP interface as OpenAPI 3.1, kept by hand: a test compares it with the routes and with what they answer. */
 export function openApi(): object {
@@ -113,7 +144,10 @@ export function openApi(): object {
     },
     tags: [{ name: 'device' }, { name: 'webhook' }, { name: 'probe' }, { name: 'management' }],
     components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'WEBHOOK_SECRET, where it is set' } },
+      securitySchemes: {
+        webhookSecret: { type: 'http', scheme: 'bearer', description: 'WEBHOOK_SECRET, if it is set' },
+        managementToken: { type: 'http', scheme: 'bearer', description: 'MANAGEMENT_TOKEN, if it is set' },
+      },
     },
     paths: {
       '/version': { get: VERSION },
@@ -122,14 +156,14 @@ export function openApi(): object {
         post: {
           summary: 'A registry tells of a change',
           tags: ['webhook'],
-          ...secured,
+          ...secured('webhookSecret'),
           parameters: [parameter('source', 'path', 'harbor, distribution, cloudevents, github, quay, …', true)],
           requestBody: { required: true, content: { 'application/json': { schema: { type: 'object' } } } },
           responses: {
             200: json('Queued: how many devices are refreshed', {
               type: 'object',
               required: ['queued'],
-              properties: { queued: { type: 'integer' } },
+              properties: { queued: { type: 'integer' }, reason: { type: 'string' } },
             }),
             400: json('Not JSON, or of another shape'),
             401: json('The secret is missing or wrong'),
@@ -148,7 +182,19 @@ export function openApi(): object {
         get: {
           summary: 'Devices can be answered',
           tags: ['probe'],
+          description: 'On the device port, reasons of errors are left out.',
           responses: { 200: json('Ready, with the states of registry, cache and brokers'), 503: json('Shutting down') },
+        },
+      },
+      '/health/registry': {
+        get: {
+          summary: 'The registry can be used',
+          tags: ['probe'],
+          description: 'On the device port, the reason of an error is left out.',
+          responses: {
+            200: json('The registry can be used'),
+            503: json('The registry cannot be used, with the reason and the options to look at; or shutting down'),
+          },
         },
       },
       '/metrics': {
@@ -164,9 +210,12 @@ export function openApi(): object {
           summary: 'Devices, versions, freshness, pending notices',
           description: MANAGEMENT,
           tags: ['management'],
-          ...secured,
+          ...secured('managementToken'),
           parameters: [parameter('device', 'query', 'Only this one')],
-          responses: { 200: json('The status'), 401: json('The secret is missing or wrong') },
+          responses: {
+            200: json('The status', STATUS),
+            401: json('The token is missing or wrong'),
+          },
         },
       },
       '/notify': {
@@ -174,12 +223,12 @@ export function openApi(): object {
           summary: 'Tells the current release of a device again',
           description: MANAGEMENT,
           tags: ['management'],
-          ...secured,
+          ...secured('managementToken'),
           parameters: [DEVICE],
           responses: {
             202: json('Told; whether each notifier has confirmed'),
             400: json('No device'),
-            401: json('The secret is missing or wrong'),
+            401: json('The token is missing or wrong'),
             404: json('It has no release'),
             503: json('It has no release now'),
           },

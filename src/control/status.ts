@@ -2,10 +2,19 @@
 export interface Status {
   readonly version: string;
   readonly uptimeSeconds: number;
-  readonly registry: { readonly state: string; readonly lastAnswer: string | null };
+  readonly registry: RegistryStatus;
   readonly webhooks: { readonly waiting: number; readonly oldestSeconds: number };
   readonly notifiers: readonly NotifierStatus[];
   readonly devices: readonly DeviceStatus[];
+}
+
+export interface RegistryStatus {
+  /** `unknown` before the first answer; `down` while the registry cannot be used, whatever the reason. */
+  readonly state: 'unknown' | 'up' | 'down';
+  /** When it last gave an answer that could be used. */
+  readonly lastAnswer: string | null;
+  /** Why it is down. `options` are the variables to look at. */
+  readonly error: { readonly code: string; readonly reason: string; readonly options: readonly string[] } | null;
 }
 
 export interface NotifierStatus {

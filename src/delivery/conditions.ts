@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { parseHttpDate } from './http-date.js';
+import { parseHttpDate } from '../http-date.js';
 
 /** The validators of a representation (RFC 9110, section 8.8). */
 export interface Validators {

@@ -1,17 +1,21 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import type { Lease } from '../cache/index.js';
+import { Settings } from '../config/index.js';
 import { OtaError, reasonOf } from '../errors.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { DeliveryMeter } from '../metrics/index.js';
+import { parseVersion } from '../semver.js';
 import {
   answerRefusal,
   DeviceRefusal,
   noFirmware,
+  noVersion,
   preconditionFailed,
   rangeNotSatisfiable,
   refusalOf,
 } from './answers.js';
+import { ClientAddress } from './client-address.js';
 import { allowsRange, evaluateConditions } from './conditions.js';
 import type { DeviceRequest } from './device-request.js';
 import { closeStream, Download, whenOwned } from './download.js';
@@ -23,6 +27,8 @@ import { parseRange, type ByteRange } from './range.js';
 
 /** A file that went away is restored and sent once more; one that goes away again is a broken disk. */
 const MAX_TRIES = 2;
+/** As long as a tag; a longer version is not repeated in an answer. */
+const MAX_VERSION_LENGTH = 128;
 
 /**
  * The one way from a device's request to bytes on its connection, for every client dialect: finds the release, waits for
@@ -34,13 +40,17 @@ const MAX_TRIES = 2;
 @Injectable()
 export class Delivery {
   private readonly logger = new Logger('Delivery');
-  private readonly offered = new OfferedReleases();
+  private readonly offered: OfferedReleases;
 
+  /** @internal Nest makes it. */
   constructor(
     private readonly releases: ReleaseService,
     private readonly downloads: Downloads,
     private readonly meter: DeliveryMeter,
-  ) {}
+    settings: Settings,
+  ) {
+    this.offered = new OfferedReleases(new ClientAddress(settings.trustProxy));
+  }
 
   /**
    * Returns the release to offer to `device` now, its bytes at hand. A device that is offered a version comes for it, so
@@ -58,15 +68,15 @@ export class Delivery {
     });
   }
 
-  /** Notes that `release` was offered on the connection of `request`: a download that follows on it gets this release. */
+  /** Notes that `release` is offered to the client of `request`: its next download without a version gets this release. */
   offer(release: Release, { raw, receivedAtMs }: DeviceRequest): void {
     this.releases.told(release, receivedAtMs);
-    this.offered.note(raw.socket, release, receivedAtMs);
+    this.offered.note(raw, release, receivedAtMs);
   }
 
   /**
-   * Returns the release to send to `device`: the one with `version` where that is given, else the one that was offered on
-   * this connection, else the current one. Throws or rejects with OtaError or DeviceRefusal.
+   * Returns the release to send to `device`: the one with `version` where that is given, else the one that this client was
+   * offered, else the current one. Throws or rejects with OtaError or DeviceRefusal.
    */
   wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
@@ -75,8 +85,23 @@ export class Delivery {
     return this.atHand(
       version === undefined
         ? this.releases.current(device, request.receivedAtMs)
-        : this.releases.exact(device, version, request.receivedAtMs),
+        : this.releases
+            .exact(device, version, request.receivedAtMs)
+            .catch((error: unknown) => this.missing(device, version, error)),
     );
+  }
+
+  /** Rejects with what to answer where there is no release with `version`: an engineer who asks by hand wants to know which there is. */
+  private async missing(device: string, version: string, error: unknown): Promise<never> {
+    const isVersion = version.length <= MAX_VERSION_LENGTH && parseVersion(version) !== undefined;
+    if (!(error instanceof OtaError) || error.code !== 'absent' || !isVersion) throw error;
+    let current: Release;
+    try {
+      current = await this.releases.current(device);
+    } catch {
+      throw error;
+    }
+    throw noVersion(device, version, current.version);
   }
 
   /**
@@ -132,9 +157,9 @@ export class Delivery {
     }
   }
 
-  /** What was offered on the connection of `request`, unless it has to be judged again since. */
+  /** Returns the release that the client of `request` was offered, unless it has to be verified again since. */
   private offeredTo(device: string, { raw, receivedAtMs }: DeviceRequest): Release | undefined {
-    return this.offered.on(raw.socket, device, receivedAtMs, this.releases.distrustedAtMs(device));
+    return this.offered.to(raw, device, receivedAtMs, this.releases.distrustedAtMs(device));
   }
 
   /** `release` when its bytes can be sent, else a promise of that, within what a device waits. */

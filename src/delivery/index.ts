@@ -1,4 +1,5 @@
 export { DeviceRefusal, forbidden, methodNotAllowed, noFirmware, tooManyRequests, unauthorized } from './answers.js';
+export { ClientAddress, networkOf } from './client-address.js';
 export { Delivery } from './delivery.js';
 export { isDownload } from './download.js';
 export { DeliveryModule } from './delivery.module.js';

@@ -1,43 +1,128 @@
+import { Logger } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { TOLD_MS, type Release } from '../firmware/index.js';
+import type { ClientAddress } from './client-address.js';
 
-/** Devices behind one connection: a proxy may bring many, and the longest unheard is forgotten first. */
-const MAX_DEVICES = 64;
+/** How long an offer to an address counts when its port is not forwarded: many devices may share the address (NAT). */
+const SHARED_MS = 60_000;
+/** Offers on one connection. The oldest is forgotten first. */
+const MAX_PER_CONNECTION = 64;
+/** Offers to clients behind trusted proxies, some 200 bytes each. The oldest is forgotten first. */
+const MAX_PROXIED = 50_000;
+/** Characters of a header in which a peer that is not trusted names its client. */
+const MAX_CLAIM = 64;
 
-interface Offered {
+interface Offer {
   release: Release;
   /** On the clock of `performance.now()`. */
   atMs: number;
 }
 
-/** What was offered on each connection, so that a download brings what was promised (CONTRACT, device rule 5). */
+/**
+ * The release that each client was last offered, so that `/firmware` sends what `/version` has promised, although a newer
+ * release has appeared (CONTRACT, device rule 5). Decision 4 says what a client is.
+ */
 export class OfferedReleases {
-  private readonly connections = new WeakMap<Socket, Map<string, Offered>>();
+  private readonly logger = new Logger('OfferedReleases');
+  private readonly connections = new WeakMap<Socket, Offers>();
+  private readonly proxied = new Offers(MAX_PROXIED);
+  private warned = false;
 
-  note(socket: Socket, release: Release, nowMs: number): void {
-    let offered = this.connections.get(socket);
-    if (!offered) this.connections.set(socket, (offered = new Map<string, Offered>()));
-    const known = offered.get(release.device);
-    if (known) {
-      known.release = release;
-      known.atMs = nowMs;
-      if (offered.size === 1) return;
-      offered.delete(release.device);
-      offered.set(release.device, known);
+  constructor(private readonly addresses: ClientAddress) {}
+
+  /** Notes that `release` is offered to the client of `raw`. */
+  note(raw: IncomingMessage, release: Release, nowMs: number): void {
+    if (!this.addresses.isProxied(raw)) {
+      let offers = this.connections.get(raw.socket);
+      if (!offers) this.connections.set(raw.socket, (offers = new Offers(MAX_PER_CONNECTION)));
+      offers.note(keyOnConnection(raw, release.device), release, nowMs);
       return;
     }
-    offered.set(release.device, { release, atMs: nowMs });
-    const oldest = offered.size > MAX_DEVICES ? offered.keys().next().value : undefined;
-    if (oldest !== undefined) offered.delete(oldest);
+    const key = this.keyBehindProxy(raw, release.device);
+    if (key) this.proxied.note(key.text, release, nowMs);
+    else this.warn(raw);
   }
 
   /**
-   * What was last offered to `device` on `socket`, for ten minutes: a proxy's connection may live for days.
+   * Returns the release that the client of `raw` was last offered for `device`; undefined when it was offered none, or too
+   * long ago: ten minutes, or one minute where devices behind one address cannot be told apart.
    *
    * @param sinceMs earlier offers do not count
    */
-  on(socket: Socket, device: string, nowMs: number, sinceMs: number): Release | undefined {
-    const offered = this.connections.get(socket)?.get(device);
-    return offered && nowMs - offered.atMs < TOLD_MS && offered.atMs >= sinceMs ? offered.release : undefined;
+  to(raw: IncomingMessage, device: string, nowMs: number, sinceMs: number): Release | undefined {
+    if (!this.addresses.isProxied(raw))
+      return this.connections.get(raw.socket)?.find(keyOnConnection(raw, device), Math.max(sinceMs, nowMs - TOLD_MS));
+    const key = this.keyBehindProxy(raw, device);
+    return key && this.proxied.find(key.text, Math.max(sinceMs, nowMs - (key.isShared ? SHARED_MS : TOLD_MS)));
   }
+
+  /** Undefined when the proxy does not say who its client is: its connections are shared by all of its clients. */
+  private keyBehindProxy(raw: IncomingMessage, device: string): { text: string; isShared: boolean } | undefined {
+    const client = this.addresses.forwarded(raw);
+    return client && { text: `${device} ${client.address} ${client.port ?? ''}`, isShared: client.port === undefined };
+  }
+
+  private warn({ socket }: IncomingMessage): void {
+    if (this.warned) return;
+    this.warned = true;
+    this.logger.warn({
+      event: 'proxy.client_unknown',
+      address: socket.remoteAddress,
+      reason: `${socket.remoteAddress ?? 'a peer'} is listed in --trust-proxy, and sends no client address: set X-Forwarded-For or Forwarded there, or take the address out of --trust-proxy`,
+    });
+  }
+}
+
+/** Offers by key, the oldest first. */
+class Offers {
+  private readonly offers = new Map<string, Offer>();
+
+  constructor(private readonly max: number) {}
+
+  note(key: string, release: Release, nowMs: number): void {
+    const known = this.offers.get(key);
+    if (known) {
+      known.release = release;
+      known.atMs = nowMs;
+      if (this.offers.size === 1) return;
+      this.offers.delete(key);
+      this.offers.set(key, known);
+      return;
+    }
+    this.offers.set(key, { release, atMs: nowMs });
+    this.forgetOldest(nowMs);
+  }
+
+  find(key: string, sinceMs: number): Release | undefined {
+    const offer = this.offers.get(key);
+    return offer && offer.atMs >= sinceMs ? offer.release : undefined;
+  }
+
+  /** Two at most, so that each note costs the same, and expired offers go faster than new ones come. */
+  private forgetOldest(nowMs: number): void {
+    for (let times = 0; times < 2; times++) {
+      const [oldest] = this.offers;
+      if (!oldest || (this.offers.size <= this.max && nowMs - oldest[1].atMs < TOLD_MS)) return;
+      this.offers.delete(oldest[0]);
+    }
+  }
+}
+
+/** Headers in which a proxy names its client. */
+const CLAIMS = /^(?:x-forwarded-for|x-real-ip|forwarded)$/i;
+
+/**
+ * A device that connects directly is identified by its connection. A peer that is not trusted and names a client is a proxy
+ * that TRUST_PROXY does not list: the name is not believed, but it separates the clients that share the connection.
+ */
+function keyOnConnection({ rawHeaders }: IncomingMessage, device: string): string {
+  let key = device;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? '';
+    // The length first: this runs for every request of a device, and devices send no such header.
+    if ((name.length === 15 || name.length === 9) && CLAIMS.test(name))
+      key += ` ${(rawHeaders[i + 1] ?? '').slice(-MAX_CLAIM)}`;
+  }
+  return key;
 }

@@ -24,7 +24,8 @@ export interface ListenerOptions {
 
 /** Told of a finished answer, and how long it took. */
 export type ControlPlaneObserver = (request: IncomingMessage, response: ServerResponse, durationMs: number) => void;
-type ControlPlane = (request: IncomingMessage, response: ServerResponse) => void;
+/** Answers a request that is no device request: Express. */
+export type ControlPlane = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** More than any device, proxy or webhook sender sends; Node's default of 16 KiB is per connection that never ends its headers. */
 const MAX_HEADER_BYTES = 8 * 1024;

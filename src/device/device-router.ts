@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Delivery, type DeviceRequest } from '../delivery/index.js';
+import { Delivery, DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
 import { HttpMeter, type RouteMeter } from '../metrics/index.js';
 import { AccessLog } from './access-log.js';
 import { DeviceGuard } from './device-guard.js';
@@ -20,6 +20,7 @@ interface Found {
 /** Gives each request to the protocol that matches it. */
 @Injectable()
 export class DeviceRouter {
+  /** @internal Nest makes it. */
   constructor(
     @Inject(DEVICE_PROTOCOLS) private readonly protocols: readonly DeviceProtocol[],
     private readonly guard: DeviceGuard,
@@ -92,7 +93,9 @@ export class DeviceRouter {
   }
 
   private fail(protocol: DeviceProtocol, request: DeviceRequest, response: ServerResponse, error: unknown): void {
-    this.delivery.refuse(response, error, deviceOf(protocol, request));
+    const device = deviceOf(protocol, request);
+    this.delivery.refuse(response, error, device);
+    if (error instanceof DeviceRefusal) this.accessLog.refused(request, error, device);
   }
 }
 

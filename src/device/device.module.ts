@@ -2,7 +2,7 @@ import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common'
 import { Settings } from '../config/index.js';
 import { builtInAuthenticators, type DeviceAuthenticator } from './access/index.js';
 import { AccessLog } from './access-log.js';
-import { ClientAddress } from './client-address.js';
+import { ClientAddress } from '../delivery/index.js';
 import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
 import type { DeviceProtocol } from './device-protocol.js';
 import { DEVICE_PROTOCOLS, DeviceRouter } from './device-router.js';
@@ -32,8 +32,8 @@ export class DeviceModule {
         ...ways.providers,
         {
           provide: DEVICE_AUTHENTICATORS,
-          useFactory: (settings: Settings, ...own: DeviceAuthenticator[]) => [
-            ...builtInAuthenticators(settings, new ClientAddress(settings.trustProxy)),
+          useFactory: async (settings: Settings, ...own: DeviceAuthenticator[]) => [
+            ...(await builtInAuthenticators(settings, new ClientAddress(settings.trustProxy))),
             ...own,
           ],
           inject: [Settings, ...ways.tokens],

@@ -1,6 +1,12 @@
-export { DeviceAuthenticator, hashToken, signedQuery, type Access } from './access/index.js';
+export { DeviceAuthenticator, type Access } from './access/index.js';
 export { TlsFiles } from './tls/tls-files.js';
-export { DeviceHttpAdapter, type DeviceHandler } from './device-http-adapter.js';
+export {
+  DeviceHttpAdapter,
+  type ControlPlane,
+  type ControlPlaneObserver,
+  type DeviceHandler,
+  type ListenerOptions,
+} from './device-http-adapter.js';
 export { DeviceModule, type DeviceModuleOptions } from './device.module.js';
 export { DeviceProtocol, type Match } from './device-protocol.js';
 export { Limits } from './limits/limits.js';

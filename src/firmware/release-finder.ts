@@ -44,12 +44,6 @@ export interface Found {
   readonly passedOver: number;
 }
 
-/** REPOSITORY_PREFIX as it stands before a device id: with one slash at its end, or empty. */
-export function repositoryPrefix(prefix: string): string {
-  const trimmed = prefix.replaceAll(/^\/+|\/+$/g, '');
-  return trimmed ? `${trimmed}/` : '';
-}
-
 /** Asks the registry for releases: select a version, verify, locate, pull. Remembers nothing but what cannot change. */
 export class ReleaseFinder {
   private readonly logger = new Logger('ReleaseFinder');

@@ -14,7 +14,8 @@ import type { DeviceState, KnownDevices } from './known-devices.js';
 import { absentSince, isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
 import { PastReleases } from './past-releases.js';
 import { ReleaseMemory } from './release-memory.js';
-import { ReleaseFinder, repositoryPrefix, type Found } from './release-finder.js';
+import { ReleaseFinder, type Found } from './release-finder.js';
+import { repositoryPrefix } from './repository-prefix.js';
 import { type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 import { traced } from '../tracing.js';
 import { SingleFlight, type Lane } from './single-flight.js';
@@ -43,6 +44,7 @@ export class ReleaseService implements OnApplicationShutdown {
   private readonly shutdown = new AbortController();
   private lastFailure: OtaError | undefined;
 
+  /** @internal Nest makes it. */
   constructor(
     registry: Registry,
     private readonly verifier: SignatureVerifier,

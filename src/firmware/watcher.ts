@@ -6,7 +6,7 @@ import { reasonOf } from '../errors.js';
 import { isRepositoryName } from '../oci/index.js';
 import { Registry } from '../registry/index.js';
 import { after, type Timer } from '../timers.js';
-import { repositoryPrefix } from './release-finder.js';
+import { repositoryPrefix } from './repository-prefix.js';
 import { ReleaseService } from './release-service.js';
 
 /** Devices looked at at once: nobody waits for them. */

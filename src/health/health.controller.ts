@@ -1,4 +1,4 @@
-import { Controller, Get, HttpCode, ServiceUnavailableException } from '@nestjs/common';
+import { Controller, Get, HttpCode, Req, ServiceUnavailableException } from '@nestjs/common';
 import {
   HealthCheck,
   HealthCheckService,
@@ -6,10 +6,14 @@ import {
   type HealthCheckResult,
   type HealthIndicatorResult,
 } from '@nestjs/terminus';
-import { reasonOf } from '../errors.js';
+import type { IncomingMessage } from 'node:http';
 import { ReleaseService } from '../firmware/index.js';
-import { CacheMeter, NotificationMeter } from '../metrics/index.js';
+import { CacheMeter, isManaged, NotificationMeter } from '../metrics/index.js';
+import { after } from '../timers.js';
 import { Lifecycle } from './lifecycle.js';
+
+/** A prober waits no longer. */
+const ANSWER_MS = 5_000;
 
 /** Probes. Live never depends on the outside; ready means that devices can be answered. */
 @Controller('health')
@@ -37,32 +41,67 @@ export class HealthController {
   }
 
   /**
-   * 503 only while the service ends. A registry that is down is told and does not count: what is known goes on being
-   * served, and a server without traffic would never learn that the registry is back.
+   * 503 only while the service ends. The state of the registry is shown and does not count: known releases are served
+   * without it, and a restart would not help.
    */
   @Get('ready')
   @HealthCheck()
-  ready(): Promise<HealthCheckResult> {
-    if (this.lifecycle.isEnding)
-      throw new ServiceUnavailableException({ status: 'shutting_down', info: {}, error: {}, details: {} });
-    return this.health.check([() => this.registry(), () => this.refreshes(), () => this.store(), () => this.brokers()]);
+  ready(@Req() request: IncomingMessage): Promise<HealthCheckResult> {
+    this.demandLife();
+    return this.health.check([
+      () => this.indicators.check('registry').up(this.registryFor(request)),
+      () => this.refreshes(request),
+      () => this.store(),
+      () => this.brokers(),
+    ]);
   }
 
-  private registry(): HealthIndicatorResult {
-    const { status, lastAnswerAtMs } = this.releases.registryState;
-    return this.indicators.check('registry').up({
-      state: status,
-      lastAnswer: lastAnswerAtMs === undefined ? null : new Date(lastAnswerAtMs).toISOString(),
-      knownDevices: this.releases.knownCount,
+  /** 503 while the registry cannot be used, and while the service ends. Asks the registry again if it was not up. */
+  @Get('registry')
+  @HealthCheck()
+  registry(@Req() request: IncomingMessage): Promise<HealthCheckResult> {
+    this.demandLife();
+    return this.health.check([
+      async () => {
+        await this.askRegistry();
+        const details = this.registryFor(request);
+        const indicator = this.indicators.check('registry');
+        return details.state === 'up' ? indicator.up(details) : indicator.down(details);
+      },
+    ]);
+  }
+
+  private demandLife(): void {
+    if (this.lifecycle.isEnding)
+      throw new ServiceUnavailableException({ status: 'shutting_down', info: {}, error: {}, details: {} });
+  }
+
+  private askRegistry(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = after(ANSWER_MS, resolve, { background: true });
+      void this.releases.registryState.refreshed().then(() => {
+        timer.stop();
+        resolve();
+      });
     });
   }
 
+  /** The device port is open to strangers: they see no reasons, which name hosts. */
+  private registryFor(request: IncomingMessage): Record<string, unknown> {
+    const { registryState, knownCount } = this.releases;
+    const { state, lastAnswer, error } = registryState.summary;
+    const shown = error && !isManaged(request) ? { code: error.code } : error;
+    return { state, lastAnswer, error: shown, knownDevices: knownCount };
+  }
+
   /** Why the last refresh failed: not only a registry can stop one. */
-  private refreshes(): HealthIndicatorResult {
-    const failure = this.releases.refreshFailure;
-    return this.indicators
-      .check('refreshes')
-      .up({ failure: failure ? { code: failure.code, reason: reasonOf(failure) } : null });
+  private refreshes(request: IncomingMessage): HealthIndicatorResult {
+    const { refreshFailure: failure, registryState } = this.releases;
+    const shown = failure && {
+      code: failure.code,
+      ...(isManaged(request) && { reason: registryState.reasonOf(failure) }),
+    };
+    return this.indicators.check('refreshes').up({ failure: shown ?? null });
   }
 
   /** A broker that is away is told and does not count: notices wait for it. */

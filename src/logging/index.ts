@@ -1,3 +1,3 @@
 export { createLogger } from './create-logger.js';
 export { PinoLogger, type LoggingOptions } from './pino-logger.js';
-export { redactor } from './redact.js';
+export { redactor } from '../redact.js';

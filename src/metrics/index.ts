@@ -1,7 +1,7 @@
 export { CacheMeter, type CacheSample } from './cache-meter.js';
 export { DeliveryMeter, type DownloadOutcome } from './delivery-meter.js';
 export { HttpMeter, type RouteMeter } from './http-meter.js';
-export { ManagementOnly, ManagementServer } from './management-server.js';
+export { isManaged, ManagementOnly, ManagementServer } from './management-server.js';
 export { LimitMeter } from './limit-meter.js';
 export { MetricsModule } from './metrics.module.js';
 export { MetricsRegistry } from './metrics-registry.js';

@@ -1,8 +1,8 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Subscription } from 'rxjs';
-import { GraceTime } from '../config/index.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { NotificationMeter } from '../metrics/index.js';
+import { GraceTime } from '../settings/index.js';
 import type { Notifier, ReleaseNotice } from './notifier.js';
 import { Outbox, type KnownReleases } from './outbox.js';
 import { ToldDevices } from './told-devices.js';
@@ -14,13 +14,18 @@ export const NOTIFIERS = Symbol('notifiers');
 /** How long a notice that is told again by hand is waited for. */
 const PATIENCE_MS = 5_000;
 
-/** Tells every notifier of every change of a device's current release. */
+/**
+ * Hands every change of a device's current release to every notifier.
+ *
+ * @publicApi
+ */
 @Injectable()
 export class NotificationService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly outboxes: readonly Outbox[];
   private readonly stop = new AbortController();
   private subscription: Subscription | undefined;
 
+  /** @internal Nest makes it. */
   constructor(
     @Inject(NOTIFIERS) notifiers: readonly Notifier[],
     private readonly releases: ReleaseService,

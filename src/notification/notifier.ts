@@ -7,7 +7,7 @@ export interface ReleaseNotice {
   readonly release: { readonly version: string; readonly sizeBytes: number } | undefined;
 }
 
-/** What a notice says, as every broker carries it: `{"version":"1.2.3","size":123}`, and nothing for no release. */
+/** Returns the payload of a notice, as every broker carries it: `{"version":"1.2.3","size":123}`, and an empty text when there is no release. */
 export function payloadOf({ release }: ReleaseNotice): string {
   return release ? JSON.stringify({ version: release.version, size: release.sizeBytes }) : '';
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from '../errors.js';
+import { certificatesIn, privateKeyIn } from '../pem.js';
 import { percentDecoded } from '../percent.js';
 
 /** PEM texts, as Node's TLS and every driver take them. */
@@ -75,13 +76,16 @@ export class Target {
 
   /** The PEM files that `ca`, `cert` and `key` name. */
   tlsFiles(): TlsFiles {
-    const read = (name: string): Record<string, Buffer> => {
-      const path = this.option(name);
-      return path === undefined ? {} : { [name]: readPem(`NOTIFY: ${this.shown}: ${name}`, path) };
+    const where = `NOTIFY: ${this.shown}`;
+    const read = (use: PemUse): TlsFiles => {
+      const path = this.option(use);
+      return path === undefined ? {} : { [use]: readPem(`${where}: ${use}`, path, use) };
     };
     if ((this.option('cert') === undefined) !== (this.option('key') === undefined))
       throw this.wrong(this.option('cert') === undefined ? 'key alone' : 'cert alone', 'cert and key together');
-    return { ...read('ca'), ...read('cert'), ...read('key') };
+    const files = { ...read('ca'), ...read('cert'), ...read('key') };
+    demandPair(`${where}: cert, key`, files);
+    return files;
   }
 
   /** Refuses options that neither every target takes nor `own` names: most likely they are misspelt. */
@@ -92,15 +96,34 @@ export class Target {
   }
 
   wrong(got: string, takes: string): ConfigError {
-    return new ConfigError(`NOTIFY: ${this.shown}: got ${got}, takes ${takes}`);
+    return new ConfigError(`NOTIFY: ${this.shown}: got ${got}, expected ${takes}`);
   }
 }
 
-/** A file that an option names; throws ConfigError. */
-export function readPem(option: string, path: string): Buffer {
+/** What a PEM file of an option is for. */
+export type PemUse = 'ca' | 'cert' | 'key';
+
+/** A PEM file that an option names; throws ConfigError when it cannot be read or holds something else. */
+export function readPem(option: string, path: string, use: PemUse): Buffer {
+  let bytes: Buffer;
   try {
-    return readFileSync(path);
+    bytes = readFileSync(path);
   } catch (error) {
-    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
   }
+  try {
+    if (use === 'key') privateKeyIn(bytes.toString('utf8'));
+    else certificatesIn(bytes.toString('utf8'));
+  } catch (error) {
+    throw new ConfigError(`${option}: ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+  }
+  return bytes;
+}
+
+/** Throws ConfigError when the key of a client is not that of its certificate. */
+export function demandPair(option: string, { cert, key }: TlsFiles): void {
+  if (!cert || !key) return;
+  const [certificate] = certificatesIn(cert.toString('utf8'));
+  if (certificate?.checkPrivateKey(privateKeyIn(key.toString('utf8')))) return;
+  throw new ConfigError(`${option}: the key does not belong to the certificate. Give the key that it was issued for`);
 }

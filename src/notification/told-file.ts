@@ -1,9 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { access, constants, mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
+import { open, readFile, rename, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { Settings } from '../config/index.js';
-import { codeOf, ConfigError, reasonOf } from '../errors.js';
+import { codeOf, explained } from '../errors.js';
+import { demandFolder } from '../usable-folder.js';
 import { KeptNotices } from './kept-notices.js';
 
 /** STATE_DIR: the told files, of those notifiers that need one. */
@@ -17,14 +18,7 @@ export class StateDirectory {
 
   /** Rejects with ConfigError when the folder cannot be made and written to. */
   async demand(): Promise<void> {
-    const { path } = this;
-    if (path === undefined) return;
-    try {
-      await mkdir(path, { recursive: true });
-      await access(path, constants.W_OK | constants.X_OK);
-    } catch (error) {
-      throw new ConfigError(`--state-dir: cannot use ${JSON.stringify(path)}: ${reasonOf(error)}`);
-    }
+    if (this.path !== undefined) await demandFolder('--state-dir', this.path);
   }
 
   /** The told file of `name`; undefined without STATE_DIR. */
@@ -96,7 +90,7 @@ export class ToldFile {
       if (this.lines > this.told.size + MAX_SURPLUS) await this.writeAnew();
       this.failing = false;
     } catch (error) {
-      if (!this.failing) this.logger.error({ event: 'state.failed', path: this.path, reason: reasonOf(error) });
+      if (!this.failing) this.logger.error({ event: 'state.failed', path: this.path, ...explained(error) });
       this.failing = true;
     } finally {
       this.writing = undefined;

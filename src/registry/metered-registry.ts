@@ -16,26 +16,26 @@ export class MeteredRegistry extends Registry {
   }
 
   override listTags(repository: string, signal: AbortSignal): Promise<string[]> {
-    return this.measure('tags', signal, this.registry.listTags(repository, signal));
+    return this.measure('tags', signal, () => this.registry.listTags(repository, signal));
   }
 
   override resolve(repository: string, reference: string, signal: AbortSignal): Promise<Descriptor> {
-    return this.measure('resolve', signal, this.registry.resolve(repository, reference, signal));
+    return this.measure('resolve', signal, () => this.registry.resolve(repository, reference, signal));
   }
 
   override fetchManifest(repository: string, descriptor: Descriptor, signal: AbortSignal): Promise<FetchedManifest> {
-    return this.measure('manifest', signal, this.registry.fetchManifest(repository, descriptor, signal));
+    return this.measure('manifest', signal, () => this.registry.fetchManifest(repository, descriptor, signal));
   }
 
   override async fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
-    const stream = await this.measure('blob', signal, this.registry.fetchBlob(repository, blob, signal));
+    const stream = await this.measure('blob', signal, () => this.registry.fetchBlob(repository, blob, signal));
     // Most of what can go wrong with a blob does so while it is read.
     return stream
       .once('error', (error) => {
-        this.note(error, signal);
+        this.note('blob', error, signal);
       })
       .once('end', () => {
-        this.state.answered();
+        this.state.answered('blob');
       });
   }
 
@@ -45,43 +45,44 @@ export class MeteredRegistry extends Registry {
     artifactType: string | undefined,
     signal: AbortSignal,
   ): Promise<Descriptor[]> {
-    return this.measure('referrers', signal, this.registry.listReferrers(repository, digest, artifactType, signal));
+    return this.measure('referrers', signal, () =>
+      this.registry.listReferrers(repository, digest, artifactType, signal),
+    );
   }
 
   override listRepositories(signal: AbortSignal): Promise<string[]> {
-    return this.measure('repositories', signal, this.registry.listRepositories(signal));
+    return this.measure('repositories', signal, () => this.registry.listRepositories(signal));
   }
 
   override ping(signal: AbortSignal): Promise<void> {
-    return this.measure('ping', signal, this.registry.ping(signal));
+    return this.measure('ping', signal, () => this.registry.ping(signal));
   }
 
   /** What we broke off ourselves says nothing about the registry. */
-  private note(error: unknown, signal: AbortSignal): void {
-    if (!signal.aborted) this.state.failed(error);
+  private note(operation: RegistryOperation, error: unknown, signal: AbortSignal): void {
+    if (!signal.aborted) this.state.failed(operation, error);
   }
 
   override close(): Promise<void> {
     return this.registry.close();
   }
 
-  private async measure<T>(operation: RegistryOperation, signal: AbortSignal, work: Promise<T>): Promise<T> {
+  /** A registry of somebody else's making may throw where it should reject. */
+  private async measure<T>(operation: RegistryOperation, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
     const startedMs = performance.now();
     const done = (result: string): void => {
       this.meter.registryRequest(operation, result, performance.now() - startedMs);
     };
-    return work.then(
-      (value) => {
-        done('ok');
-        // The stream of a blob may be there before anything was asked.
-        if (operation !== 'blob') this.state.answered();
-        return value;
-      },
-      (error: unknown) => {
-        done(error instanceof OtaError ? error.code : 'unavailable');
-        this.note(error, signal);
-        throw error;
-      },
-    );
+    try {
+      const value = await ask();
+      done('ok');
+      // The stream of a blob may be there before anything was asked.
+      if (operation !== 'blob') this.state.answered(operation);
+      return value;
+    } catch (error) {
+      done(error instanceof OtaError ? error.code : 'unavailable');
+      this.note(operation, error, signal);
+      throw error;
+    }
   }
 }

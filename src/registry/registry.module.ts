@@ -1,10 +1,13 @@
 import { Module, type DynamicModule, type OnApplicationShutdown, type Type } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { RegistryMeter } from '../metrics/index.js';
+import { redactor } from '../redact.js';
 import { createRegistry } from './adapters.js';
+import { optionsBehind } from './failure-options.js';
 import { MeteredRegistry } from './metered-registry.js';
 import { RecordedRegistry } from './recorded-registry.js';
 import { Registry } from './registry.js';
+import { RegistryCheck } from './registry-check.js';
 import { RegistryState } from './registry-state.js';
 
 export interface RegistryModuleOptions {
@@ -30,7 +33,17 @@ export class RegistryModule implements OnApplicationShutdown {
       module: RegistryModule,
       providers: [
         adapter,
-        RegistryState,
+        {
+          provide: RegistryState,
+          useFactory: (meter: RegistryMeter, settings: Settings) =>
+            new RegistryState(meter, {
+              // Options are not the cause of what a registry of your own does.
+              optionsBehind: (error) => (registry === undefined ? optionsBehind(error, settings) : []),
+              redact: redactor(secretsOf(settings)),
+            }),
+          inject: [RegistryMeter, Settings],
+        },
+        RegistryCheck,
         {
           provide: Registry,
           useFactory: (own: Registry, meter: RegistryMeter, state: RegistryState) =>
@@ -46,4 +59,10 @@ export class RegistryModule implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     await this.registry.close();
   }
+}
+
+/** The password, as it is and as Basic authentication sends it. */
+function secretsOf({ registryUsername = '', registryPassword }: Settings): string[] {
+  if (registryPassword === undefined) return [];
+  return [registryPassword, Buffer.from(`${registryUsername}:${registryPassword}`).toString('base64')];
 }

@@ -44,7 +44,10 @@ export abstract class Registry {
   listRepositories(_signal: AbortSignal): Promise<string[]> {
     return Promise.reject(new OtaError('protocol', 'this registry does not list its repositories'));
   }
-  /** Resolves when the registry answers at all. */
+  /**
+   * Resolves when the registry can be used: it answers, it is a registry, and it accepts the credentials. Rejects with
+   * the reason otherwise. Asked in the background at the start, and later when other answers leave a doubt.
+   */
   abstract ping(signal: AbortSignal): Promise<void>;
   /** Ends what it keeps open, such as idle connections. Called once, when the application has ended; nothing is asked afterwards. */
   close(): Promise<void> {

@@ -8,3 +8,4 @@ export {
   type Signer,
   type Verification,
 } from './signature-verifier.js';
+export { verifiesByDefault } from './verifies-by-default.js';

@@ -1,4 +1,4 @@
-import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
+import { Logger, Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { SignatureMeter } from '../metrics/index.js';
 import type { Part } from '../parts.js';
@@ -23,7 +23,12 @@ export class SignatureModule {
           ? typeof verifier === 'function'
             ? { provide: SignatureVerifier, useClass: verifier }
             : { provide: SignatureVerifier, useValue: verifier }
-          : { provide: SignatureVerifier, useFactory: createVerifier, inject: [Settings, Registry, SignatureMeter] },
+          : {
+              provide: SignatureVerifier,
+              useFactory: (settings: Settings, registry: Registry, meter: SignatureMeter) =>
+                createVerifier(settings, registry, meter, new Logger('CosignVerifier')),
+              inject: [Settings, Registry, SignatureMeter],
+            },
       ],
       exports: [SignatureVerifier],
     };

@@ -1,5 +1,6 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isOneOf, isSameText } from '../constant-time.js';
 import type { WebhookSource } from './webhook-source.js';
 
 /** Whether a request shows the secret: yes, no, or only its body can tell. */
@@ -21,7 +22,7 @@ export class WebhookSecrets {
 
   /** Whether a request shows one of the secrets in its query or a header, among them `more`, or there are none. */
   isShownBy(request: IncomingMessage, more: readonly string[] = []): boolean {
-    return this.isOpen || this.candidates(request, more).some((candidate) => this.isSecret(candidate));
+    return this.isOpen || this.candidates(request, more).some((candidate) => isOneOf(candidate, this.secrets));
   }
 
   /** Whether the header of `source` holds an HMAC-SHA256 of the raw body by one of the secrets. */
@@ -29,7 +30,7 @@ export class WebhookSecrets {
     const header = String(request.headers[source.signatureHeader ?? ''] ?? '')
       .replace(/^sha256=/, '')
       .toLowerCase();
-    return this.secrets.some((secret) => equal(header, createHmac('sha256', secret).update(body).digest('hex')));
+    return this.secrets.some((secret) => isSameText(header, createHmac('sha256', secret).update(body).digest('hex')));
   }
 
   /** `Authorization: Bearer S`, bare `S`, Basic with S as password; `X-Webhook-Token`; the sender's own; `?token=`. */
@@ -45,21 +46,10 @@ export class WebhookSecrets {
       query,
     ].filter(Boolean);
   }
-
-  private isSecret(candidate: string): boolean {
-    // All are compared, so that the time tells neither which one it is nor how much of it is right.
-    return this.secrets.map((secret) => equal(candidate, secret)).some(Boolean);
-  }
 }
 
 function basicPassword(authorization: string): string {
   const encoded = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(authorization)?.[1];
   const text = encoded ? Buffer.from(encoded, 'base64').toString('utf8') : '';
   return text.slice(text.indexOf(':') + 1);
-}
-
-/** Compares in a time that depends on neither: digests are of one length. */
-function equal(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
 }

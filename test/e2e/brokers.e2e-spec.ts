@@ -52,13 +52,15 @@ const start = async (options: TestOptions): Promise<TestService> =>
     REPOSITORY_PREFIX: 'fw',
     REFRESH_INTERVAL: '1h',
     STATE_DIR: state,
-    WEBHOOK_SECRET: 'test',
+    WEBHOOK_SECRET: 'a-secret-for-tests',
     ...options,
   }));
 const push = (device: string, version: string): string => registry.push(`fw/${device}`, version, firmware);
 const hook = async (device: string, tag: string): Promise<void> => {
   const body = JSON.stringify({ repository: `fw/${device}`, tag });
-  expect((await fetch(`${service?.url}/webhooks/generic?token=test`, { method: 'POST', body })).status).toBe(200);
+  expect(
+    (await fetch(`${service?.url}/webhooks/generic?token=a-secret-for-tests`, { method: 'POST', body })).status,
+  ).toBe(200);
 };
 const metric = async (line: string): Promise<boolean> => (await service?.metrics())?.includes(line) ?? false;
 const connected = (name: string): Promise<void> =>

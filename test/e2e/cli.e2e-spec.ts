@@ -21,29 +21,21 @@ describe('otaflux', () => {
     expect(await run(['--version'])).toEqual({ code: 0, stdout: '0.1.0\n', stderr: '' });
   });
 
-  it('--help names commands, every flag and its variable', async () => {
-    const { code, stdout } = await run(['--help']);
-    expect(code).toBe(0);
-    expect(stdout).toContain('push [options] <device> <version> <file>');
-    expect(stdout).toMatch(/--registry-url <url>[\s\S]*REGISTRY_URL, required/);
-    expect(stdout).toMatch(/--checksum <name>[\s\S]*default crc32/);
-  });
-
   it.each([
-    [[], {}, /REGISTRY_URL \(--registry-url\): is missing, takes https:\/\/host/],
-    [['--registry-url', 'ftp://x'], {}, /--registry-url: got "ftp:\/\/x", takes https:\/\/host/],
-    [[], { REGISTRY_URL: 'x', CACHE_SIZE: 'many' }, /CACHE_SIZE: got "many", takes a whole number/],
+    [['serve'], {}, /REGISTRY_URL \(--registry-url\): is missing, expected https:\/\/host/],
+    [['--registry-url', 'ftp://x'], {}, /--registry-url: got "ftp:\/\/x", expected https:\/\/host/],
+    [[], { REGISTRY_URL: 'x', CACHE_SIZE: 'many' }, /CACHE_SIZE: got "many", expected a whole number/],
     [['--registry-urll', 'x'], {}, /unknown option '--registry-urll'.*Did you mean --registry-url\?/],
     [['--registry-url'], {}, /option '--registry-url <url>' argument missing/],
-    [['--registry-url', 'x', '--prereleases=maybe'], {}, /--prereleases: got "maybe", takes true, false/],
-    [['--config', '/nope.yaml'], {}, /--config: cannot read "\/nope.yaml": ENOENT/],
+    [['--registry-url', 'x', '--prereleases=maybe'], {}, /--prereleases: got "maybe", expected true, false/],
+    [['--config', '/nope.yaml'], {}, /--config: cannot read "\/nope.yaml": no such file/],
     [['serv'], {}, /too many arguments|unknown command/],
     [['--registry-url', 'x', '--registry-ca-cert-path', '/nope'], {}, /--registry-ca-cert-path: cannot read "\/nope"/],
     [['--registry-url', 'x', '--registry-auth-file', '/nope'], {}, /--registry-auth-file: cannot read "\/nope"/],
     [
       ['--registry-url', 'x', '--mqtt-client-cert-path', 'a'],
       {},
-      /MQTT_CLIENT_KEY_PATH.*takes a path, because a certificate is given/,
+      /MQTT_CLIENT_KEY_PATH.*expected a path, because MQTT_CLIENT_CERT_PATH is given/,
     ],
   ] as const)('%j %j ends with code 2 and one line', async (args, env, message) => {
     const { code, stderr, stdout } = await run([...args], { ...env });
@@ -94,8 +86,12 @@ describe('otaflux', () => {
     await new Promise((resolve) => taken.once('listening', resolve));
     const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`;
     for (const flag of ['--listen-addr', '--metrics-listen-addr']) {
-      const { code, stderr } = await run(['--registry-url', LAYOUTS, ...FREE, flag, address]);
-      expect(stderr).toMatch(new RegExp(`^otaflux: ${flag}: cannot listen: .*EADDRINUSE`));
+      const { code, stderr, stdout } = await run(['--registry-url', LAYOUTS, ...FREE, flag, address]);
+      expect(stderr).toBe(
+        `otaflux: ${flag}: cannot listen on ${address}: the port is already in use. Stop the program that uses it, or choose another port\n`,
+      );
+      // Nest would log the error of Node.js first.
+      expect(stdout).not.toContain('EADDRINUSE');
       expect(code).toBe(2);
     }
     taken.close();

@@ -27,6 +27,7 @@ afterEach(async () => {
   told.length = 0;
   isAway = false;
   registry.fault = () => false;
+  registry.auth = undefined;
   for (const name of [...registry.names()]) registry.remove(name);
 });
 
@@ -68,7 +69,7 @@ describe('otaflux status', () => {
     expect(JSON.parse(stdout)).toEqual({
       version: expect.any(String),
       uptimeSeconds: expect.any(Number),
-      registry: { state: 'up', lastAnswer: expect.any(String) },
+      registry: { state: 'up', lastAnswer: expect.any(String), error: null },
       webhooks: { waiting: 0, oldestSeconds: 0 },
       notifiers: [{ name: 'own', connected: true, pending: 0 }],
       devices: [
@@ -102,15 +103,24 @@ describe('otaflux status', () => {
     expect(stdout).toMatch(/\na +1\.0\.0 .*503/);
   });
 
-  it('demands the secret, and is on the management port only', async () => {
-    await start({ WEBHOOK_SECRET: 'first,second' });
-    const refused = await command(['status']);
-    expect(refused).toMatchObject({
-      code: 3,
-      stderr: expect.stringContaining('answered 401: the webhook secret is missing'),
-    });
-    expect((await command(['status'], { WEBHOOK_SECRET: 'second' })).code).toBe(0);
-    expect((await command(['status', '--webhook-secret', 'third'])).code).toBe(3);
+  it('demands the management token, and is on the management port only', async () => {
+    const [first, second] = ['the-first-token-of-two', 'the-second-token-of-two'];
+    await start({ MANAGEMENT_TOKEN: `${first},${second}`, WEBHOOK_SECRET: 'a-webhook-secret' });
+    const hint = 'Set MANAGEMENT_TOKEN (or --management-token) to the token of the server.';
+    for (const env of [{}, { WEBHOOK_SECRET: 'a-webhook-secret' }, { MANAGEMENT_TOKEN: 'a-token-of-another-server' }])
+      expect(await command(['status'], env)).toEqual({
+        code: 3,
+        stdout: '',
+        stderr: expect.stringMatching(/^otaflux: .* answered 401: the management token is (missing|wrong)\. /),
+      });
+    expect((await command(['status'])).stderr).toContain(hint);
+    expect((await command(['status'], { MANAGEMENT_TOKEN: second })).code).toBe(0);
+    expect((await command(['status'], { MANAGEMENT_TOKEN: `${first},${second}` })).code).toBe(0);
+    expect((await command(['status', '--management-token', first])).code).toBe(0);
+    expect((await command(['notify', 'nobody', '--management-token', second])).stderr).toContain('has no release');
+    expect((await command(['notify', 'nobody'])).stderr).toContain(hint);
+    // Probes need none.
+    expect((await command(['health', '--registry'])).code).toBe(0);
     expect((await fetch(`${service.url}/status`)).status).toBe(404);
     expect((await fetch(`${service.url}/notify?device=a`, { method: 'POST' })).status).toBe(404);
     const wrongPort = await run(['status', '--url', service.url]);
@@ -124,17 +134,53 @@ describe('otaflux status', () => {
     const none = await run(['status', '--metrics-listen-addr', '0.0.0.0:1']);
     expect(none).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/),
+      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*connection refused/),
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,
-      stderr: 'otaflux: --url: got "nowhere", takes a URL\n',
+      stderr: 'otaflux: --url: got "nowhere", expected a URL\n',
     });
     expect((await run(['status', '--metrics-listen-addr', 'nowhere'])).code).toBe(2);
   });
 });
 
 describe('otaflux health', () => {
+  it('is about the registry with --registry: 1 while it cannot be used, with the reason', async () => {
+    registry.auth = { user: 'robot', password: 'right' };
+    await start({ REGISTRY_USERNAME: 'robot', REGISTRY_PASSWORD: 'wrong-password' });
+    const refused = await command(['health', '--registry']);
+    expect(refused).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^otaflux: the registry cannot be used: .*401.*\. Check REGISTRY_USERNAME, REGISTRY_PASSWORD\.\n$/,
+      ),
+    });
+    expect(refused.stderr).not.toContain('wrong-password');
+    expect((await command(['health'])).code).toBe(0);
+    const json = await command(['health', '--registry', '--json']);
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      details: { registry: { state: 'down', error: { code: 'denied' } } },
+    });
+    const { code, stdout } = await command(['status']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/\nregistry {2}down, .*401/) });
+    expect(stdout).toContain('. Check REGISTRY_USERNAME, REGISTRY_PASSWORD.');
+
+    registry.auth = undefined;
+    await until(async () => (await command(['health', '--registry'])).code === 0, 'the registry');
+    expect(await command(['health', '--registry'])).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
+  it('is 1 with --registry where there is no server, or one that answers something else', async () => {
+    await start();
+    expect(await run(['health', '--registry', '--url', 'http://127.0.0.1:1'])).toMatchObject({ code: 1 });
+    expect(await run(['health', '--registry', '--url', registry.url])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('answered 404'),
+    });
+  });
+
   it('is 0 while the server is ready, and 1 when it is not there', async () => {
     await start();
     expect(await command(['health'])).toEqual({ code: 0, stdout: '', stderr: '' });

@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeviceAuthenticator, type Access } from '../../src/index.js';
-import { hashToken, signedQuery } from '../../src/device/index.js';
+import { hashToken, signedQuery } from '../../src/device/access/credentials.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { run } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';
@@ -99,31 +99,31 @@ describe('who may ask for which device', () => {
   it('names the line of a token file that is wrong', async () => {
     const path = join(folder, 'tokens');
     writeFileSync(path, 'esp32 plain-token\n');
-    await expect(start({ DEVICE_TOKENS_PATH: path })).rejects.toThrow(
-      '--device-tokens-path: line 1: takes DEVICE sha256:HEX',
-    );
+    await expect(start({ DEVICE_TOKENS_PATH: path })).rejects.toThrow('line 1: expected DEVICE sha256:HEX');
     await start({});
   });
 
   it('is told by a signed URL, until it expires', async () => {
-    await start({ DEVICE_URL_SECRET: 'new,old' });
+    await start({ DEVICE_URL_SECRET: 'newer-secret-of-two,older-secret-of-two' });
     const seconds = Math.floor(Date.now() / 1000);
     const signed = (secret: string, device: string, expires: number): string => signedQuery(secret, device, expires);
-    expect(await statusOf(`/version?${signed('new', 'esp32', seconds + 60)}`)).toBe(200);
-    expect(await statusOf(`/firmware?${signed('old', 'esp32', seconds + 60)}&version=1.0.0`)).toBe(200);
-    expect(await statusOf(`/version?${signed('new', 'esp32', seconds - 1)}`)).toBe(403);
+    expect(await statusOf(`/version?${signed('newer-secret-of-two', 'esp32', seconds + 60)}`)).toBe(200);
+    expect(await statusOf(`/firmware?${signed('older-secret-of-two', 'esp32', seconds + 60)}&version=1.0.0`)).toBe(200);
+    expect(await statusOf(`/version?${signed('newer-secret-of-two', 'esp32', seconds - 1)}`)).toBe(403);
     expect(await statusOf(`/version?${signed('wrong', 'esp32', seconds + 60)}`)).toBe(403);
     expect(
-      await statusOf(`/version?${signed('new', 'line-1/sensor', seconds + 60).replace('line-1/sensor', 'esp32')}`),
+      await statusOf(
+        `/version?${signed('newer-secret-of-two', 'line-1/sensor', seconds + 60).replace('line-1/sensor', 'esp32')}`,
+      ),
     ).toBe(403);
     expect(
       await statusOf(
-        `/version?${signed('new', 'esp32', seconds + 60).replace(/expires=\d+/, `expires=${seconds + 61}`)}`,
+        `/version?${signed('newer-secret-of-two', 'esp32', seconds + 60).replace(/expires=\d+/, `expires=${seconds + 61}`)}`,
       ),
     ).toBe(403);
     expect(await statusOf('/version?device=esp32')).toBe(401);
     const { stdout } = await run(['sign-url', 'esp32', '--expires-in', '5m', '--url', service.url], {
-      DEVICE_URL_SECRET: 'new,old',
+      DEVICE_URL_SECRET: 'newer-secret-of-two,older-secret-of-two',
     });
     const [version = '', image = ''] = stdout.trim().split('\n');
     expect((await fetch(version)).status).toBe(200);
@@ -132,7 +132,9 @@ describe('who may ask for which device', () => {
       code: 2,
       stderr: expect.stringContaining('DEVICE_URL_SECRET'),
     });
-    expect(await run(['sign-url', 'esp32', '--expires-in', 'x', '--device-url-secret', 's'])).toMatchObject({
+    expect(
+      await run(['sign-url', 'esp32', '--expires-in', 'x', '--device-url-secret', 's3cret-of-16-characters']),
+    ).toMatchObject({
       code: 2,
     });
   });
@@ -149,7 +151,7 @@ describe('who may ask for which device', () => {
     expect(await statusOf('/version?device=esp32', 'X-SSL-Client-S-DN: CN=esp32\r\n')).toBe(401);
     await service.stop();
     await expect(start({ TRUST_PROXY: '10.0.0.0/40' })).rejects.toThrow(
-      '--trust-proxy: got "10.0.0.0/40", takes addresses and networks',
+      '--trust-proxy: got "10.0.0.0/40", expected addresses and networks',
     );
     await start({});
   });
@@ -165,12 +167,12 @@ describe('who may ask for which device', () => {
       }
     }
     service = await TestService.start(
-      { REGISTRY_URL: registry.url, DEVICE_URL_SECRET: 's3cret' },
+      { REGISTRY_URL: registry.url, DEVICE_URL_SECRET: 's3cret-of-16-characters' },
       { authenticators: [Badge] },
     );
     const seconds = Math.floor(Date.now() / 1000) + 60;
     expect(await statusOf('/version?device=esp32', 'X-Badge: esp32\r\n')).toBe(200);
-    expect(await statusOf(`/version?${signedQuery('s3cret', 'esp32', seconds)}`)).toBe(200);
+    expect(await statusOf(`/version?${signedQuery('s3cret-of-16-characters', 'esp32', seconds)}`)).toBe(200);
     expect(await statusOf('/version?device=esp32', 'X-Badge: other\r\n')).toBe(403);
     expect(await statusOf('/version?device=esp32')).toBe(401);
   });

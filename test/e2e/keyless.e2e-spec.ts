@@ -253,7 +253,7 @@ describe('keyless signatures', () => {
       }),
     ).rejects.toThrow(/--sigstore-trusted-root-path: cannot use "\/nope"/);
     await expect(TestService.start({ REGISTRY_URL: registry.url, COSIGN_CERTIFICATE_IDENTITY: 'x' })).rejects.toThrow(
-      /COSIGN_CERTIFICATE_OIDC_ISSUER.*is missing, takes an issuer/,
+      /COSIGN_CERTIFICATE_OIDC_ISSUER.*is missing, expected an issuer/,
     );
   });
 });

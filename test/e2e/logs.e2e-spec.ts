@@ -30,12 +30,16 @@ describe('log lines', () => {
   });
 
   const start = async (options: TestOptions): Promise<TestService> =>
-    (service = await TestService.start({ REGISTRY_URL: registry.url, WEBHOOK_SECRET: 'test', ...options }));
+    (service = await TestService.start({
+      REGISTRY_URL: registry.url,
+      WEBHOOK_SECRET: 'a-secret-for-tests',
+      ...options,
+    }));
 
   it('have the request id and the trace of the webhook that they follow from', async () => {
     const running = await start({});
     const headers = { 'X-Request-Id': 'harbor-42', traceparent: `00-${TRACE}-00f067aa0ba902b7-01` };
-    const hook = await fetch(`${running.url}/webhooks/generic?token=test`, {
+    const hook = await fetch(`${running.url}/webhooks/generic?token=a-secret-for-tests`, {
       method: 'POST',
       body: '{"repository":"esp32"}',
       headers,

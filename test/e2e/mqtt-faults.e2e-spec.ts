@@ -66,7 +66,9 @@ describeWith(['mosquitto'], 'a broker', () => {
     registry.push(`fw/${device}`, tag, firmware);
     const startedMs = performance.now();
     const body = JSON.stringify({ repository: `fw/${device}`, tag });
-    expect((await fetch(`${service.url}/webhooks/generic?token=test`, { method: 'POST', body })).status).toBe(200);
+    expect(
+      (await fetch(`${service.url}/webhooks/generic?token=a-secret-for-tests`, { method: 'POST', body })).status,
+    ).toBe(200);
     return performance.now() - startedMs;
   };
 
@@ -141,7 +143,7 @@ describeWith(['mosquitto'], 'a broker', () => {
         REFRESH_INTERVAL: '1h',
         MQTT_URL: `mqtt://127.0.0.1:${broker.port}`,
         MQTT_TOPIC: 'firmware/releases',
-        WEBHOOK_SECRET: 'test',
+        WEBHOOK_SECRET: 'a-secret-for-tests',
         ...fault.options,
       });
       let slowestMs = 0;

@@ -10,7 +10,8 @@ const MAX_LINGER_MS = 2_000;
 /** Starts a service, has it answered by the registry, stops it, and leaves the end of the process to Node. */
 const SCRIPT = `
 const { Service } = await import(process.argv[1] + 'service.js');
-const { parseSettings, givenBy } = await import(process.argv[1] + 'config/index.js');
+const { parseSettings } = await import(process.argv[1] + 'config/index.js');
+const { givenBy } = await import(process.argv[1] + 'settings/index.js');
 const given = givenBy(JSON.parse(process.argv[2]));
 const service = await Service.start({ given, settings: parseSettings(given), logger: false });
 const answer = await fetch('http://127.0.0.1:' + service.address.port + '/version?device=esp32');

@@ -38,14 +38,14 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
       REFRESH_INTERVAL: '1h',
       MQTT_URL: `mqtt://127.0.0.1:${broker.port}?client_id=otaflux-test`,
       MQTT_TOPIC: 'firmware/releases',
-      WEBHOOK_SECRET: 'test',
+      WEBHOOK_SECRET: 'a-secret-for-tests',
       ...options,
     });
   };
   const push = (device: string, version: string, bytes = firmware): string =>
     registry.push(`fw/${device}`, version, bytes);
   const hook = async (device: string, tag: string): Promise<void> => {
-    const response = await fetch(`${service.url}/webhooks/generic?token=test`, {
+    const response = await fetch(`${service.url}/webhooks/generic?token=a-secret-for-tests`, {
       method: 'POST',
       body: JSON.stringify({ repository: `fw/${device}`, tag }),
     });
@@ -289,7 +289,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
       for (const device of devices) {
         push(device, `1.${round}.0`);
         const body = JSON.stringify({ repository: `fw/${device}`, tag: `1.${round}.0` });
-        await fetch(`http://127.0.0.1:${port}/webhooks/generic?token=test`, { method: 'POST', body });
+        await fetch(`http://127.0.0.1:${port}/webhooks/generic?token=a-secret-for-tests`, { method: 'POST', body });
       }
       // Some time before, within or after what it has to do.
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
@@ -346,8 +346,8 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     ]) {
       await service.version(encodeURIComponent(device));
       const body = JSON.stringify({ repository: `fw/${device}`, tag: '1.0.0' });
-      await fetch(`${service.url}/webhooks/generic?token=test`, { method: 'POST', body });
-      await fetch(`${service.managementUrl}/notify?token=test&device=${encodeURIComponent(device)}`, {
+      await fetch(`${service.url}/webhooks/generic?token=a-secret-for-tests`, { method: 'POST', body });
+      await fetch(`${service.managementUrl}/notify?token=a-secret-for-tests&device=${encodeURIComponent(device)}`, {
         method: 'POST',
       });
     }
@@ -370,7 +370,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
       // The registry's webhook reaches one of them; the other finds out by a device.
       await hook('a', version);
       await until(async () => (await service.versionOf('a')) === version, 'the second replica');
-      await fetch(`${first.url}/webhooks/generic?token=test`, {
+      await fetch(`${first.url}/webhooks/generic?token=a-secret-for-tests`, {
         method: 'POST',
         body: JSON.stringify({ repository: 'fw/a' }),
       });

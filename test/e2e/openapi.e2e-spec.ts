@@ -68,12 +68,18 @@ describe('/openapi.json', () => {
     ['get', '/health', {}, 200],
     ['get', '/health/live', {}, 200],
     ['get', '/health/ready', {}, 200],
+    ['get', '/health/registry', {}, 200],
+    ['get', '/status', {}, 200],
+    ['post', '/notify', {}, 400],
   ])('tells what %s %s with %j is answered', async (method, target, headers, status) => {
-    const response = await fetch(`${service.url}${target}`, {
-      method,
-      headers: headers as Record<string, string>,
-      ...(method === 'post' && { body: 'x' }),
-    });
+    const response = await fetch(
+      `${/^\/(?:status|notify)/.test(target) ? service.managementUrl : service.url}${target}`,
+      {
+        method,
+        headers: headers as Record<string, string>,
+        ...(method === 'post' && { body: 'x' }),
+      },
+    );
     expect(response.status).toBe(status);
     const path = target.split('?')[0]!.replace(/^\/webhooks\/.*/, '/webhooks/{source}');
     const operations = document.paths[path]!;

@@ -19,14 +19,14 @@ describeWith(['docker-registry', 'oras', 'mosquitto', 'mosquitto_sub', 'mosquitt
     const port = await freePort();
     const registry = await new DistributionServer().start({
       url: `http://127.0.0.1:${port}/webhooks/distribution`,
-      secret: 's3cret',
+      secret: 's3cret-of-16-characters',
     });
     const service = await TestService.start({
       REGISTRY_URL: registry.url,
       REPOSITORY_PREFIX: 'fw',
       REFRESH_INTERVAL: '1h',
       LISTEN_ADDR: `127.0.0.1:${port}`,
-      WEBHOOK_SECRET: 's3cret',
+      WEBHOOK_SECRET: 's3cret-of-16-characters',
       MQTT_URL: `mqtt://127.0.0.1:${broker.port}`,
       MQTT_TOPIC: 'firmware/releases',
     });

@@ -1,14 +1,22 @@
 import { describe, expect, it } from '@jest/globals';
+import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import {
+  AppModule,
   DeviceProtocol,
+  FirmwareStore,
   type Match,
+  NotificationService,
   OtaError,
+  OtaFluxModule,
   Registry,
   RegistryModule,
+  ReleaseService,
   Service,
+  SignatureVerifier,
   gather,
   parseManifest,
   parseSettings,
@@ -92,5 +100,53 @@ describe('a platform team, through the public door alone,', () => {
   it('hands its registry to RegistryModule.forRoot, as a class or as an object', () => {
     for (const registry of [BucketRegistry, new BucketRegistry()])
       expect(RegistryModule.forRoot({ registry }).exports).toContain(Registry);
+  });
+});
+
+describe('an application of a platform team', () => {
+  /** Injected as in any Nest application: by its type. */
+  @Injectable()
+  class Console {
+    constructor(
+      readonly releases: ReleaseService,
+      readonly registry: Registry,
+      readonly verifier: SignatureVerifier,
+      readonly notifications: NotificationService,
+      readonly store: FirmwareStore,
+    ) {}
+  }
+
+  const parts = { registry: BucketRegistry, notifiers: [] };
+  const given = {
+    REGISTRY_URL: { value: 'oci:unused', where: 'REGISTRY_URL' },
+  };
+  it.each([
+    ['AppModule', () => AppModule.forRoot({ ...parts, given })],
+    ['OtaFluxModule', () => OtaFluxModule.forRoot({ ...parts, options: { REGISTRY_URL: 'oci:unused' } })],
+    [
+      'OtaFluxModule with options that a factory finds',
+      () => OtaFluxModule.forRootAsync({ ...parts, useFactory: () => ({ REGISTRY_URL: 'oci:unused' }) }),
+    ],
+  ])('injects what %s exports', async (_name, module) => {
+    @Module({ imports: [module()], providers: [Console] })
+    class OwnModule {}
+
+    const app = await NestFactory.create(OwnModule, { logger: false, bodyParser: false, abortOnError: false });
+    try {
+      await app.init();
+      const { releases, registry, verifier, notifications, store } = app.get(Console);
+      const release = await releases.current('sensor');
+      const { signal } = new AbortController();
+      expect(release.version).toBe('4.5.6');
+      expect(await registry.listTags('sensor', signal)).toEqual(['4.5.6']);
+      expect(await verifier.verify('sensor', MANIFEST_DESCRIPTOR, signal)).toEqual({
+        trusted: true,
+        signer: undefined,
+      });
+      expect(await notifications.tellAgain(release)).toEqual({});
+      expect(store.has(release.firmware.sha256)).toBe(true);
+    } finally {
+      await app.close();
+    }
   });
 });

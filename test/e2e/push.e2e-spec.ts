@@ -124,12 +124,12 @@ describe('otaflux push to a folder', () => {
   }, 180_000);
 
   it.each([
-    [['../x', '1.0.0', espFile], /device: got "\.\.\/x", takes a repository name/],
-    [['x', '1.0', espFile], /version: got "1\.0", takes a semantic version/],
-    [['x', '1.0.0', join(folder, 'nope.bin')], /file: cannot read ".*nope\.bin": ENOENT/],
+    [['../x', '1.0.0', espFile], /device: got "\.\.\/x", expected a repository name/],
+    [['x', '1.0', espFile], /version: got "1\.0", expected a semantic version/],
+    [['x', '1.0.0', join(folder, 'nope.bin')], /file: cannot read ".*nope\.bin": no such file/],
     [['x', '1.0.0', file('empty.bin', Buffer.alloc(0))], /file: ".*empty\.bin" is empty/],
     [['x', '1.0.0'], /missing required argument 'file'/],
-    [['x', '1.0.0', espFile, '--annotation', 'novalue'], /--annotation: got "novalue", takes KEY=VALUE/],
+    [['x', '1.0.0', espFile, '--annotation', 'novalue'], /--annotation: got "novalue", expected KEY=VALUE/],
   ])('%j is wrong use', async (args, message) => {
     const { code, stderr } = await push(...args);
     expect(stderr).toMatch(message);

@@ -200,10 +200,11 @@ describe('a start while the registry is away', () => {
     await until(async () => (await service.versionOf('fw')) === '1.0.0', 'the release');
   });
 
-  it('serves without a folder that can be written to, as without one', async () => {
-    writeFileSync(join(folder, 'file'), '');
+  it('serves when the folder can no longer be written to, as without one', async () => {
     registry.push('fw', '1.0.0', firmware);
-    await start({ CACHE_DIR: join(folder, 'file') });
+    await start({ CACHE_DIR: join(folder, 'failing') });
+    rmSync(join(folder, 'failing', 'releases'), { recursive: true, force: true });
+    writeFileSync(join(folder, 'failing', 'releases'), '');
     expect(await service.versionOf('fw')).toBe('1.0.0');
     expect(service.events('release.memory_failed')).toHaveLength(1);
   });

@@ -50,8 +50,8 @@ interface Case {
 }
 
 const CASES: Case[] = [
-  { name: 'hangs', fault: hang, status: 503, log: /timeout|aborted/i },
-  { name: 'is slow without end', fault: only('tags', trickle), status: 503, log: /broke off|timeout|aborted/i },
+  { name: 'hangs', fault: hang, status: 503, log: /time limit|timed out/ },
+  { name: 'is slow without end', fault: only('tags', trickle), status: 503, log: /broke off|time limit|timed out/ },
   {
     name: 'cuts every connection',
     fault: (_request, response) => (response.destroy(), true),
@@ -246,7 +246,7 @@ describe('a registry that', () => {
     await registry.stop();
     const response = await service.version('fw');
     expect(response.status).toBe(503);
-    expect(service.events('refresh.failed')[0]?.reason).toMatch(/ECONNREFUSED/);
+    expect(service.events('refresh.failed')[0]?.reason).toMatch(/connection refused/);
     await registry.start();
     await until(async () => (await service.versionOf('fw')) === '1.0.0', 'the registry to be asked again');
   });
@@ -377,11 +377,13 @@ describe('a registry that', () => {
     it('gives one for all who wait, and one more when it expires', async () => {
       registry.auth = { user: 'robot', password: 'secret', expiresIn: 3600 };
       const own = await start('secret');
+      const count = (): number =>
+        registry.seen.filter(({ kind, url }) => kind === 'token' && url.includes('%3Afw%3A')).length;
       await Promise.all(Array.from({ length: 20 }, () => own.version('fw')));
-      expect(registry.count('token')).toBe(1);
+      expect(count()).toBe(1);
       registry.tokens.clear();
       expect(await own.versionOf('fw')).toBe('1.0.0');
-      expect(registry.count('token')).toBe(2);
+      expect(count()).toBe(2);
       await own.stop();
     });
 

@@ -42,7 +42,7 @@ describe('traces', () => {
 
   const hook = async (): Promise<void> => {
     const headers = { traceparent: `00-${TRACE}-${PARENT}-01` };
-    await fetch(`${service.url}/webhooks/generic?token=test`, {
+    await fetch(`${service.url}/webhooks/generic?token=a-secret-for-tests`, {
       method: 'POST',
       body: '{"repository":"esp32"}',
       headers,
@@ -50,7 +50,7 @@ describe('traces', () => {
   };
   const start = async (): Promise<void> => {
     service = await TestService.start(
-      { REGISTRY_URL: registry.url, COSIGN_PUB_KEY: key.pem, WEBHOOK_SECRET: 'test' },
+      { REGISTRY_URL: registry.url, COSIGN_PUB_KEY: key.pem, WEBHOOK_SECRET: 'a-secret-for-tests' },
       { notifiers: [OwnNotifier] },
     );
     signBundle(registry, 'esp32', registry.push('esp32', '1.0.0', firmwareBytes(1_000)), key);

@@ -67,24 +67,29 @@ describe('webhooks', () => {
   it.each(IGNORED)('of $source ($name) are answered and ignored', async (sample) => {
     await start();
     const response = await sendSample(sample);
-    expect({ status: response.status, body: await response.json() }).toEqual({ status: 200, body: { queued: 0 } });
-    expect(registry.seen).toEqual([]);
+    expect({ status: response.status, body: await response.json() }).toMatchObject({
+      status: 200,
+      body: { queued: 0 },
+    });
+    expect(registry.asked).toEqual([]);
     expect(await service.metrics()).toContain(`otaflux_webhooks_total{source="${sample.source}",result="ignored"} 1`);
   });
 
   it('of a source that a team adds are read, too', async () => {
-    await start({ WEBHOOK_SECRET: 'secret' });
-    expect(await (await send('own', { what: 'fw/line-1/sensor' }, {}, '?token=secret')).json()).toEqual({ queued: 1 });
+    await start({ WEBHOOK_SECRET: 'a-secret-for-tests' });
+    expect(await (await send('own', { what: 'fw/line-1/sensor' }, {}, '?token=a-secret-for-tests')).json()).toEqual({
+      queued: 1,
+    });
     await until(() => service.events('release.changed').length === 1, 'the device to be known');
   });
 
   it('make a device known that nobody has asked for, where they show a secret', async () => {
-    await start({ WEBHOOK_SECRET: 'secret' });
-    await send('generic', { repository: 'fw/line-1/sensor' }, {}, '?token=secret');
+    await start({ WEBHOOK_SECRET: 'a-secret-for-tests' });
+    await send('generic', { repository: 'fw/line-1/sensor' }, {}, '?token=a-secret-for-tests');
     await until(() => service.events('release.changed').length === 1, 'the release');
     registry.seen.length = 0;
     expect(await current()).toBe('1.0.0');
-    expect(registry.seen).toEqual([]);
+    expect(registry.asked).toEqual([]);
   });
 
   it.each([
@@ -143,16 +148,16 @@ describe('webhooks', () => {
     const hmac = (secret: string, text = body): string => createHmac('sha256', secret).update(text).digest('hex');
 
     it.each([
-      ['generic', { authorization: 'Bearer first-secret' }, ''],
-      ['generic', { authorization: 'second-secret' }, ''],
-      ['generic', { authorization: basic('user:second-secret') }, ''],
-      ['generic', { 'x-webhook-token': 'first-secret' }, ''],
-      ['gitlab', { 'x-gitlab-token': 'first-secret' }, ''],
-      ['artifactory', { 'x-jfrog-event-auth': 'first-secret' }, ''],
-      ['generic', { 'x-signature-256': `sha256=${hmac('second-secret')}` }, ''],
-      ['generic', {}, '?token=first-secret'],
+      ['generic', { authorization: 'Bearer first-secret-of-two' }, ''],
+      ['generic', { authorization: 'second-secret-of-two' }, ''],
+      ['generic', { authorization: basic('user:second-secret-of-two') }, ''],
+      ['generic', { 'x-webhook-token': 'first-secret-of-two' }, ''],
+      ['gitlab', { 'x-gitlab-token': 'first-secret-of-two' }, ''],
+      ['artifactory', { 'x-jfrog-event-auth': 'first-secret-of-two' }, ''],
+      ['generic', { 'x-signature-256': `sha256=${hmac('second-secret-of-two')}` }, ''],
+      ['generic', {}, '?token=first-secret-of-two'],
     ])('%s lets in %j%s', async (source, headers, query) => {
-      await start({ WEBHOOK_SECRET: 'first-secret,second-secret' });
+      await start({ WEBHOOK_SECRET: 'first-secret-of-two,second-secret-of-two' });
       expect((await send(source, body, headers, query)).status).not.toBe(401);
     });
 
@@ -160,19 +165,19 @@ describe('webhooks', () => {
       ['generic', {}, ''],
       ['generic', { authorization: 'Bearer wrong' }, ''],
       ['generic', { authorization: 'Bearer ' }, ''],
-      ['generic', { authorization: basic('first-secret:') }, ''],
-      ['harbor', { 'x-gitlab-token': 'first-secret' }, ''],
+      ['generic', { authorization: basic('first-secret-of-two:') }, ''],
+      ['harbor', { 'x-gitlab-token': 'first-secret-of-two' }, ''],
       ['github', { 'x-hub-signature-256': `sha256=${hmac('wrong')}` }, ''],
-      ['github', { 'x-hub-signature-256': `sha256=${hmac('first-secret', 'another body')}` }, ''],
+      ['github', { 'x-hub-signature-256': `sha256=${hmac('first-secret-of-two', 'another body')}` }, ''],
       ['generic', {}, '?token=first'],
     ])('%s refuses %j%s', async (source, headers, query) => {
-      await start({ WEBHOOK_SECRET: 'first-secret,second-secret' });
+      await start({ WEBHOOK_SECRET: 'first-secret-of-two,second-secret-of-two' });
       expect((await send(source, body, headers, query)).status).toBe(401);
-      expect(JSON.stringify(service.logs)).not.toContain('first-secret');
+      expect(JSON.stringify(service.logs)).not.toContain('first-secret-of-two');
     });
 
     it('is checked before the body is read', async () => {
-      await start({ WEBHOOK_SECRET: 'first-secret' });
+      await start({ WEBHOOK_SECRET: 'first-secret-of-two' });
       expect((await send('generic', '{')).status).toBe(401);
     });
   });
@@ -213,7 +218,7 @@ describe('webhooks', () => {
       async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'),
       'the queue to be empty',
     );
-    expect(registry.seen.length).toBeLessThanOrEqual(40);
+    expect(registry.asked.length).toBeLessThanOrEqual(40);
   });
 
   it('that come before the tag are looked for again', async () => {
@@ -223,6 +228,20 @@ describe('webhooks', () => {
     await until(() => registry.count('tags') === 2, 'the first look');
     registry.push('fw/line-1/sensor', '1.1.0', newer);
     await until(async () => (await current()) === '1.1.0', 'the second look');
+  });
+
+  it.each([
+    [
+      'other/esp32',
+      '"other/esp32" is outside of "fw/", below which devices are. Check REPOSITORY_PREFIX and the path in REGISTRY_URL',
+    ],
+    ['fw', '"fw" is outside of "fw/", below which devices are. Check REPOSITORY_PREFIX and the path in REGISTRY_URL'],
+    ['FW/Esp32', '"FW/Esp32" is not a repository name'],
+  ])('of a repository that is no device (%s) say so, in the answer and in the log', async (repository, reason) => {
+    await start({ WEBHOOK_SECRET: 'a-secret-for-tests' });
+    const answer = await send('generic', { repository }, {}, '?token=a-secret-for-tests');
+    expect({ status: answer.status, body: await answer.json() }).toEqual({ status: 200, body: { queued: 0, reason } });
+    expect(service.events('webhook.received')).toMatchObject([{ queued: 0, unknown: 1, reason }]);
   });
 
   it('of a push before its signature: devices keep the release, and get the new one once it is signed', async () => {
@@ -252,10 +271,13 @@ describe('webhooks', () => {
       ['distribution', { events: [{ action: 'push', target: { repository: 'fw/line-1/sensor', tag: '1.0.0' } }] }],
     ])('to %s, of a device that nobody has asked for, ask nothing of the registry: %j', async (source, body) => {
       await start();
-      expect(await (await send(source, body)).json()).toEqual({ queued: 0 });
-      expect(service.events('webhook.received')).toMatchObject([{ queued: 0, unknown: 1 }]);
-      expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 0 });
-      expect(registry.seen).toEqual([]);
+      const reason = expect.stringMatching(
+        /is the repository of no device that has a release or is watched\. Set WEBHOOK_SECRET/,
+      );
+      expect(await (await send(source, body)).json()).toEqual({ queued: 0, reason });
+      expect(service.events('webhook.received')).toMatchObject([{ queued: 0, unknown: 1, reason }]);
+      expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 0, reason });
+      expect(registry.asked).toEqual([]);
       expect(await current()).toBe('1.0.0');
       expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 1 });
     });
@@ -266,7 +288,7 @@ describe('webhooks', () => {
       registry.push('fw/line-1/sensor', '1.1.0', newer);
       expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 1 });
       await until(() => service.events('release.changed').length === 2, 'the refresh');
-      expect(await (await send('generic', { repository: 'fw/line-1/other' })).json()).toEqual({ queued: 0 });
+      expect(await (await send('generic', { repository: 'fw/line-1/other' })).json()).toMatchObject({ queued: 0 });
     });
 
     it('look once at what a glob of WATCH would name, but not at any number of it', async () => {
@@ -301,16 +323,18 @@ describe('webhooks', () => {
   });
 
   it('of known devices go first, with a secret, too', async () => {
-    await start({ WEBHOOK_SECRET: 'secret', REGISTRY_TIMEOUT: '20s' });
+    await start({ WEBHOOK_SECRET: 'a-secret-for-tests', REGISTRY_TIMEOUT: '20s' });
     expect(await current()).toBe('1.0.0');
     const held: (() => void)[] = [];
     registry.fault = (request, response) =>
       !request.url?.includes('line-1') && held.push(() => response.writeHead(404).end()) > 0;
     await Promise.all(
-      Array.from({ length: 50 }, (_value, i) => send('generic', { repository: `fw/new-${i}` }, {}, '?token=secret')),
+      Array.from({ length: 50 }, (_value, i) =>
+        send('generic', { repository: `fw/new-${i}` }, {}, '?token=a-secret-for-tests'),
+      ),
     );
     registry.push('fw/line-1/sensor', '1.1.0', newer);
-    await send('generic', { repository: 'fw/line-1/sensor', tag: '1.1.0' }, {}, '?token=secret');
+    await send('generic', { repository: 'fw/line-1/sensor', tag: '1.1.0' }, {}, '?token=a-secret-for-tests');
     await until(() => service.events('release.changed').length === 2, 'the known device', 3_000);
     registry.fault = () => false;
     for (const end of held) end();
@@ -328,25 +352,30 @@ describe('webhooks', () => {
     const startBehindPath = (options: TestOptions = {}): Promise<void> =>
       start({ ...path, REGISTRY_URL: `${registry.url}/fw`, ...options });
 
-    it.each([{}, { WEBHOOK_SECRET: 'secret' }])(
+    it.each([{}, { WEBHOOK_SECRET: 'a-secret-for-tests' }])(
       'refresh the device of its name, when it is known: %j',
       async (options) => {
         await startBehindPath(options);
         expect(await current()).toBe('1.0.0');
         registry.push('fw/line-1/sensor', '1.1.0', newer);
-        expect(await (await send('harbor', harbor('line-1/sensor'), {}, '?token=secret')).json()).toEqual({
+        expect(await (await send('harbor', harbor('line-1/sensor'), {}, '?token=a-secret-for-tests')).json()).toEqual({
           queued: 1,
         });
         await until(async () => (await current()) === '1.1.0', 'the new release');
       },
     );
 
-    it.each([{}, { WEBHOOK_SECRET: 'secret' }])('also when only the registry knows it: %j', async (options) => {
-      await startBehindPath(options);
-      expect(await (await send('harbor', harbor('line-1/sensor'), {}, '?token=secret')).json()).toEqual({ queued: 1 });
-      await until(() => service.events('release.changed').length === 1, 'the device to be known');
-      expect(service.events('release.changed')).toMatchObject([{ device: 'line-1/sensor', version: '1.0.0' }]);
-    });
+    it.each([{}, { WEBHOOK_SECRET: 'a-secret-for-tests' }])(
+      'also when only the registry knows it: %j',
+      async (options) => {
+        await startBehindPath(options);
+        expect(await (await send('harbor', harbor('line-1/sensor'), {}, '?token=a-secret-for-tests')).json()).toEqual({
+          queued: 1,
+        });
+        await until(() => service.events('release.changed').length === 1, 'the device to be known');
+        expect(service.events('release.changed')).toMatchObject([{ device: 'line-1/sensor', version: '1.0.0' }]);
+      },
+    );
 
     it('also in the CloudEvents format, and with a prefix', async () => {
       await start();
@@ -364,19 +393,19 @@ describe('webhooks', () => {
     it('ask once about a name that nobody knows, and never about what is no name', async () => {
       await startBehindPath();
       for (const name of ['../../api', 'UPPER', '', 'a//b'])
-        expect(await (await send('harbor', harbor(name))).json()).toEqual({ queued: 0 });
-      expect(registry.seen).toEqual([]);
+        expect(await (await send('harbor', harbor(name))).json()).toMatchObject({ queued: 0 });
+      expect(registry.asked).toEqual([]);
       expect(await (await send('harbor', harbor('nobody'))).json()).toEqual({ queued: 1 });
       await until(async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'), 'the answer');
-      expect(registry.seen.map(({ url }) => url.split('?')[0])).toEqual(['/v2/fw/nobody/tags/list']);
+      expect(registry.asked.map(({ url }) => url.split('?')[0])).toEqual(['/v2/fw/nobody/tags/list']);
     });
 
     it('do not hide a new device behind a known one with a shorter name', async () => {
       registry.push('line-1/sensor', '1.0.0', firmware);
       registry.push('sensor', '1.0.0', firmware);
-      await start({ ...path, WEBHOOK_SECRET: 'secret' });
+      await start({ ...path, WEBHOOK_SECRET: 'a-secret-for-tests' });
       expect(await service.versionOf('sensor')).toBe('1.0.0');
-      await send('harbor', harbor('sensor', 'line-1/sensor'), {}, '?token=secret');
+      await send('harbor', harbor('sensor', 'line-1/sensor'), {}, '?token=a-secret-for-tests');
       await until(() => service.events('release.changed').length === 2, 'the new device');
     });
   });
@@ -410,7 +439,7 @@ describe('webhooks', () => {
     });
 
     it('of wrong secrets, which are logged, but not a line each; the right one still gets in', async () => {
-      await start({ WEBHOOK_SECRET: 'right' });
+      await start({ WEBHOOK_SECRET: 'right-secret-here' });
       const statuses: number[] = [];
       for (let i = 0; i < 200; i++)
         statuses.push((await send('generic', { repository: 'fw/line-1/sensor' }, {}, `?token=guess-${i}`)).status);
@@ -426,7 +455,9 @@ describe('webhooks', () => {
       expect(lines).toHaveLength(50);
       expect(JSON.stringify(service.logs)).not.toContain('guess-');
       expect(await service.metrics()).toMatch(/otaflux_limited_total\{limit="secret"\} 1[78]\d/);
-      expect((await send('generic', { repository: 'fw/line-1/sensor' }, {}, '?token=right')).status).toBe(200);
+      expect((await send('generic', { repository: 'fw/line-1/sensor' }, {}, '?token=right-secret-here')).status).toBe(
+        200,
+      );
     });
   });
 

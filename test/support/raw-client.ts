@@ -1,9 +1,13 @@
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 
-/** A connection that is ready to be written to. */
-export async function connectTo(port: number, tls?: ConnectionOptions): Promise<Socket> {
-  const to = { port, host: '127.0.0.1', noDelay: true };
+/**
+ * A connection that is ready to be written to.
+ *
+ * @param from the own address, such as 127.0.0.2; the system's choice when undefined
+ */
+export async function connectTo(port: number, tls?: ConnectionOptions, from?: string): Promise<Socket> {
+  const to = { port, host: '127.0.0.1', noDelay: true, ...(from !== undefined && { localAddress: from }) };
   const socket = tls ? connectTls({ ...to, ...tls }) : connect(to);
   await new Promise((resolve, reject) => socket.once(tls ? 'secureConnect' : 'connect', resolve).once('error', reject));
   return socket;
@@ -39,9 +43,12 @@ export class RawClient {
     }
   }
 
-  /** @param tls what to trust and show; plain TCP without it */
-  static async open(port: number, tls?: ConnectionOptions): Promise<RawClient> {
-    return new RawClient(await connectTo(port, tls));
+  /**
+   * @param tls what to trust and show; plain TCP without it
+   * @param from the own address; the system's choice when undefined
+   */
+  static async open(port: number, tls?: ConnectionOptions, from?: string): Promise<RawClient> {
+    return new RawClient(await connectTo(port, tls, from));
   }
 
   send(text: string): void {

@@ -2,24 +2,34 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Of all objects: the release's name, with the chart's in it once. */}}
+{{/* Name of all objects: the release's name, with the chart's name in it once. */}}
 {{- define "otaflux.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
 {{- .Values.fullnameOverride | default $full | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* A deployment's selector can never change: these two are those of the Rust server's chart. */}}
+{{/* A selector cannot change after the first installation. These two labels are those of the Rust server's chart. */}}
 {{- define "otaflux.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "otaflux.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "otaflux.labels" -}}
-{{ include "otaflux.selectorLabels" . }}
+{{/* The labels by which a NetworkPolicy finds the test pod, which must not receive requests from the Service. */}}
+{{- define "otaflux.testLabels" -}}
+app.kubernetes.io/name: {{ include "otaflux.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "otaflux.commonLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{- define "otaflux.labels" -}}
+{{ include "otaflux.selectorLabels" . }}
+{{ include "otaflux.commonLabels" . }}
 {{- end -}}
 
 {{- define "otaflux.serviceAccountName" -}}
@@ -30,85 +40,83 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{- define "otaflux.image" -}}
+{{- $image := .Values.image -}}
+{{- $tag := toString (default "" $image.tag) -}}
+{{- if $image.digest -}}
+{{- printf "%s%s@%s" $image.repository (ternary (printf ":%s" $tag) "" (ne $tag "")) $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Deployment, or StatefulSet where pods have volumes of their own. */}}
+{{- define "otaflux.workload" -}}
+{{- ternary "StatefulSet" "Deployment" .Values.persistence.enabled -}}
+{{- end -}}
+
+{{/* The smallest and the largest number of pods. */}}
+{{- define "otaflux.minPods" -}}
+{{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled | default 1 | int -}}
+{{- end -}}
+
+{{- define "otaflux.maxPods" -}}
+{{- ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled | default 1 | int -}}
+{{- end -}}
+
+{{/* "true" if a value of otaflux.cache.dir or otaflux.state is a volume claim that all pods share. */}}
+{{- define "otaflux.sharedClaim" -}}
+{{- range list (dig "cache" "dir" dict .Values.otaflux) (dig "state" dict .Values.otaflux) -}}
+{{- if and .enabled .volume }}{{ if hasKey .volume "persistentVolumeClaim" }}true{{ end }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Listen addresses, and the port of one. */}}
+{{- define "otaflux.listenAddr" -}}
+{{- .Values.otaflux.listenAddr | default "0.0.0.0:8080" -}}
+{{- end -}}
+
+{{- define "otaflux.metricsListenAddr" -}}
+{{- .Values.otaflux.metricsListenAddr | default "0.0.0.0:9090" -}}
+{{- end -}}
+
 {{- define "otaflux.port" -}}
 {{- splitList ":" . | last -}}
 {{- end -}}
 
-{{/* The registry as newer values have it (registry.url), or as the first charts of the Rust server had it (registryUrl). */}}
+{{/* registry.url, or registryUrl as in the first charts of the Rust server. */}}
 {{- define "otaflux.registryUrl" -}}
 {{- $registry := default dict .Values.otaflux.registry -}}
 {{- $registry.url | default .Values.otaflux.registryUrl
-    | required "otaflux.registry.url is missing: where firmware is pushed to, such as https://registry.example.com" -}}
+    | required "otaflux.registry.url is empty. Set it to the URL of your registry, such as https://registry.example.com" -}}
 {{- end -}}
 
-{{/* Options that are no secrets, as variables; those without a value are left to the server. */}}
-{{- define "otaflux.env" -}}
-{{- $o := .Values.otaflux -}}
-{{- $registry := default dict $o.registry -}}
-{{- $mqtt := default dict $o.mqtt -}}
-{{- $signing := default dict $o.signing -}}
-{{- $cache := $o.cache -}}
-{{- $state := $o.state -}}
-{{- $env := dict
-  "REGISTRY_URL" (include "otaflux.registryUrl" .)
-  "REGISTRY_INSECURE" (ternary "true" "" (eq (toString $registry.insecure) "true"))
-  "REPOSITORY_PREFIX" $o.repositoryPrefix
-  "LISTEN_ADDR" $o.listenAddr
-  "METRICS_LISTEN_ADDR" $o.metricsListenAddr
-  "LOG_LEVEL" $o.logLevel
-  "LOG_FORMAT" $o.logFormat
-  "MQTT_TOPIC" $mqtt.topic
-  "CACHE_MEMORY" $cache.memory
-  "SHUTDOWN_GRACE" (printf "%ds" (int $o.shutdownGraceSeconds))
-  "COSIGN_CERTIFICATE_IDENTITY" $signing.identity
-  "COSIGN_CERTIFICATE_IDENTITY_REGEXP" $signing.identityRegexp
-  "COSIGN_CERTIFICATE_OIDC_ISSUER" $signing.issuer
-  "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP" $signing.issuerRegexp
--}}
-{{- if $registry.caCert }}{{ $_ := set $env "REGISTRY_CA_CERT_PATH" "/etc/otaflux/registry/ca.crt" }}{{ end -}}
-{{- $keys := list -}}
-{{- if $o.cosignPubKey }}{{ $keys = append $keys "/etc/otaflux/cosign/cosign.pub" }}{{ end -}}
-{{- if $signing.existingSecret }}{{ $keys = append $keys "/etc/otaflux/keys" }}{{ end -}}
-{{- if $keys }}{{ $_ := set $env "COSIGN_PUB_KEY_PATH" (join "," $keys) }}{{ end -}}
-{{- if or $mqtt.existingTlsSecret $mqtt.caCert }}{{ $_ := set $env "MQTT_CA_CERT_PATH" "/etc/otaflux/mqtt/ca.crt" }}{{ end -}}
-{{- if or $mqtt.existingTlsSecret $mqtt.clientCert }}{{ $_ := set $env "MQTT_CLIENT_CERT_PATH" "/etc/otaflux/mqtt/client.crt" }}{{ end -}}
-{{- if or $mqtt.existingTlsSecret $mqtt.clientKey }}{{ $_ := set $env "MQTT_CLIENT_KEY_PATH" "/etc/otaflux/mqtt/client.key" }}{{ end -}}
-{{- with $o.tls }}{{ if .existingSecret -}}
-{{- $_ := set $env "TLS_CERT_PATH" "/etc/otaflux/tls/tls.crt" -}}
-{{- $_ := set $env "TLS_KEY_PATH" "/etc/otaflux/tls/tls.key" -}}
-{{- if .clientCertificates }}{{ $_ := set $env "TLS_CLIENT_CA_PATH" "/etc/otaflux/tls/ca.crt" }}{{ end -}}
-{{- end }}{{ end -}}
-{{- if $cache.dir.enabled }}{{ $_ := set $env "CACHE_DIR" "/var/cache/otaflux" }}{{ $_ := set $env "CACHE_DISK" $cache.dir.size }}{{ end -}}
-{{- if $state.enabled }}{{ $_ := set $env "STATE_DIR" "/var/lib/otaflux" }}{{ end -}}
-{{- if or $o.config $signing.policy }}{{ $_ := set $env "CONFIG" "/etc/otaflux/config/otaflux.yaml" }}{{ end -}}
-{{- range $name, $value := $env }}
-{{- if $value }}
-- name: {{ $name }}
-  value: {{ $value | toString | quote }}
-{{- end }}
-{{- end }}
+{{/* An option's key without case, dashes and underscores: the server takes all spellings. */}}
+{{- define "otaflux.fold" -}}
+{{- lower . | replace "-" "" | replace "_" "" -}}
 {{- end -}}
 
-{{/* Options that are secrets, as the data of a Secret. */}}
-{{- define "otaflux.secretEnv" -}}
-{{- $o := .Values.otaflux -}}
-{{- $registry := default dict $o.registry -}}
-{{- $mqtt := default dict $o.mqtt -}}
-{{- $env := dict
-  "REGISTRY_USERNAME" (ternary "" ($registry.username | default $o.registryUsername) (not (empty $registry.existingSecret)))
-  "REGISTRY_PASSWORD" (ternary "" ($registry.password | default $o.registryPassword) (not (empty $registry.existingSecret)))
-  "WEBHOOK_SECRET" $o.webhookSecret
-  "NOTIFY" (join "," (default list $o.notify))
-  "NOTIFY_SECRET" $o.notifySecret
--}}
-{{- if not $mqtt.existingSecret -}}
-{{- $_ := set $env "MQTT_URL" $mqtt.url -}}
-{{- $_ := set $env "MQTT_USERNAME" $mqtt.username -}}
-{{- $_ := set $env "MQTT_PASSWORD" $mqtt.password -}}
+{{/* The folded keys of otaflux.config, each with a comma on both sides. */}}
+{{- define "otaflux.configKeys" -}}
+,{{ range $key, $value := default dict .Values.otaflux.config }}{{ include "otaflux.fold" $key }},{{ end }}
 {{- end -}}
-{{- range $name, $value := $env }}
-{{- if $value }}
-{{ $name }}: {{ $value | toString | quote }}
-{{- end }}
-{{- end }}
+
+{{/* "true" if values say who must have signed a release. */}}
+{{- define "otaflux.verifies" -}}
+{{- $signing := default dict .Values.otaflux.signing -}}
+{{- if or .Values.otaflux.cosignPubKey $signing.existingSecret $signing.identity $signing.identityRegexp $signing.policy
+    (regexMatch ",(cosignpubkey|cosignpubkeypath|cosigncertificateidentity|cosigncertificateidentityregexp|signaturepolicy)," (include "otaflux.configKeys" .)) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Proxies to trust. Outside of a ClusterIP, requests of strangers may come from private addresses as well. */}}
+{{- define "otaflux.trustProxy" -}}
+{{- if .Values.otaflux.trustProxy -}}
+{{- join "," .Values.otaflux.trustProxy -}}
+{{- else if and (or .Values.ingress.enabled .Values.httpRoute.enabled) (eq .Values.service.type "ClusterIP") -}}
+{{- if not (contains ",trustproxy," (include "otaflux.configKeys" .)) -}}
+10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fc00::/7
+{{- end -}}
+{{- end -}}
 {{- end -}}

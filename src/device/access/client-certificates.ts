@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import picomatch from 'picomatch';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { z } from 'zod';
-import { parseYaml } from '../../config/index.js';
+import { parseYaml } from '../../config/yaml.js';
 import { Reloaded } from '../../reloaded.js';
 import type { DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
@@ -66,7 +66,8 @@ function namesIn({ subject, subjectaltname = '' }: PeerCertificate): string[] {
 
 function parseMap(text: string): DeviceMap {
   const result = mapSchema.safeParse(parseYaml(text) ?? {});
-  if (!result.success) throw new Error('takes a YAML map of certificate names to device ids or globs');
+  if (!result.success)
+    throw new Error('expected a YAML map of certificate names to device ids or globs, such as gateway-1: ["line-1/*"]');
   return new Map(
     Object.entries(result.data).map(([name, devices]) => [name, picomatch([devices].flat(), { dot: true })]),
   );

@@ -1,18 +1,13 @@
 import { Logger } from '@nestjs/common';
-import { createHash } from 'node:crypto';
 import { Reloaded } from '../../reloaded.js';
 import type { DeviceRequest } from '../../delivery/index.js';
+import { hashToken } from './credentials.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
 /** SHA-256 of each token, and the devices that show it. */
 type Tokens = ReadonlyMap<string, ReadonlySet<string>>;
 
 const LINE = /^(\S+)\s+sha256:([0-9a-f]{64})$/;
-
-/** The hash that a token is known by: it is long and random, so one round is enough, and a device waits for no more. */
-export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
-}
 
 /**
  * A token for each device: `Authorization: Bearer T`, or Basic with T as the password. The file holds hashes, one
@@ -46,7 +41,7 @@ function parseTokens(text: string): Tokens {
     const trimmed = line.trim();
     if (!trimmed || trimmed.startsWith('#')) continue;
     const [, device = '', hash = ''] = LINE.exec(trimmed) ?? [];
-    if (!device) throw new Error(`line ${index + 1}: takes DEVICE sha256:HEX, as otaflux token prints it`);
+    if (!device) throw new Error(`line ${index + 1}: expected DEVICE sha256:HEX, as otaflux token prints it`);
     const devices = tokens.get(hash) ?? new Set();
     tokens.set(hash, devices.add(device));
   }

@@ -1,5 +1,4 @@
-import type { ClientAddress } from '../client-address.js';
-import type { DeviceRequest } from '../../delivery/index.js';
+import type { ClientAddress, DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 import { deviceNamedIn } from './distinguished-name.js';
 

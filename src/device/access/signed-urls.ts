@@ -1,16 +1,7 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { parameter, type DeviceRequest } from '../../delivery/index.js';
-
+import { signatureOf } from './credentials.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
-
-/** The query that lets whoever has it speak for `device` until `expires`, in seconds since the epoch. */
-export function signedQuery(secret: string, device: string, expires: number): string {
-  return `device=${device}&expires=${expires}&signature=${signatureOf(secret, device, expires)}`;
-}
-
-function signatureOf(secret: string, device: string, expires: number): string {
-  return createHmac('sha256', secret).update(`${device}\n${expires}`).digest('base64url');
-}
 
 /** URLs that `otaflux sign-url` made: `&expires=` and `&signature=`, an HMAC-SHA256 of device and time by one of the secrets. */
 export class SignedUrls extends DeviceAuthenticator {

@@ -2,8 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Settings, type Rate } from '../../config/index.js';
 import { LimitMeter } from '../../metrics/index.js';
 import type { IncomingMessage } from 'node:http';
-import { tooManyRequests, type DeviceRequest } from '../../delivery/index.js';
-import { ClientAddress, networkOf } from '../client-address.js';
+import { ClientAddress, networkOf, tooManyRequests, type DeviceRequest } from '../../delivery/index.js';
 import { RateLimiter } from './rate-limiter.js';
 
 /** A rate is granted at once for so many seconds: devices come back together after an outage. */
@@ -37,7 +36,7 @@ export class Limits {
 
   takeAddress({ raw, receivedAtMs }: DeviceRequest): void {
     const waitMs = this.addressWaitMs(raw, receivedAtMs);
-    if (waitMs > 0) throw tooManyRequests(waitMs);
+    if (waitMs > 0) throw tooManyRequests(waitMs, 'its address sent more requests than ADDRESS_RATE_LIMIT allows');
   }
 
   /** Counts a request of an address, whatever it asks for; 0, or the milliseconds after which one would be taken. */
@@ -64,7 +63,7 @@ export class Limits {
     const waitMs = this.byDevice?.take(device, receivedAtMs) ?? 0;
     if (waitMs <= 0) return;
     this.meter.refused('device');
-    throw tooManyRequests(waitMs);
+    throw tooManyRequests(waitMs, 'more requests came for this device than DEVICE_RATE_LIMIT allows');
   }
 }
 

@@ -1,8 +1,9 @@
+import { ExplainedError } from '../../errors.js';
 import { Logger } from '@nestjs/common';
-import { createHash, randomBytes, X509Certificate } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createSecureContext, type TlsOptions } from 'node:tls';
 import type { Settings } from '../../config/index.js';
-import { reasonOf } from '../../errors.js';
+import { certificateOfPair, certificatesIn } from '../../pem.js';
 import { Reloaded } from '../../reloaded.js';
 
 /** A small device may take many seconds to compute its part, a link to lose some of it; who says nothing for so long is gone. */
@@ -41,7 +42,7 @@ export class TlsFiles {
     onChange: (options: TlsOptions) => void,
   ) {
     const logger = new Logger('TlsFiles');
-    this.pair = new Reloaded('--tls-cert-path, --tls-key-path', [cert, key], loadPair, logger, (pair) => {
+    this.pair = new Reloaded('--tls-cert-path, --tls-key-path', [cert, key], pairIn(cert, key), logger, (pair) => {
       onChange(this.optionsOf(pair, this.clientCa?.current));
     });
     if (clientCa === undefined) return;
@@ -93,23 +94,22 @@ export class TlsFiles {
   }
 }
 
-/** Throws an Error with one line when the two do not belong together. */
-function loadPair(cert: string, key: string): KeyPair {
-  const certificate = parsed('the certificate', () => new X509Certificate(cert));
-  parsed('the certificate and its key', () => createSecureContext({ cert, key }));
-  return { cert, key, notAfterMs: Date.parse(certificate.validTo) };
+/** Reads a certificate and its key; what it returns throws an Error with one line that names the file that is wrong. */
+function pairIn(certPath: string, keyPath: string): (cert: string, key: string) => KeyPair {
+  return (cert, key) => {
+    const certificate = certificateOfPair(certPath, cert, keyPath, key);
+    try {
+      createSecureContext({ cert, key });
+    } catch (error) {
+      throw new ExplainedError(`${JSON.stringify(certPath)}: its certificate or its key is too weak for TLS 1.2`, {
+        cause: error,
+      });
+    }
+    return { cert, key, notAfterMs: Date.parse(certificate.validTo) };
+  };
 }
 
 function loadClientCa(clientCa: string): string {
-  parsed('the client authority', () => new X509Certificate(clientCa));
-  parsed('the client authority', () => createSecureContext({ ca: clientCa }));
+  certificatesIn(clientCa);
   return clientCa;
-}
-
-function parsed<T>(what: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw new Error(`${what} cannot be used: ${reasonOf(error)}`, { cause: error });
-  }
 }

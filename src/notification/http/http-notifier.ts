@@ -1,5 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { request, type Dispatcher } from 'undici';
+import { retryAfterMs } from '../../http-date.js';
 import { createDispatcher } from '../../http-proxy.js';
 import { Notifier, NotNow, type ReleaseNotice } from '../notifier.js';
 import type { TlsFiles } from '../target.js';
@@ -65,8 +66,9 @@ export class HttpNotifier extends Notifier {
     await answer.body.dump();
     if (answer.statusCode >= 200 && answer.statusCode < 300) return;
     const message = `the receiver answered ${answer.statusCode}`;
-    const waitMs = retryAfterMs(answer.headers['retry-after']);
-    throw waitMs === undefined ? new Error(message) : new NotNow(message, waitMs);
+    const header = answer.headers['retry-after'];
+    const waitMs = retryAfterMs(typeof header === 'string' ? header : undefined);
+    throw waitMs === undefined ? new Error(message) : new NotNow(message, Math.min(waitMs, MAX_RETRY_AFTER_MS));
   }
 
   override async close(): Promise<void> {
@@ -95,11 +97,4 @@ function textOf({ device, release }: ReleaseNotice): string {
   return release
     ? `${device} is now at ${release.version} (${release.sizeBytes} bytes)`
     : `${device} has no release any more`;
-}
-
-/** RFC 9110, section 10.2.3: seconds, or a date. */
-function retryAfterMs(header: string | string[] | undefined): number | undefined {
-  if (typeof header !== 'string') return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  return ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }

@@ -5,7 +5,7 @@ import type { Settings } from '../../config/index.js';
 import { percentDecoded } from '../../percent.js';
 import { isMqttTopic } from '../../config/index.js';
 import type { Notifier } from '../notifier.js';
-import { readPem, type Target } from '../target.js';
+import { demandPair, readPem, type Target, type TlsFiles } from '../target.js';
 import { MqttNotifier } from './mqtt-notifier.js';
 
 /** What the notifier of MQTT_URL is made from. */
@@ -54,11 +54,13 @@ function made(name: string, url: URL, topic: string, { username, password, ...tl
   return new MqttNotifier({ name, url: url.href, topic, client });
 }
 
-function tlsOf(settings: MqttSettings): Pick<IClientOptions, 'ca' | 'cert' | 'key'> {
+function tlsOf(settings: MqttSettings): TlsFiles {
   const { mqttCaCertPath: ca, mqttClientCertPath: cert, mqttClientKeyPath: key } = settings;
-  return {
-    ...(ca !== undefined && { ca: readPem('--mqtt-ca-cert-path', ca) }),
-    ...(cert !== undefined && { cert: readPem('--mqtt-client-cert-path', cert) }),
-    ...(key !== undefined && { key: readPem('--mqtt-client-key-path', key) }),
+  const files = {
+    ...(ca !== undefined && { ca: readPem('--mqtt-ca-cert-path', ca, 'ca') }),
+    ...(cert !== undefined && { cert: readPem('--mqtt-client-cert-path', cert, 'cert') }),
+    ...(key !== undefined && { key: readPem('--mqtt-client-key-path', key, 'key') }),
   };
+  demandPair('--mqtt-client-cert-path, --mqtt-client-key-path', files);
+  return files;
 }

@@ -1,6 +1,6 @@
 import { OtaError } from '../../errors.js';
 import { preferredChallenge, type Challenge } from './challenge.js';
-import type { CredentialSource } from './credentials.js';
+import type { CredentialAdvice, CredentialSource } from './credentials.js';
 import { answererOf, describeFailure } from './failure.js';
 import { KnownChallenges, scopeFor } from './known-challenges.js';
 import { basic, Tokens, type TokenWish } from './tokens.js';
@@ -10,6 +10,7 @@ export interface AuthOptions {
   /** The origin that our credentials are for. */
   origin: string;
   credentials: CredentialSource;
+  advice: CredentialAdvice;
   /** How long a token request may take, in milliseconds. */
   timeoutMs: number;
 }
@@ -26,7 +27,7 @@ export class AuthTransport implements Transport {
     private readonly next: Transport,
     private readonly options: AuthOptions,
   ) {
-    this.tokens = new Tokens(next, options.timeoutMs);
+    this.tokens = new Tokens(next, options);
   }
 
   close(): Promise<void> {
@@ -150,22 +151,28 @@ export class AuthTransport implements Transport {
    * which it is: what was known before stays known, and the operator is told.
    */
   private async refusal(request: RegistryRequest, response: RegistryResponse): Promise<OtaError> {
-    const what = `${answererOf(response)} refuses ${request.repository ?? 'us'}: ${await describeFailure(response)}`;
-    if (!this.isHome(response))
-      return new OtaError(
-        'denied',
-        `${what}; credentials for ${new URL(this.options.origin).host} are not sent there, so it is between the registry and its storage: an address that has expired, a clock that is wrong, a lost access`,
-      );
-    const credentials = this.options.credentials(request.repository);
+    const { origin, credentials: source, advice } = this.options;
+    const what = `${answererOf(response)} refuses ${request.repository ?? 'the request'}: ${await describeFailure(response)}`;
+    if (!this.isHome(response)) return new OtaError('denied', `${what}; ${abroadAdvice(response.url, origin)}`);
+    const credentials = source(request.repository);
+    if (!credentials) return new OtaError('denied', `${what}; credentials are needed. ${advice.missing}`);
     const bearer = this.challenges.get(request)?.scheme === 'bearer';
-    const hint =
-      credentials && (response.status === 403 || bearer)
-        ? 'it is not there, or these credentials may not read it'
-        : credentials
-          ? 'the credentials are wrong'
-          : 'credentials are needed';
-    return new OtaError('denied', `${what}; ${hint}`);
+    if (response.status !== 403 && !bearer)
+      return new OtaError('denied', `${what}; the credentials are wrong. ${advice.wrong}`);
+    const access = request.action === 'pull,push' ? 'push to it' : 'read it';
+    return new OtaError(
+      'denied',
+      `${what}; the repository does not exist, or these credentials may not ${access}. Check the name and --repository-prefix, and the rights of the account`,
+    );
   }
+}
+
+/** Credentials stay with the registry, so what another host refuses is not about them. */
+function abroadAdvice({ protocol, host, hostname, origin }: URL, home: string): string {
+  const registry = new URL(home);
+  if (registry.hostname === hostname && protocol === 'https:' && registry.protocol === 'http:')
+    return `the registry redirects to https, where credentials for http are not sent. Use ${origin} in --registry-url`;
+  return `credentials for ${registry.host} are not sent to ${host}, so the cause is between the registry and its storage. Check the clock of the registry and its access to the storage`;
 }
 
 /** Refused, without a word about what is wanted instead. */

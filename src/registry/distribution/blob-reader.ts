@@ -5,7 +5,7 @@ import { WrongSize } from '../wrong-size.js';
 import { codingsOf, decoded } from './body.js';
 import { failureOf } from './failure.js';
 import { Pace } from './pace.js';
-import { backoffMs } from './retry.js';
+import { retryWaitMs } from './retry.js';
 import { abandon, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 /** Statuses by which a server refuses a range that it should have ignored. */
@@ -56,7 +56,7 @@ export async function* readBlob(
           `reading ${blob.digest} broke after ${received} of ${blob.size} bytes`,
         );
       }
-      await delay(backoffMs(breaks - 1), request.signal).catch((cause: unknown) => {
+      await delay(retryWaitMs(breaks), request.signal).catch((cause: unknown) => {
         throw new OtaError('unavailable', `reading ${blob.digest} was given up: ${reasonOf(error)}`, { cause });
       });
     }

@@ -12,6 +12,13 @@ export interface Credentials {
 /** Finds the credentials for a repository, or undefined for anonymous access. */
 export type CredentialSource = (repository: string | undefined) => Credentials | undefined;
 
+/** What to tell whoever configured the credentials, as sentences without a full stop. */
+export interface CredentialAdvice {
+  /** Completes "credentials are needed". */
+  readonly missing: string;
+  readonly wrong: string;
+}
+
 /** A text; null, an empty one and what is no text count as missing. */
 const text = z.string().min(1).optional().catch(undefined);
 /** Entries are judged one by one: what is wrong with that of another registry is no concern of ours. */

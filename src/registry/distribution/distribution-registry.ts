@@ -19,7 +19,7 @@ import { Registry, type FetchedManifest } from '../registry.js';
 import { readBlob } from './blob-reader.js';
 import { readWhole } from './body.js';
 import type { Endpoint } from './endpoint.js';
-import { codeOfStatus, describeFailure, failureOf } from './failure.js';
+import { codeOfStatus, describeFailure, failureOf, isPage, notRegistry } from './failure.js';
 import { PagedLists } from './paged-lists.js';
 import { parseCatalog, parseReferrers, parseTags } from './listings.js';
 import { contentType, describe, expectDigest } from './manifest-answer.js';
@@ -117,10 +117,16 @@ export class DistributionRegistry extends Registry {
     return [...repositories];
   }
 
+  /** What `docker login` asks: whether `/v2/` is that of a registry, and lets us in. */
   async ping(signal: AbortSignal): Promise<void> {
-    const response = await this.ask(undefined, new URL('/v2/', this.options.endpoint.origin), signal);
-    discard(response);
-    if (response.status >= 500) throw await failureOf(response, 'ping');
+    const url = new URL('/v2/', this.options.endpoint.origin);
+    const response = await this.ask(undefined, url, signal);
+    if (response.status === 200 && !isPage(response)) {
+      discard(response);
+      return;
+    }
+    if (codeOfStatus(response.status) === 'unavailable') throw await failureOf(response, 'ping');
+    throw await notRegistry(response);
   }
 
   override close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { OtaError, type OtaErrorCode, reasonOf } from '../../errors.js';
+import { OtaError, type OtaErrorCode } from '../../errors.js';
 import { readBody } from './body.js';
-import type { RegistryResponse } from './transport.js';
+import { header, type RegistryResponse } from './transport.js';
 
 /** As much of an error's body as is worth reading. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
@@ -12,22 +12,47 @@ const errorBody = z.object({ errors: z.array(z.object({ code: z.string(), messag
 /** The errors of object storage that speaks S3 or Azure's protocol, where blobs are redirected to. */
 const STORAGE_ERROR = /<Error\b[^>]*>[\s\S]*?<Code>([^<]{1,100})<\/Code>(?:[\s\S]*?<Message>([^<]{0,300}))?/;
 
+/** What Go, nginx and Apache answer to plain HTTP on a port for HTTPS. */
+const WANTS_HTTPS =
+  /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|speaking plain HTTP to an SSL/i;
+
 /** What went wrong, in one line with the registry's own code and message: `404 NAME_UNKNOWN: repository name not known`. */
 export async function describeFailure(response: RegistryResponse): Promise<string> {
-  try {
-    const text = (await readBody(response, MAX_ERROR_BODY_BYTES, () => new Error('too long'))).toString('utf8');
-    const [, storageCode, storageMessage] = STORAGE_ERROR.exec(text) ?? [];
-    if (storageCode !== undefined) return describe(response, storageCode, storageMessage);
-    const parsed = errorBody.safeParse(JSON.parse(text));
-    const first = parsed.success ? parsed.data.errors[0] : undefined;
-    if (first) return describe(response, first.code, first.message);
-  } catch {
-    // A body that is no error of a registry has nothing to tell; the status has.
-  }
-  return `status ${response.status}`;
+  const { status } = response;
+  const text = await textOf(response);
+  const [, storageCode, storageMessage] = STORAGE_ERROR.exec(text) ?? [];
+  if (storageCode !== undefined) return describe(status, storageCode, storageMessage);
+  const known = errorIn(text);
+  if (known) return describe(status, known.code, known.message);
+  if (status === 400 && WANTS_HTTPS.test(text)) return `400: it ${speaksHttps(response)}`;
+  const target = header(response, 'location');
+  if (status >= 300 && status < 400 && target !== undefined)
+    return oneLine(`${status}, a redirect to ${target}. Use that address in --registry-url`);
+  return `status ${status}`;
 }
 
-function describe({ status }: RegistryResponse, code: string, message: string | null | undefined): string {
+function speaksHttps({ url }: RegistryResponse): string {
+  return `speaks HTTPS. Use https://${url.host} in --registry-url`;
+}
+
+async function textOf(response: RegistryResponse): Promise<string> {
+  try {
+    return (await readBody(response, MAX_ERROR_BODY_BYTES, () => new Error('too long'))).toString('utf8');
+  } catch {
+    // The status says enough.
+    return '';
+  }
+}
+
+function errorIn(text: string): z.infer<typeof errorBody>['errors'][number] | undefined {
+  try {
+    return errorBody.safeParse(JSON.parse(text)).data?.errors[0];
+  } catch {
+    return undefined;
+  }
+}
+
+function describe(status: number, code: string, message: string | null | undefined): string {
   return oneLine(`${status} ${code}${message ? `: ${message}` : ''}`);
 }
 
@@ -44,16 +69,39 @@ export function codeOfStatus(status: number): OtaErrorCode {
 
 /** An answer that is no success, as an error about `what`. */
 export async function failureOf(response: RegistryResponse, what: string): Promise<OtaError> {
+  const description = await describeFailure(response);
+  const answer = `${what}: ${answererOf(response)} answered ${description}`;
+  const advice = isFromNoRegistry(response, description)
+    ? ` without an error code. ${response.url.origin} may not be a container registry: check --registry-url`
+    : '';
+  return new OtaError(codeOfStatus(response.status), answer + advice);
+}
+
+/** Whether an answer is a web page: registries answer with JSON, or with nothing. */
+export function isPage(response: RegistryResponse): boolean {
+  return /^text\/html\b/i.test(header(response, 'content-type') ?? '');
+}
+
+/** An answer that no registry gives, as an error. */
+export async function notRegistry(response: RegistryResponse): Promise<OtaError> {
+  const { origin, pathname } = response.url;
+  const text = await textOf(response);
+  if (response.status === 400 && WANTS_HTTPS.test(text))
+    return new OtaError('protocol', `${origin} ${speaksHttps(response)}`);
+  const type = isPage(response) ? ' with a web page' : '';
   return new OtaError(
-    codeOfStatus(response.status),
-    `${what}: ${answererOf(response)} answered ${await describeFailure(response)}`,
+    'protocol',
+    `${origin} is not a container registry: ${pathname} answered ${response.status}${type}`,
   );
 }
 
-/** No answer at all, as an error. */
-export function unreachable(error: unknown, host: string): OtaError {
-  if (error instanceof OtaError) return error;
-  return new OtaError('unavailable', `cannot reach ${host}: ${oneLine(reasonOf(error))}`, { cause: error });
+/** A registry sends an error in JSON, and nearly all set the header on every answer. */
+function isFromNoRegistry(response: RegistryResponse, description: string): boolean {
+  return (
+    description === 'status 404' &&
+    response.redirectedFrom === undefined &&
+    header(response, 'docker-distribution-api-version') === undefined
+  );
 }
 
 function oneLine(text: string): string {

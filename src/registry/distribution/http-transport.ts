@@ -3,12 +3,15 @@ import { rootCertificates } from 'node:tls';
 import { request as send, type Dispatcher } from 'undici';
 import { link } from '../../abort.js';
 import { ConfigError, OtaError, reasonOf } from '../../errors.js';
-import { createDispatcher } from '../../http-proxy.js';
+import { createDispatcher, ProxyRefusal } from '../../http-proxy.js';
+import { certificatesIn } from '../../pem.js';
 import { timerMs } from '../../timers.js';
-import { unreachable } from './failure.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
+import { unreachable } from './unreachable.js';
 
 export interface HttpTransportOptions {
+  /** The origin of REGISTRY_URL. */
+  origin: string;
   /** Longest silence before the headers and between two pieces of a body, in milliseconds. */
   timeoutMs: number;
   /** PEM file with authorities to trust beside the system's. */
@@ -28,7 +31,7 @@ const CONNECTIONS_PER_HOST = 32;
 export class HttpTransport implements Transport {
   private readonly dispatcher: Dispatcher;
 
-  constructor(options: HttpTransportOptions) {
+  constructor(private readonly options: HttpTransportOptions) {
     const ca = options.caCertPath === undefined ? undefined : [...rootCertificates, readAuthority(options.caCertPath)];
     this.dispatcher = createDispatcher({
       connections: CONNECTIONS_PER_HOST,
@@ -79,7 +82,7 @@ export class HttpTransport implements Transport {
       body.once('close', end);
       if (statusCode === 407) {
         body.on('error', () => undefined).resume();
-        throw new Error('the proxy answered 407 and wants other credentials; see HTTP_PROXY');
+        throw new ProxyRefusal(statusCode, url);
       }
       const redirected = url.origin !== request.url.origin;
       return {
@@ -91,17 +94,26 @@ export class HttpTransport implements Transport {
       };
     } catch (error) {
       end();
-      throw unreachable(error, url.host);
+      throw await unreachable(error, { url, home: this.options.origin, signal: request.signal });
     }
   }
 }
 
+/** PEM text with certificates: Node.js would accept any text, and trust nobody new. */
 function readAuthority(path: string): string {
+  const option = '--registry-ca-cert-path';
+  let text: string;
   try {
-    return readFileSync(path, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ConfigError(`--registry-ca-cert-path: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
   }
+  try {
+    certificatesIn(text);
+  } catch (error) {
+    throw new ConfigError(`${option}: ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+  }
+  return text;
 }
 
 function isRead(request: RegistryRequest): boolean {

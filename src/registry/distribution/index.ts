@@ -1,9 +1,10 @@
 import type { RegistryLocation } from '../../config/index.js';
 import type { ArtifactWriter } from '../artifact-writer.js';
+import type { OnRetry } from '../on-retry.js';
 import type { Registry } from '../registry.js';
 import type { RegistrySettings } from '../registry-settings.js';
 import { AuthTransport } from './auth.js';
-import { readAuthFile, type CredentialSource } from './credentials.js';
+import { readAuthFile, type CredentialAdvice, type CredentialSource } from './credentials.js';
 import { DistributionRegistry } from './distribution-registry.js';
 import { DistributionWriter } from './distribution-writer.js';
 import { Endpoint } from './endpoint.js';
@@ -14,18 +15,22 @@ import type { Transport } from './transport.js';
 type HttpLocation = RegistryLocation & { kind: 'http' };
 
 /** The read side of a registry over HTTP; throws ConfigError when a file that `settings` name cannot be used. */
-export function distributionRegistry(location: HttpLocation, settings: RegistrySettings): Registry {
+export function distributionRegistry(location: HttpLocation, settings: RegistrySettings, onRetry?: OnRetry): Registry {
   const endpoint = endpointOf(location, settings);
-  return new DistributionRegistry(createTransport(endpoint, settings), {
+  return new DistributionRegistry(createTransport(endpoint, settings, onRetry), {
     endpoint,
     timeoutMs: settings.registryTimeout,
   });
 }
 
 /** The write side of the same. */
-export function distributionWriter(location: HttpLocation, settings: RegistrySettings): ArtifactWriter {
+export function distributionWriter(
+  location: HttpLocation,
+  settings: RegistrySettings,
+  onRetry?: OnRetry,
+): ArtifactWriter {
   const endpoint = endpointOf(location, settings);
-  return new DistributionWriter(createTransport(endpoint, settings), endpoint);
+  return new DistributionWriter(createTransport(endpoint, settings, onRetry), endpoint);
 }
 
 function endpointOf(location: HttpLocation, settings: RegistrySettings): Endpoint {
@@ -36,15 +41,16 @@ function endpointOf(location: HttpLocation, settings: RegistrySettings): Endpoin
 }
 
 /** Retry over auth over HTTP: a token service that is down is tried again like the registry itself. */
-function createTransport(endpoint: Endpoint, settings: RegistrySettings): Transport {
+function createTransport(endpoint: Endpoint, settings: RegistrySettings, onRetry?: OnRetry): Transport {
   const timeoutMs = settings.registryTimeout;
-  const http = new HttpTransport({ timeoutMs, caCertPath: settings.registryCaCertPath });
+  const http = new HttpTransport({ origin: endpoint.origin, timeoutMs, caCertPath: settings.registryCaCertPath });
   const auth = new AuthTransport(http, {
     origin: endpoint.origin,
     credentials: credentialsFor(endpoint, settings),
+    advice: adviceFor(endpoint, settings),
     timeoutMs,
   });
-  return new RetryTransport(auth);
+  return new RetryTransport(auth, onRetry);
 }
 
 function credentialsFor(endpoint: Endpoint, settings: RegistrySettings): CredentialSource {
@@ -54,4 +60,17 @@ function credentialsFor(endpoint: Endpoint, settings: RegistrySettings): Credent
     return () => credentials;
   }
   return registryAuthFile === undefined ? () => undefined : readAuthFile(registryAuthFile, endpoint.host);
+}
+
+/** Which options to look at when the registry demands credentials, or does not accept them. */
+function adviceFor(endpoint: Endpoint, { registryUsername, registryAuthFile }: RegistrySettings): CredentialAdvice {
+  if (registryUsername === undefined && registryAuthFile !== undefined)
+    return {
+      missing: `The file of --registry-auth-file has none for ${endpoint.host}: log in to it`,
+      wrong: 'Log in again, so that the file of --registry-auth-file is current',
+    };
+  return {
+    missing: 'Set --registry-username and --registry-password, or --registry-auth-file',
+    wrong: 'Check --registry-username and --registry-password',
+  };
 }

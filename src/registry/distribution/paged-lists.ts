@@ -40,7 +40,7 @@ export class PagedLists {
     if (body === undefined)
       throw new OtaError(
         'protocol',
-        `${what}: ${response.url.host} answered something that is not JSON${typeOf(response)}`,
+        `${what}: ${response.url.host} answered something that is not JSON${typeOf(response)}. It may not be a container registry, or a login page is in front of it: check --registry-url`,
       );
     return body;
   }

@@ -1,22 +1,27 @@
-import { OtaError } from '../../errors.js';
+import { backoffMs } from '../../backoff.js';
+import { OtaError, reasonOf } from '../../errors.js';
+import { retryAfterMs } from '../../http-date.js';
 import { delay } from '../../timers.js';
+import type { OnRetry } from '../on-retry.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
+import { isLasting } from './unreachable.js';
 
-/** oras-go's policy (registry/remote/retry/policy.go): five retries, 200 ms to 3 s, exponential, 10 % jitter. */
+/** As oras-go has it (registry/remote/retry/policy.go): five retries, after 200 ms to 3 s. */
 const MAX_RETRIES = 5;
 const MIN_WAIT_MS = 200;
 const MAX_WAIT_MS = 3_000;
-const JITTER = 0.1;
 
-/** Milliseconds to wait before retry number `attempt` (from 0). */
-export function backoffMs(attempt: number): number {
-  const base = Math.min(MIN_WAIT_MS * 2 ** attempt, MAX_WAIT_MS);
-  return base * (1 - JITTER + Math.random() * 2 * JITTER);
+/** Milliseconds to wait after so many failures in a row. */
+export function retryWaitMs(failures: number): number {
+  return backoffMs(failures, MIN_WAIT_MS, MAX_WAIT_MS);
 }
 
 /** Sends again what failed in a way that may pass, as long as the caller's deadline allows. */
 export class RetryTransport implements Transport {
-  constructor(private readonly next: Transport) {}
+  constructor(
+    private readonly next: Transport,
+    private readonly onRetry: OnRetry = () => undefined,
+  ) {}
 
   close(): Promise<void> {
     return this.next.close();
@@ -25,13 +30,20 @@ export class RetryTransport implements Transport {
   async send(request: RegistryRequest): Promise<RegistryResponse> {
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.attempt(request);
-      const waitMs = mayRetry(request, attempt) ? retryAfterMs(outcome, attempt) : undefined;
+      const waitMs = mayRetry(request, attempt) ? waitBefore(outcome, attempt) : undefined;
       if (waitMs === undefined || performance.now() + waitMs >= request.deadlineMs) return settle(outcome);
+      this.onRetry({ host: request.url.host, reason: reasonFor(outcome), retry: attempt + 1, of: MAX_RETRIES });
       if (!(outcome instanceof OtaError)) discard(outcome);
       await delay(waitMs, request.signal).catch((cause: unknown) => {
         throw outcome instanceof OtaError
           ? outcome
-          : new OtaError('unavailable', `gave up after status ${outcome.status}`, { cause });
+          : new OtaError(
+              'unavailable',
+              `${request.url.host} answered ${outcome.status}, and the request was cancelled`,
+              {
+                cause,
+              },
+            );
       });
     }
   }
@@ -40,7 +52,7 @@ export class RetryTransport implements Transport {
     try {
       return await this.next.send(request);
     } catch (error) {
-      return OtaError.from(error, 'unavailable', 'request failed');
+      return OtaError.from(error, 'unavailable', `the request to ${request.url.host} failed`);
     }
   }
 }
@@ -50,21 +62,18 @@ function mayRetry(request: RegistryRequest, attempt: number): boolean {
   return attempt < MAX_RETRIES && !request.signal.aborted && (request.method === 'GET' || request.method === 'HEAD');
 }
 
-/** How long to wait before the next try, or undefined when there should be none. */
-function retryAfterMs(outcome: RegistryResponse | OtaError, attempt: number): number | undefined {
-  if (outcome instanceof OtaError) return outcome.code === 'unavailable' ? backoffMs(attempt) : undefined;
+/** How long to wait before the next try in milliseconds, or undefined when there should be none. */
+function waitBefore(outcome: RegistryResponse | OtaError, attempt: number): number | undefined {
+  const backoff = retryWaitMs(attempt + 1);
+  if (outcome instanceof OtaError) return outcome.code === 'unavailable' && !isLasting(outcome) ? backoff : undefined;
   const { status } = outcome;
   // 501 is no mishap: what is not implemented now is not a second later.
   if ((status !== 408 && status !== 429 && status < 500) || status === 501) return undefined;
-  return parseRetryAfter(header(outcome, 'retry-after')) ?? backoffMs(attempt);
+  return retryAfterMs(header(outcome, 'retry-after')) ?? backoff;
 }
 
-/** RFC 9110, section 10.2.3: seconds or a date; in milliseconds from now. */
-export function parseRetryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+function reasonFor(outcome: RegistryResponse | OtaError): string {
+  return outcome instanceof OtaError ? reasonOf(outcome.cause ?? outcome) : `it answered ${outcome.status}`;
 }
 
 function settle(outcome: RegistryResponse | OtaError): RegistryResponse {

@@ -1,7 +1,7 @@
 import { OtaError } from '../../errors.js';
 import { readBody } from './body.js';
 import type { Challenge } from './challenge.js';
-import type { Credentials } from './credentials.js';
+import type { CredentialAdvice, Credentials } from './credentials.js';
 import { codeOfStatus, describeFailure } from './failure.js';
 import type { RegistryRequest, RegistryResponse, Transport } from './transport.js';
 
@@ -34,16 +34,21 @@ interface Token {
   renewAtMs: number;
 }
 
+export interface TokenOptions {
+  readonly advice: CredentialAdvice;
+  /** How long a token request may take, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
 /** Fetches tokens (Distribution's token specification) and keeps them by user, realm, service and scope. */
 export class Tokens {
   private readonly tokens = new Map<string, Token>();
   private readonly refreshTokens = new Map<Credentials, string>();
   private readonly users = new Map<Credentials, number>();
 
-  /** @param timeoutMs how long a token request may take, in milliseconds */
   constructor(
     private readonly transport: Transport,
-    private readonly timeoutMs: number,
+    private readonly options: TokenOptions,
   ) {}
 
   /** The token for `wish`: one fetch for many waiters, kept until shortly before its end. */
@@ -87,7 +92,7 @@ export class Tokens {
 
   private async fetch(wish: TokenWish): Promise<{ value: string; lifetimeMs: number }> {
     const response = await this.transport.send(this.request(wish));
-    if (response.status !== 200) throw await refusal(response, wish.credentials);
+    if (response.status !== 200) throw await refusal(response, wish.credentials, this.options.advice);
     const { host } = response.url;
     const bytes = await readBody(
       response,
@@ -108,7 +113,7 @@ export class Tokens {
     // Its own deadline: the token is for all who wait, not for the one who asked first.
     const common = {
       signal: NEVER,
-      deadlineMs: performance.now() + this.timeoutMs,
+      deadlineMs: performance.now() + this.options.timeoutMs,
     };
     if (credentials?.identityToken !== undefined) {
       const form = new URLSearchParams({
@@ -181,10 +186,20 @@ function lifetimeOf(member: unknown): number {
 }
 
 /** 401 means that the credentials are bad; 403 and 404 that there is no token for this scope. */
-async function refusal(response: RegistryResponse, credentials: Credentials | undefined): Promise<OtaError> {
+async function refusal(
+  response: RegistryResponse,
+  credentials: Credentials | undefined,
+  advice: CredentialAdvice,
+): Promise<OtaError> {
   const what = `token service ${response.url.host} answered ${await describeFailure(response)}`;
-  if (response.status === 403 || response.status === 404) return new OtaError('denied', what);
   if (response.status === 401)
-    return new OtaError('denied', `${what}; ${credentials ? 'the credentials are wrong' : 'credentials are needed'}`);
+    return new OtaError(
+      'denied',
+      credentials
+        ? `${what}; the credentials are wrong. ${advice.wrong}`
+        : `${what}; credentials are needed. ${advice.missing}`,
+    );
+  if (response.status === 403 || response.status === 404)
+    return new OtaError('denied', `${what}. Check the rights of the account`);
   return new OtaError(codeOfStatus(response.status), what);
 }

@@ -1,4 +1,4 @@
-import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import { OtaError } from '../../errors.js';
 import type { SignatureMeter } from '../../metrics/index.js';
@@ -14,7 +14,7 @@ import type { Policies, Policy } from './policies.js';
 import { SignatureStore, type Found } from './signature-store.js';
 import { MalformedSignature, type Refusal, type StoredSignature } from './stored-signature.js';
 import type { TrustedRoot } from './trusted-root.js';
-import { TrustSources } from './trust-sources.js';
+import { TrustSources, type TrustLogger } from './trust-sources.js';
 
 export interface CosignVerifierOptions extends CertificateCheckOptions {
   /** The device that a repository belongs to. */
@@ -48,7 +48,6 @@ const CLOSENESS: readonly Distrust[] = [
 
 /** Trusts what cosign signed, by key or by identity, in the form of cosign v3 or in that of v1 and v2. */
 export class CosignVerifier extends SignatureVerifier implements OnModuleInit, OnApplicationShutdown {
-  private readonly logger = new Logger('CosignVerifier');
   private readonly store: SignatureStore;
   private readonly changed = new Subject<void>();
   private timer: Timer | undefined;
@@ -60,12 +59,13 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     private readonly root: TrustedRoot | undefined,
     private readonly options: CosignVerifierOptions,
     private readonly meter: SignatureMeter | undefined,
+    private readonly logger: TrustLogger,
   ) {
     super();
     this.store = new SignatureStore(registry);
     this.sources = new TrustSources(
       [...policies.rings.flatMap((ring) => ring.sources), ...(root ? [root] : [])],
-      this.logger,
+      logger,
       meter,
     );
     this.countKeys();

@@ -7,6 +7,7 @@ import type { SignatureVerifier } from '../signature-verifier.js';
 import { CosignVerifier } from './cosign-verifier.js';
 import type { IdentityMatcher } from './identity.js';
 import { Policies, type Policy } from './policies.js';
+import type { TrustLogger } from './trust-sources.js';
 import { FileTrustedRoot, type TrustedRoot } from './trusted-root.js';
 import { TufTrustedRoot } from './tuf-trusted-root.js';
 
@@ -15,9 +16,10 @@ export function cosignVerifier(
   settings: SignatureSettings,
   registry: Registry,
   meter: SignatureMeter | undefined,
+  logger: TrustLogger,
 ): SignatureVerifier {
   const policies = new Policies(settings.signaturePolicy ?? [], generalPolicy(settings));
-  const prefix = settings.repositoryPrefix.replaceAll(/^\/+|\/+$/g, '');
+  const prefix = settings.repositoryPrefix;
   return new CosignVerifier(
     registry,
     policies,
@@ -29,6 +31,7 @@ export function cosignVerifier(
       ignoreSct: settings.cosignInsecureIgnoreSct,
     },
     meter,
+    logger,
   );
 }
 

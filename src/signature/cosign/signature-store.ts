@@ -9,7 +9,8 @@ import {
   type Descriptor,
   type UnreadableLayer,
 } from '../../oci/index.js';
-import { WrongSize, type FetchedManifest, type Registry } from '../../registry/index.js';
+import type { FetchedManifest, Registry } from '../../registry/index.js';
+import { WrongSize } from '../../registry/wrong-size.js';
 import { BUNDLE_TYPE, parseBundle } from './bundle-signature.js';
 import { parseLegacy, SIMPLE_SIGNING_TYPE } from './legacy-signature.js';
 import { MalformedSignature, type StoredSignature } from './stored-signature.js';

@@ -2,13 +2,16 @@ import type { Logger } from '@nestjs/common';
 import type { SignatureMeter } from '../../metrics/index.js';
 import type { TrustSource } from '../trust-source.js';
 
+/** Where changes of what is trusted are logged. */
+export type TrustLogger = Pick<Logger, 'log' | 'error'>;
+
 /** All that says who is trusted: each source is read, logged and counted by itself, so that none holds up another. */
 export class TrustSources {
   private readonly problems = new Map<string, string>();
 
   constructor(
     private readonly sources: readonly TrustSource[],
-    private readonly logger: Logger,
+    private readonly logger: TrustLogger,
     private readonly meter: SignatureMeter | undefined,
   ) {
     for (const { name } of sources) meter?.readable(name, true);

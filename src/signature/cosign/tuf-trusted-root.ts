@@ -76,9 +76,11 @@ export class TufTrustedRoot extends TrustedRoot {
       .then(
         (fetched) => this.adopt(fetched),
         (error: unknown) => {
-          this.failure = new OtaError('unavailable', `${this.name} cannot be fetched: ${reasonOf(error)}`, {
-            cause: error,
-          });
+          this.failure = new OtaError(
+            'unavailable',
+            `${this.name} cannot be fetched from tuf-repo-cdn.sigstore.dev: ${reasonOf(error)}. Check the network and the proxy, or give --sigstore-trusted-root-path`,
+            { cause: error },
+          );
           this.pause();
           throw this.failure;
         },
@@ -116,7 +118,7 @@ export class TufTrustedRoot extends TrustedRoot {
       const kept = await getTrustedRoot({ ...options, cachePath: folder, forceCache: true });
       return fetchedOf(
         kept,
-        `${this.name} cannot be fetched, the one in --sigstore-cache-dir is used: ${reasonOf(error)}`,
+        `${this.name} cannot be fetched from tuf-repo-cdn.sigstore.dev: ${reasonOf(error)}. The one in --sigstore-cache-dir is used`,
       );
     }
   }

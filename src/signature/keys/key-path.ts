@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { reasonOf } from '../../errors.js';
+import { ExplainedError, reasonOf } from '../../errors.js';
 import type { Reloading } from '../trust-source.js';
-import { holdsPublicKey, parsePublicKeys, type PublicKey } from './public-key.js';
+import { holdsPublicKey, noPublicKeyIn, parsePublicKeys, type PublicKey } from './public-key.js';
 
 /** A larger file is not read as a key file. */
 const MAX_FILE_BYTES = 256 * 1024;
@@ -22,7 +22,7 @@ export class KeyPath {
   /** Throws an Error with one line when a file cannot be used. */
   constructor(private readonly path: string) {
     const { files, problems } = this.read(new Map());
-    if (problems.length > 0) throw new Error(problems[0]);
+    if (problems.length > 0) throw new ExplainedError(problems[0]);
     this.files = files;
   }
 
@@ -51,23 +51,23 @@ export class KeyPath {
       listed = statSync(this.path).isDirectory() ? filesIn(this.path) : [[this.path, true]];
     } catch (error) {
       // A volume that is unmounted revokes nothing.
-      return { files: before, problems: [this.problemOf(error)] };
+      return { files: before, problems: [problemOf(this.path, error)] };
     }
     for (const [file, mustHoldKey] of listed) {
       const old = before.get(file);
       try {
         files.set(file, readKeyFile(file, mustHoldKey, old));
       } catch (error) {
-        problems.push(this.problemOf(error));
+        problems.push(problemOf(file, error));
         if (old) files.set(file, old);
       }
     }
     return { files, problems };
   }
+}
 
-  private problemOf(error: unknown): string {
-    return `cannot use ${JSON.stringify(this.path)}: ${reasonOf(error)}`;
-  }
+function problemOf(path: string, error: unknown): string {
+  return `cannot use ${JSON.stringify(path)}: ${reasonOf(error)}`;
 }
 
 /** The files in a folder, and whether the name of each promises a key. A mounted Secret keeps its files in `..data`, and links to them. */
@@ -91,11 +91,12 @@ function isFile(file: string): boolean {
 
 function readKeyFile(file: string, mustHoldKey: boolean, old: KeyFile | undefined): KeyFile {
   const { size } = statSync(file);
-  if (size > MAX_FILE_BYTES) throw new Error(`${file} has ${size} bytes, over the limit of ${MAX_FILE_BYTES}`);
+  if (size > MAX_FILE_BYTES)
+    throw new ExplainedError(`it has ${size} bytes, more than a key file has (${MAX_FILE_BYTES})`);
   const content = readFileSync(file, 'utf8');
   if (content === old?.content) return old;
   if (holdsPublicKey(content)) return { content, keys: parsePublicKeys(content) };
-  if (mustHoldKey) throw new Error(`${file} holds no public key, takes PEM text with BEGIN PUBLIC KEY`);
+  if (mustHoldKey) throw new ExplainedError(noPublicKeyIn(content));
   return { content, keys: [] };
 }
 

@@ -1,7 +1,7 @@
-import { ConfigError, reasonOf } from '../../errors.js';
+import { ConfigError, ExplainedError, reasonOf } from '../../errors.js';
 import type { TrustSource } from '../trust-source.js';
 import { KeyPath } from './key-path.js';
-import { holdsPublicKey, parsePublicKeys, type PublicKey } from './public-key.js';
+import { holdsPublicKey, noPublicKeyIn, parsePublicKeys, type PublicKey } from './public-key.js';
 
 /** Where keys come from, and the option that says so, for errors. */
 export interface KeySource {
@@ -23,9 +23,9 @@ export class KeyRing {
     try {
       this.fixed = holdsPublicKey(text) ? parsePublicKeys(text) : [];
       this.paths = paths.map((path) => new KeyPath(path));
-      if (this.size === 0) throw new Error('holds no public key, takes PEM text with BEGIN PUBLIC KEY');
+      if (this.size === 0) throw new ExplainedError(emptiness(paths, text));
     } catch (error) {
-      throw new ConfigError(`${where}: ${reasonOf(error)}`);
+      throw new ConfigError(`${where}: ${reasonOf(error)}`, { cause: error });
     }
     this.sources = this.paths.map((path, index) => ({
       name: `${where} ${paths[index] ?? ''}`,
@@ -47,4 +47,11 @@ export class KeyRing {
     for (const key of this.keys) if (key.fingerprint === fingerprint) return true;
     return false;
   }
+}
+
+/** Why sources that could all be read make no key. */
+function emptiness(paths: readonly string[], text: string): string {
+  if (paths.length === 0)
+    return `${noPublicKeyIn(text)}${/\s/.test(text.trim()) ? '' : '. A path is given by --cosign-pub-key-path'}`;
+  return `no file in ${paths.map((path) => JSON.stringify(path)).join(', ')} holds a public key in PEM text (BEGIN PUBLIC KEY)`;
 }

@@ -1,5 +1,7 @@
+import { ExplainedError } from '../../errors.js';
 import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { ed25519ph } from '@noble/curves/ed25519.js';
+import { contentOf } from '../../pem.js';
 
 /** A public key that may sign, and how cosign signs with its like. */
 export interface PublicKey {
@@ -25,12 +27,32 @@ export function holdsPublicKey(text: string): boolean {
 export function parsePublicKeys(text: string): PublicKey[] {
   const blocks = text.match(PEM) ?? [];
   // A file that is being written must not be taken for one whose keys were revoked.
-  if (text.split(BEGIN).length - 1 !== blocks.length) throw new Error('a public key is cut off: it has no END line');
+  if (text.split(BEGIN).length - 1 !== blocks.length)
+    throw new ExplainedError('its public key is cut off: the END PUBLIC KEY line is missing');
   return blocks.map((pem) => {
-    const key = createPublicKey(pem);
+    const key = keyIn(pem);
     demandSupported(key);
     return { key, fingerprint: fingerprintOf(key) };
   });
+}
+
+function keyIn(pem: string): KeyObject {
+  try {
+    return createPublicKey(pem);
+  } catch (cause) {
+    throw new ExplainedError('its public key is damaged. Copy it again from where it was made', { cause });
+  }
+}
+
+/** What is wrong with `text` that holds no public key, and where to find one. */
+export function noPublicKeyIn(text: string): string {
+  const content = contentOf(text);
+  const advice = content.includes('certificate')
+    ? '. The command openssl x509 -pubkey -noout -in FILE prints the public key of a certificate'
+    : content.includes('private key')
+      ? '. The command cosign public-key --key FILE prints the public key of a private one'
+      : '';
+  return `it holds ${content}, expected a public key in PEM text (BEGIN PUBLIC KEY)${advice}`;
 }
 
 export function fingerprintOf(key: KeyObject): string {
@@ -45,7 +67,9 @@ function demandSupported({ asymmetricKeyType: type, asymmetricKeyDetails: detail
   const bits = details?.modulusLength ?? 0;
   if (type === 'rsa' && bits >= MIN_RSA_BITS && bits <= MAX_RSA_BITS) return;
   const what = [type, details?.namedCurve, type === 'rsa' ? `${bits} bits` : undefined].filter(Boolean).join(' ');
-  throw new Error(`a key of type ${what} is not supported, expected P-256, P-384, P-521, RSA 2048 to 4096 or Ed25519`);
+  throw new ExplainedError(
+    `its public key is of type ${what}, which is not supported. Expected P-256, P-384, P-521, RSA of 2048 to 4096 bits, or Ed25519`,
+  );
 }
 
 /**

@@ -24,6 +24,17 @@ export function parseHttpDate(text: string | undefined): number | undefined {
   return undefined;
 }
 
+/**
+ * Returns how many milliseconds a `Retry-After` header asks to wait (RFC 9110, section 10.2.3: seconds, or a date), or
+ * undefined for anything else. A date in the past is no wait.
+ */
+export function retryAfterMs(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1000;
+  const date = parseHttpDate(value);
+  return date === undefined ? undefined : Math.max(0, date - Date.now());
+}
+
 function timeOf(parts: Record<string, string | undefined>): number | undefined {
   const day = Number(parts.day);
   const month = MONTHS.indexOf(parts.month as (typeof MONTHS)[number]);

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Settings } from './settings.js';
+import { Settings } from '../config/index.js';
 
 /** SHUTDOWN_GRACE as it runs out: one for downloads, queues and notices together. */
 @Injectable()

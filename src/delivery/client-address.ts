@@ -3,11 +3,12 @@ import type { IncomingMessage } from 'node:http';
 import { isIP, SocketAddress } from 'node:net';
 import proxyAddr from 'proxy-addr';
 import { ConfigError } from '../errors.js';
+import { parseForwarded, parseForwardedFor, type Entry, type ForwardedClient } from './forwarded.js';
 
 /** IPv4 addresses that are written as IPv6 ones: mapped, translated (RFC 6145), behind NAT64 (RFC 6052). */
 const EMBEDDED: readonly string[] = ['ipv4Mapped', 'rfc6145', 'rfc6052'];
 
-/** Where requests come from: the peer, or what the proxies of TRUST_PROXY say of those that they pass on. */
+/** The addresses of clients: the peer of a connection, or the client that the proxies of TRUST_PROXY forward. */
 export class ClientAddress {
   private readonly isTrusted: ((address: string) => boolean) | undefined;
 
@@ -23,21 +24,40 @@ export class ClientAddress {
     return this.isTrusted?.(socket.remoteAddress ?? '') ?? false;
   }
 
-  /** The nearest address that is no trusted proxy. */
-  of({ socket, headers }: IncomingMessage): string {
-    const peer = plain(socket.remoteAddress ?? '');
-    const { isTrusted } = this;
-    if (!isTrusted?.(peer)) return peer;
-    const forwarded = headers['x-forwarded-for'];
-    // Each proxy adds on the right whom it got the request from; what stands left of a stranger is the stranger's word.
-    const chain = (typeof forwarded === 'string' ? forwarded : '').split(',').map((address) => address.trim());
-    for (const address of chain.reverse()) {
-      // Stricter than the libraries, for which `10` is an address, too.
-      if (!isIP(address)) return peer;
-      const known = plain(address);
-      if (!isTrusted(known)) return known;
+  /** Returns the address of the client; that of the peer when no trusted proxy forwards one. */
+  of(raw: IncomingMessage): string {
+    return this.forwarded(raw)?.address ?? plain(raw.socket.remoteAddress ?? '');
+  }
+
+  /**
+   * Returns the client that a trusted proxy forwards; undefined when the peer is no trusted proxy, or forwards none.
+   *
+   * `X-Forwarded-For` decides. `Forwarded` is used when the former is missing, and adds the port when both name the same
+   * address: most proxies pass on the one of the two that they do not set as the client has sent it.
+   */
+  forwarded(raw: IncomingMessage): ForwardedClient | undefined {
+    if (!this.isProxied(raw)) return undefined;
+    const { 'x-forwarded-for': list, forwarded } = raw.headers;
+    const entries = parseForwardedFor(typeof list === 'string' ? list : undefined);
+    if (entries.length === 0) return this.nearest(parseForwarded(forwarded));
+    const client = this.nearest(entries);
+    if (!client || client.port !== undefined || forwarded === undefined) return client;
+    const same = this.nearest(parseForwarded(forwarded));
+    return same?.address === client.address ? same : client;
+  }
+
+  /**
+   * Returns the nearest client that is no trusted proxy, or the farthest one when all are trusted. Each proxy adds on the
+   * right the client that it got the request from, so entries on the left of a stranger are the word of that stranger.
+   */
+  private nearest(entries: readonly Entry[]): ForwardedClient | undefined {
+    let client: ForwardedClient | undefined;
+    for (const entry of entries.toReversed()) {
+      if (!entry) return undefined;
+      client = { address: plain(entry.address), port: entry.port };
+      if (!this.isTrusted?.(client.address)) return client;
     }
-    return peer;
+    return client;
   }
 }
 
@@ -75,7 +95,7 @@ function networksIn(entry: string): string[] {
   const max = family === 6 ? 128 : 32;
   if (!family || Number(bits ?? max) > max)
     throw new ConfigError(
-      `--trust-proxy: got ${JSON.stringify(entry)}, takes addresses and networks such as 10.0.0.0/8`,
+      `--trust-proxy: got ${JSON.stringify(entry)}, expected addresses and networks such as 10.0.0.0/8`,
     );
   if (bits === undefined || Number(bits) > 0) return [entry];
   return family === 6 ? ['::/1', '8000::/1'] : ['0.0.0.0/1', '128.0.0.0/1'];

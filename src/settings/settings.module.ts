@@ -1,9 +1,7 @@
 import { Module, type DynamicModule, type InjectionToken, type ModuleMetadata } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
+import { parseSettings, Settings, type GivenValues, type Variable } from '../config/index.js';
 import { GraceTime } from './grace-time.js';
-import { parseSettings, Settings } from './settings.js';
-import type { Variable } from './options.js';
-import type { GivenValues } from './sources.js';
 
 const KEY = 'otaflux';
 

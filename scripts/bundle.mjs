@@ -1,0 +1,105 @@
+/**
+ * Makes dist/bundle of dist (`npm run build`): the command, the server and the libraries that every start needs, in few
+ * files. Nest is among them, so that those who install the command need no Nest. Without the bundle, Node spends most of
+ * a start on finding and opening some 1,100 files (decision 41). The code stays readable: nothing is shortened or
+ * renamed, and a comment above each module names its file.
+ *
+ * Libraries that only some servers need stay packages: they are loaded from node_modules when they are used.
+ */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const TARGET = join(ROOT, 'dist', 'bundle');
+
+/** The commands, the server, and what plug-ins share with it: files of dist/cli, and of dist/bundle by the same names. */
+const ENTRIES = ['run', 'serve', 'door', 'nest', 'plugin-hooks'];
+
+/**
+ * What every start needs; the dependencies of these packages are bundled, too. Not reflect-metadata: an import of a
+ * package runs before all code of the bundle, and it must run before the first class with a decorator.
+ */
+const BUNDLED = [
+  ...['@nestjs/common', '@nestjs/config', '@nestjs/core', '@nestjs/platform-express', '@nestjs/terminus'],
+  ...['crc', 'ipaddr.js', 'p-limit', 'picomatch', 'pino', 'prom-client', 'proxy-addr', 'rxjs', 'zod'],
+];
+
+const manifestIn = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+const folderOf = (path) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path)?.[0];
+
+/** Whether the bundle leaves `specifier` to Node, for the module `importer`. */
+function isExternal(specifier, importer) {
+  if (importer === undefined || /^(?:\.{0,2}\/|node:)/.test(specifier)) return false;
+  const [name] = /^(?:@[^/]+\/)?[^/]+/.exec(specifier);
+  const folder = folderOf(importer);
+  if (BUNDLED.includes(name) || folder === undefined) return !BUNDLED.includes(name);
+  // Optional peers of a library are tried by `require` when it runs.
+  const manifest = manifestIn(folder);
+  return manifest.name !== name && !(name in (manifest.dependencies ?? {}));
+}
+
+const bundle = await rolldown({
+  input: Object.fromEntries(ENTRIES.map((name) => [name, join(ROOT, 'dist', 'cli', `${name}.js`)])),
+  platform: 'node',
+  external: isExternal,
+  // A module of ours that is loaded early though it was meant to be loaded late, a package that is not found, and the like.
+  onLog: (level, log) => {
+    if (log.code === 'INEFFECTIVE_DYNAMIC_IMPORT' && log.message.includes('] node_modules/')) return;
+    throw new Error(`${level}: ${log.message}`);
+  },
+});
+/** @type {import('rolldown').OutputOptions} */
+const options = {
+  dir: TARGET,
+  format: 'es',
+  chunkFileNames: '[name].js',
+  minify: false,
+  minifyInternalExports: false,
+  comments: { jsdoc: false },
+  // Class names are seen in log lines, in messages of Nest, and in errors.
+  keepNames: true,
+};
+const { output: draft } = await bundle.generate(options);
+/**
+ * What a command needs that asks a running server goes into one file, what every start of the server needs into another,
+ * the rest by need.
+ */
+const forCommands = earlyModules(draft, ['run.js', fileOf(draft, 'control.js')]);
+const forServing = earlyModules(draft, ['serve.js']);
+rmSync(TARGET, { recursive: true, force: true });
+const { output } = await bundle.write({
+  ...options,
+  codeSplitting: {
+    groups: [
+      { name: 'command', priority: 2, test: (id) => forCommands.has(id) },
+      { name: 'service', priority: 1, test: (id) => forServing.has(id) },
+    ],
+  },
+});
+await bundle.close();
+
+/** The file that holds the module `name` of dist/cli, which is loaded when it is used. */
+function fileOf(chunks, name) {
+  const id = join(ROOT, 'dist', 'cli', name);
+  return chunks.find(({ moduleIds = [] }) => moduleIds.includes(id)).fileName;
+}
+
+/** The ids of the modules in `entries` and in what they import statically. */
+function earlyModules(chunks, entries) {
+  const byFile = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+  const files = new Set(entries);
+  for (const file of files) for (const imported of byFile.get(file)?.imports ?? []) files.add(imported);
+  return new Set([...files].flatMap((file) => byFile.get(file)?.moduleIds ?? []));
+}
+
+/** The licences of the bundled packages ask for their text beside every copy. */
+const folders = new Set(output.flatMap(({ moduleIds = [] }) => moduleIds.map(folderOf)).filter(Boolean));
+const notices = [...folders].sort().map((folder) => {
+  const { name, version, license } = manifestIn(folder);
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  const text = file === undefined ? '' : `\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+  return `${name} ${version} (${license})\n${text}`;
+});
+writeFileSync(join(TARGET, 'LICENCES.txt'), notices.join(`\n${'-'.repeat(80)}\n\n`));

@@ -1,0 +1,61 @@
+import {
+  misspeltVariables,
+  MIN_SECRET_LENGTH,
+  optionOf,
+  settingOf,
+  VARIABLES,
+  type Settings,
+} from '../config/index.js';
+import { noProxyOf } from '../http-proxy.js';
+import { percentDecoded } from '../percent.js';
+
+/** A log line about something that is most likely a mistake, and stops nothing. */
+export interface Warning {
+  readonly event: string;
+  readonly reason: string;
+}
+
+/** What is suspicious about `settings` and the environment that they came from. */
+export function startWarnings(settings: Settings, environment: NodeJS.ProcessEnv): Warning[] {
+  return [misspelt(environment), shortSecrets(settings), noProxy(environment)].filter((one) => one !== undefined);
+}
+
+function misspelt(environment: NodeJS.ProcessEnv): Warning | undefined {
+  const found = misspeltVariables(environment).map(({ variable, meant }) => `${variable}: did you mean ${meant}?`);
+  if (found.length === 0) return undefined;
+  return {
+    event: 'config.unknown_variable',
+    reason: `these environment variables have no effect. ${found.join(' ')}`,
+  };
+}
+
+/** Those that sign are refused where they are read. */
+function shortSecrets(settings: Settings): Warning | undefined {
+  const values = settings as unknown as Record<string, string | string[] | undefined>;
+  const short = VARIABLES.filter((variable) => optionOf(variable).secret).filter((variable) =>
+    [values[settingOf(variable)] ?? []].flat().some((value) => isShort(secretIn(value))),
+  );
+  if (short.length === 0) return undefined;
+  return {
+    event: 'config.short_secret',
+    reason: `${short.join(', ')}: shorter than ${MIN_SECRET_LENGTH} characters, which can be guessed. The command openssl rand -hex 32 prints a good one`,
+  };
+}
+
+function isShort(secret: string): boolean {
+  return secret !== '' && secret.length < MIN_SECRET_LENGTH;
+}
+
+/** The password in a URL, else the text itself. */
+function secretIn(value: string): string {
+  return URL.canParse(value) && value.includes('://') ? percentDecoded(new URL(value).password) : value;
+}
+
+function noProxy(environment: NodeJS.ProcessEnv): Warning | undefined {
+  const { unreadable } = noProxyOf(environment);
+  if (unreadable.length === 0) return undefined;
+  return {
+    event: 'config.no_proxy_ignored',
+    reason: `NO_PROXY: ignored ${unreadable.map((entry) => JSON.stringify(entry)).join(', ')}, expected host names, addresses, networks such as 10.0.0.0/8, or *`,
+  };
+}

@@ -1,0 +1,36 @@
+import { connect } from 'node:tls';
+import { link } from '../../abort.js';
+
+/** A TLS server answers a handshake within a round trip; whoever waits here waits for an error message. */
+const PATIENCE_MS = 1_000;
+
+/** Whether the server at host and port of `url` completes a TLS handshake, whatever certificate it shows. Sends nothing. */
+export async function speaksTls({ hostname, port }: URL, signal: AbortSignal): Promise<boolean> {
+  const deadline = link([signal], PATIENCE_MS);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  try {
+    return await new Promise((resolve) => {
+      const answer = (speaks: boolean): void => {
+        socket.destroy();
+        resolve(speaks);
+      };
+      const socket = connect({ host, port: Number(port || 80), rejectUnauthorized: false });
+      socket
+        .once('secureConnect', () => {
+          answer(true);
+        })
+        .once('error', () => {
+          answer(false);
+        })
+        .once('close', () => {
+          resolve(false);
+        });
+      deadline.signal.addEventListener('abort', () => {
+        answer(false);
+      });
+      if (deadline.signal.aborted) answer(false);
+    });
+  } finally {
+    deadline.end();
+  }
+}

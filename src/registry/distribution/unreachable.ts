@@ -1,0 +1,86 @@
+import { codesOf, OtaError, reasonOf } from '../../errors.js';
+import { proxyFor, ProxyRefusal, refusalOfProxy } from '../../http-proxy.js';
+import { speaksTls } from './speaks-tls.js';
+
+/** Errors of the certificate that the server shows, and of the authority behind it. */
+const CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA$|INVALID_PURPOSE$|ERR_TLS_CERT_)/;
+/** Errors of a server that answers a TLS handshake with something else. */
+const NOT_TLS = ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'];
+const TLS = /^(?:ERR_SSL_|EPROTO$)/;
+/** How a connection ends when plain HTTP meets a server that expects TLS, and in some other ways. */
+const CLOSED = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'];
+
+/** A server that was asked and gave no answer. */
+export interface Unanswered {
+  readonly url: URL;
+  /** The origin of REGISTRY_URL. Other hosts are those that the registry names: token services and storage. */
+  readonly home: string;
+  readonly signal: AbortSignal;
+}
+
+/** No answer at all, as an OtaError that says why and what to change. */
+export async function unreachable(failure: unknown, { url, home, signal }: Unanswered): Promise<OtaError> {
+  if (failure instanceof OtaError) return failure;
+  const error = refusalOfProxy(failure, url);
+  if (error instanceof ProxyRefusal)
+    return new OtaError('unavailable', `cannot reach ${url.origin}: ${error.message}`, { cause: error });
+  const code = codesOf(error).at(-1) ?? '';
+  const proxy = proxyFor(url);
+  const isHome = url.origin === home;
+  const place = isHome ? url.origin : `${url.origin}, which the registry refers to`;
+  const way = proxy ? ` through the proxy ${proxy.host} of ${proxy.variable}` : '';
+  const meetsTls = isPlainClose(code, url) && !proxy && (await speaksTls(url, signal));
+  const reason = meetsTls ? 'the server speaks HTTPS' : oneLine(reasonOf(error));
+  const advice = meetsTls ? `Use ${secureOrigin(url)} in --registry-url` : adviceFor(code, url, isHome);
+  const cause = meetsTls ? new MeetsTls(reason, { cause: error }) : error;
+  return new OtaError('unavailable', `cannot reach ${place}${way}: ${reason}. ${advice}`, { cause });
+}
+
+/**
+ * Whether a failure will be the same a second later: a host name that does not exist, a certificate that is not trusted,
+ * http where https is spoken, a proxy that demands other credentials.
+ */
+export function isLasting({ cause }: OtaError): boolean {
+  if (cause instanceof MeetsTls) return true;
+  if (cause instanceof ProxyRefusal) return cause.status < 500;
+  const code = codesOf(cause).at(-1) ?? '';
+  return code === 'ENOTFOUND' || CERTIFICATE.test(code) || TLS.test(code) || code.startsWith('HPE_');
+}
+
+/** What an https port makes of plain http. */
+class MeetsTls extends Error {}
+
+function adviceFor(code: string, url: URL, isHome: boolean): string {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `Use a host name that is in the certificate${isHome ? ', in --registry-url' : ''}, or have a certificate issued for ${url.hostname}`;
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
+    return 'Renew the certificate of the server, or correct the clock of this machine';
+  if (CERTIFICATE.test(code))
+    return 'Give the certificate of its authority, or its own when it is self-signed, as --registry-ca-cert-path';
+  if (NOT_TLS.includes(code))
+    return isHome
+      ? `Use ${plainOrigin(url)} in --registry-url, or --registry-insecure with a URL without scheme`
+      : 'Correct the address in the configuration of the registry';
+  if (!isHome) return 'Check the network, and the address in the configuration of the registry';
+  if (code === 'ENOTFOUND') return 'Check the host name in --registry-url, and the DNS of this machine';
+  if (code === 'ECONNREFUSED') return 'Check that the registry runs, and the port in --registry-url';
+  if (/TIMEOUT|TIMEDOUT/.test(code) || code === '')
+    return 'Check the registry, the network and --registry-url; --registry-timeout is the limit';
+  return 'Check the registry, the network and --registry-url';
+}
+
+function isPlainClose(code: string, url: URL): boolean {
+  return url.protocol === 'http:' && (CLOSED.includes(code) || code.startsWith('HPE_'));
+}
+
+function secureOrigin({ host }: URL): string {
+  return `https://${host}`;
+}
+
+function plainOrigin({ host }: URL): string {
+  return `http://${host}`;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 300);
+}

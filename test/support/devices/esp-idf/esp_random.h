@@ -1,0 +1,12 @@
+#pragma once
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+uint32_t esp_random(void);
+
+#ifdef __cplusplus
+}
+#endif
