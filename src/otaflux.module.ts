@@ -66,8 +66,9 @@ export class OtaFluxModule implements NestModule {
     const service = AppModule.forRoot(options);
     const production = {
       provide: Symbol('production'),
-      useFactory: (settings: Settings) =>
-        demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: false }),
+      useFactory: (settings: Settings) => {
+        demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: false });
+      },
       inject: [Settings],
     };
     return { module: OtaFluxModule, imports: [service], providers: [production], exports: [service] };

@@ -14,18 +14,18 @@ export interface Surroundings {
  * Throws a ConfigError that lists every requirement of PRODUCTION that the settings do not meet, one per line. Does
  * nothing if PRODUCTION is off.
  */
-export async function demandProduction(settings: Settings, surroundings: Surroundings): Promise<void> {
+export function demandProduction(settings: Settings, surroundings: Surroundings): void {
   if (!settings.production) return;
-  const missing = await missingIn(settings, surroundings);
+  const missing = missingIn(settings, surroundings);
   if (missing.length === 0) return;
   const count = missing.length === 1 ? '1 requirement is' : `${missing.length} requirements are`;
   throw new ConfigError([`--production: ${count} not met.`, ...missing.map((line) => `  - ${line}`)].join('\n'));
 }
 
-async function missingIn(settings: Settings, { hasOwnVerifier, hasOwnPorts }: Surroundings): Promise<string[]> {
+function missingIn(settings: Settings, { hasOwnVerifier, hasOwnPorts }: Surroundings): string[] {
   const { webhookSecret = [], trustProxy = [], tlsCertPath, managementToken, metricsListenAddr } = settings;
   const missing: string[] = [];
-  if (!hasOwnVerifier && !(await verifiesByDefault(settings)))
+  if (!hasOwnVerifier && !verifiesByDefault(settings))
     missing.push(
       'No signature verification: set COSIGN_PUB_KEY_PATH, COSIGN_CERTIFICATE_IDENTITY or SIGNATURE_POLICY.',
     );

@@ -3,9 +3,9 @@ import { NestFactory } from '@nestjs/core';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import { AppModule, type AppModuleOptions } from './app.module.js';
-import type { Settings } from './config/index.js';
+import type { ListenAddress, Settings } from './config/index.js';
 import { DeviceHttpAdapter, DeviceRouter, TlsFiles } from './device/index.js';
-import { ConfigError, reasonOf } from './errors.js';
+import { codeOf, ConfigError, reasonOf } from './errors.js';
 import { Lifecycle } from './health/index.js';
 import { demandProduction } from './production.js';
 import { GraceTime } from './settings/index.js';
@@ -34,7 +34,7 @@ export class Service {
    * PRODUCTION demands more than is set.
    */
   static async start({ settings, logger, ...options }: ServiceOptions): Promise<Service> {
-    await demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: true });
+    demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: true });
     await enableTracing(process.env);
     const tls = TlsFiles.from(settings, (renewed) => {
       adapter.renewTls(renewed);
@@ -68,11 +68,11 @@ export class Service {
     });
     const management = app.get(ManagementServer, { strict: false });
     try {
-      const managementAddress = await listening('--metrics-listen-addr', () =>
+      const managementAddress = await listening('--metrics-listen-addr', settings.metricsListenAddr, () =>
         management.listen(settings.metricsListenAddr, adapter.controlPlane),
       );
       const { host, port } = settings.listenAddr;
-      const server = (await listening('--listen-addr', () => app.listen(port, host))) as Server;
+      const server = (await listening('--listen-addr', settings.listenAddr, () => app.listen(port, host))) as Server;
       return new Service(app, adapter, management, tls, server.address() as AddressInfo, managementAddress);
     } catch (error) {
       tls?.stop();
@@ -98,10 +98,26 @@ function routeOf(request: IncomingMessage & { route?: { path?: unknown } }): str
   return typeof request.route?.path === 'string' ? request.route.path : 'other';
 }
 
-async function listening<T>(flag: string, listen: () => Promise<T>): Promise<T> {
+async function listening<T>(option: string, { host, port }: ListenAddress, listen: () => Promise<T>): Promise<T> {
   try {
     return await listen();
   } catch (error) {
-    throw new ConfigError(`${flag}: cannot listen: ${reasonOf(error)}`);
+    const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    throw new ConfigError(`${option}: cannot listen on ${address}: ${reasonOf(error)}${adviceFor(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function adviceFor(error: unknown): string {
+  switch (codeOf(error)) {
+    case 'EADDRINUSE':
+      return '. Stop the program that uses it, or choose another port';
+    case 'EACCES':
+      return '. Ports below 1024 are for privileged users: choose a higher one';
+    case 'EADDRNOTAVAIL':
+      return '. Use 0.0.0.0 for all addresses of this machine, or one that it has';
+    default:
+      return '';
   }
 }

@@ -163,7 +163,7 @@ export function openApi(): object {
             200: json('Queued: how many devices are refreshed', {
               type: 'object',
               required: ['queued'],
-              properties: { queued: { type: 'integer' } },
+              properties: { queued: { type: 'integer' }, reason: { type: 'string' } },
             }),
             400: json('Not JSON, or of another shape'),
             401: json('The secret is missing or wrong'),

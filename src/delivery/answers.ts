@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { OtaError } from '../errors.js';
+import { whyNoDeviceId } from '../repository-name.js';
 
 /** An answer that is no success, with the body that devices and dashboards know it by. */
 export class DeviceRefusal extends Error {
@@ -21,7 +22,8 @@ const MIN_RETRY_AFTER_S = 5;
 const RETRY_AFTER_SPREAD_S = 11;
 
 export const missingDevice = (): DeviceRefusal => new DeviceRefusal(400, "Missing required query parameter: 'device'");
-export const invalidDevice = (): DeviceRefusal => new DeviceRefusal(400, 'Invalid device id');
+export const invalidDevice = (device: string): DeviceRefusal =>
+  new DeviceRefusal(400, `Invalid device id: ${whyNoDeviceId(device)}. See docs/devices.md`);
 export const methodNotAllowed = (): DeviceRefusal =>
   new DeviceRefusal(405, 'Method not allowed', ['Allow', 'GET, HEAD']);
 export const unauthorized = (): DeviceRefusal =>
@@ -44,6 +46,8 @@ export const busy = (): DeviceRefusal =>
   new DeviceRefusal(503, 'Too many downloads, try again later', ['Retry-After', String(jitteredSeconds())]);
 export const noFirmware = (device: string | undefined): DeviceRefusal =>
   new DeviceRefusal(404, device === undefined ? 'No firmware' : `No firmware for device '${device}'`);
+export const noVersion = (device: string, version: string, current: string): DeviceRefusal =>
+  new DeviceRefusal(404, `${device} has no version ${version}. The current version is ${current}.`);
 export const wrongRegistry = (): DeviceRefusal => new DeviceRefusal(502, 'The registry refused or answered wrongly');
 export const internalError = (): DeviceRefusal => new DeviceRefusal(500, 'Internal error');
 export const preconditionFailed = (): DeviceRefusal => new DeviceRefusal(412, 'The firmware is another one');

@@ -5,10 +5,12 @@ import { Settings } from '../config/index.js';
 import { OtaError, reasonOf } from '../errors.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { DeliveryMeter } from '../metrics/index.js';
+import { parseVersion } from '../semver.js';
 import {
   answerRefusal,
   DeviceRefusal,
   noFirmware,
+  noVersion,
   preconditionFailed,
   rangeNotSatisfiable,
   refusalOf,
@@ -25,6 +27,8 @@ import { parseRange, type ByteRange } from './range.js';
 
 /** A file that went away is restored and sent once more; one that goes away again is a broken disk. */
 const MAX_TRIES = 2;
+/** As long as a tag; a longer version is not repeated in an answer. */
+const MAX_VERSION_LENGTH = 128;
 
 /**
  * The one way from a device's request to bytes on its connection, for every client dialect: finds the release, waits for
@@ -81,8 +85,23 @@ export class Delivery {
     return this.atHand(
       version === undefined
         ? this.releases.current(device, request.receivedAtMs)
-        : this.releases.exact(device, version, request.receivedAtMs),
+        : this.releases
+            .exact(device, version, request.receivedAtMs)
+            .catch((error: unknown) => this.missing(device, version, error)),
     );
+  }
+
+  /** Rejects with what to answer where there is no release with `version`: an engineer who asks by hand wants to know which there is. */
+  private async missing(device: string, version: string, error: unknown): Promise<never> {
+    const isVersion = version.length <= MAX_VERSION_LENGTH && parseVersion(version) !== undefined;
+    if (!(error instanceof OtaError) || error.code !== 'absent' || !isVersion) throw error;
+    let current: Release;
+    try {
+      current = await this.releases.current(device);
+    } catch {
+      throw error;
+    }
+    throw noVersion(device, version, current.version);
   }
 
   /**

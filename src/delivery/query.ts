@@ -31,6 +31,6 @@ function decoded(value: string): string {
 export function deviceIn(query: string): string {
   const device = parameter(query, 'device');
   if (!device) throw missingDevice();
-  if (!isRepositoryName(device)) throw invalidDevice();
+  if (!isRepositoryName(device)) throw invalidDevice(device);
   return device;
 }

@@ -1,4 +1,5 @@
 import { expect, it } from '@jest/globals';
+import { explained } from '../errors.js';
 import { requestContext } from '../request-context.js';
 import { PinoLogger } from './pino-logger.js';
 
@@ -18,4 +19,17 @@ it('gives each line of a request the ids of the request, and no field of the lin
   expect(lines[1]).not.toHaveProperty('reason');
   expect(lines[1]).not.toHaveProperty('device');
   expect(Object.keys(context)).toEqual(['requestId', 'traceId']);
+});
+
+it.each([
+  ['info', undefined],
+  ['debug', 'connect ECONNREFUSED 127.0.0.1:1'],
+] as const)('at level %s, writes as the cause of a failure: %s', (level, cause) => {
+  const lines: Record<string, unknown>[] = [];
+  const write = (text: string): void => void lines.push(JSON.parse(text) as Record<string, unknown>);
+  const logger = new PinoLogger({ level, secrets: [], destination: { write } });
+  const error = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), { code: 'ECONNREFUSED' });
+  logger.warn({ event: 'refresh.failed', ...explained(error) }, 'Test');
+  expect(lines[0]).toMatchObject({ reason: 'connection refused', context: 'Test' });
+  expect(lines[0]?.cause).toBe(cause);
 });

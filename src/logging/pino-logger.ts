@@ -15,8 +15,8 @@ export interface LoggingOptions {
 /** What Nest says of its own start is detail. */
 const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 
-/** Nest tells of a start that fails, and throws it as well: whoever catches it says it once. */
-const START_FAILED = 'ExceptionHandler';
+/** Nest logs a start that fails, and a port that is in use, and throws it as well: whoever catches it says it once. */
+const START_FAILED = new Set(['ExceptionHandler', 'NestApplication']);
 
 /** Nest's logger over pino: events with fields, one JSON object a line, or coloured lines for people. */
 export class PinoLogger implements LoggerService {
@@ -48,7 +48,8 @@ export class PinoLogger implements LoggerService {
   }
 
   error(message: unknown, ...rest: unknown[]): void {
-    this.write(contextOf(rest) === START_FAILED ? 'debug' : 'error', message, rest);
+    const context = contextOf(rest);
+    this.write(context !== undefined && START_FAILED.has(context) ? 'debug' : 'error', message, rest);
   }
 
   warn(message: unknown, ...rest: unknown[]): void {
@@ -74,7 +75,9 @@ export class PinoLogger implements LoggerService {
     if (typeof message === 'object' && message !== null) {
       if (isRepeated(level) && 'event' in message && !this.repeats.admits(String(message.event))) return;
       const fields = message instanceof Error ? { reason: message.message, stack: message.stack } : message;
-      this.pino[level]({ context, ...fields, ...(stack !== undefined && { stack }) });
+      // The texts of libraries say more to those who debug, and less to everybody else.
+      const hidden = 'cause' in fields && !this.pino.isLevelEnabled('debug') && { cause: undefined };
+      this.pino[level]({ context, ...fields, ...(stack !== undefined && { stack }), ...hidden });
     } else this.pino[level]({ context, ...(stack !== undefined && { stack }) }, String(message));
   }
 }

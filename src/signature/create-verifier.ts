@@ -1,3 +1,4 @@
+import picomatch from 'picomatch';
 import type { Logger } from '@nestjs/common';
 import type { SignatureMeter } from '../metrics/index.js';
 import type { Registry } from '../registry/index.js';
@@ -26,13 +27,12 @@ const ANY_DEVICES = ['a-device-that-no-rule-names', 'a/device/that-no-rule-names
  * Whether `settings` ask for the signature of a device that no rule names. Rules may exempt single devices; one that exempts
  * all, or a key path without a path, leaves nothing verified.
  */
-export async function verifiesByDefault(settings: SignatureSettings): Promise<boolean> {
+export function verifiesByDefault(settings: SignatureSettings): boolean {
   const { cosignPubKeyPath = [], cosignPubKey, signaturePolicy = [] } = settings;
   const hasKeys = cosignPubKeyPath.length > 0 || cosignPubKey !== undefined;
   const hasIdentity = (settings.cosignCertificateIdentity ?? settings.cosignCertificateIdentityRegexp) !== undefined;
   const isRequired = signaturePolicy.some(({ required }) => required);
   if (!hasKeys && !hasIdentity && !isRequired) return false;
-  const { default: picomatch } = await import('picomatch');
   return ANY_DEVICES.every((device) => {
     const rule = signaturePolicy.find(({ match }) => picomatch.isMatch(device, match, { dot: true }));
     return rule?.required ?? true;

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 import { ReleaseService, Watcher } from '../firmware/index.js';
-import { isRepositoryName } from '../oci/index.js';
+import { isRepositoryName, MAX_REPOSITORY_LENGTH } from '../oci/index.js';
 import type { RepositoryChange } from './repository-change.js';
 
 /** `known`: it has a release or is watched. `new`: nobody has heard of it, but whoever says so may. `guess`: it may be one. */
@@ -48,6 +48,15 @@ export class DeviceNames {
     if (full !== undefined && !this.isOpen) concerned.push({ device: full, standing: 'new' });
     else if (full !== undefined && this.watcher.wouldWatch(full)) concerned.push({ device: full, standing: 'guess' });
     return concerned;
+  }
+
+  /** Why `change` concerns no device, as a sentence for whoever set the webhook up. */
+  whyNone({ repository }: RepositoryChange): string {
+    const shown = JSON.stringify(repository.slice(0, MAX_REPOSITORY_LENGTH));
+    if (!isRepositoryName(repository)) return `${shown} is not a repository name`;
+    if (this.deviceOf(repository) === undefined)
+      return `${shown} is outside of ${JSON.stringify(this.prefix)}, below which devices are. Check REPOSITORY_PREFIX and the path in REGISTRY_URL`;
+    return `${shown} is the repository of no device that has a release or is watched. Set WEBHOOK_SECRET, or name the device in WATCH, to have it refreshed all the same`;
   }
 
   private deviceOf(repository: string): string | undefined {

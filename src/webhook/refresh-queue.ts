@@ -53,6 +53,8 @@ const MAX_GUESSES = 100;
 export interface Added {
   readonly queued: number;
   readonly unknown: number;
+  /** Where nothing was queued: why the first change concerns no device. */
+  readonly reason?: string;
 }
 
 /**
@@ -81,13 +83,17 @@ export class RefreshQueue implements BeforeApplicationShutdown {
   add(changes: readonly RepositoryChange[]): Added {
     let queued = 0;
     let unknown = 0;
+    let reason: string | undefined;
     for (const change of changes) {
       const concerned = this.names.concernedBy(change);
       const accepted = concerned.filter((device) => this.accept(device, expectedOf(change)));
-      if (concerned.length === 0) unknown++;
+      if (concerned.length === 0) {
+        unknown++;
+        reason ??= this.names.whyNone(change);
+      }
       if (accepted.length > 0) queued++;
     }
-    return { queued, unknown };
+    return { queued, unknown, ...(queued === 0 && reason !== undefined && { reason }) };
   }
 
   /** Lets what is under way end, within the grace time. What waits for a later look is caught up with after the start. */

@@ -27,6 +27,12 @@ import { WebhookLimit } from './webhook-limit.js';
 import { WebhookSecrets } from './webhook-secrets.js';
 import type { WebhookSource } from './webhook-source.js';
 
+/** What a sender is answered: how many changes start a refresh, and why others do not. */
+interface WebhookAnswer {
+  readonly queued: number;
+  readonly reason?: string;
+}
+
 /** The token of the list of sources. */
 export const WEBHOOK_SOURCES = Symbol('webhook sources');
 
@@ -55,7 +61,7 @@ export class WebhookController {
     @Param('source') name: string,
     @Req() request: IncomingMessage,
     @Res({ passthrough: true }) response: ServerResponse,
-  ): Promise<{ queued: number }> {
+  ): Promise<WebhookAnswer> {
     const source = this.sources.get(name);
     if (!source)
       throw new NotFoundException(
@@ -71,14 +77,14 @@ export class WebhookController {
     source: WebhookSource,
     request: IncomingMessage,
     response: ServerResponse,
-  ): Promise<{ queued: number }> {
+  ): Promise<WebhookAnswer> {
     try {
       const body = await this.authenticated(request, source);
       const changes = changesIn(source, parseBody(body, request.headers['content-type'] ?? ''), request);
-      const { queued, unknown } = this.queue.add(changes);
+      const { queued, unknown, reason } = this.queue.add(changes);
       this.meter.received(name, queued > 0 ? 'queued' : 'ignored');
-      this.logger.log({ event: 'webhook.received', source: name, changes: changes.length, queued, unknown });
-      return { queued };
+      this.logger.log({ event: 'webhook.received', source: name, changes: changes.length, queued, unknown, reason });
+      return { queued, ...(reason !== undefined && { reason }) };
     } catch (error) {
       this.meter.received(name, error instanceof HttpException ? resultOf(error.getStatus()) : 'failed');
       if (!(error instanceof UnauthorizedException)) throw error;

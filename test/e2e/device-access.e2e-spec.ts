@@ -99,9 +99,7 @@ describe('who may ask for which device', () => {
   it('names the line of a token file that is wrong', async () => {
     const path = join(folder, 'tokens');
     writeFileSync(path, 'esp32 plain-token\n');
-    await expect(start({ DEVICE_TOKENS_PATH: path })).rejects.toThrow(
-      'line 1: expected DEVICE sha256:HEX',
-    );
+    await expect(start({ DEVICE_TOKENS_PATH: path })).rejects.toThrow('line 1: expected DEVICE sha256:HEX');
     await start({});
   });
 

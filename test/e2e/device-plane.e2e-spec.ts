@@ -14,6 +14,8 @@ import { TestService, until, type TestOptions } from '../support/service.js';
 const firmware = firmwareBytes(100_000);
 const next = firmwareBytes(90_000, 'next');
 
+const GRAMMAR = 'a device id consists of a-z, 0-9 and single . _ - / between them';
+
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-tls-'));
 const hasOpenssl = hasProgram('openssl');
 const ca = hasOpenssl ? new Authority(folder, 'ca') : undefined;
@@ -125,14 +127,26 @@ describe.each(hasOpenssl ? (['http', 'https'] as const) : (['http'] as const))('
     ['GET /version', 400, "Missing required query parameter: 'device'"],
     ['GET /version?device=', 400, "Missing required query parameter: 'device'"],
     ['GET /firmware?Device=sensor', 400, "Missing required query parameter: 'device'"],
-    ['GET /version?device=../../etc', 400, 'Invalid device id'],
-    ['GET /version?device=Sensor', 400, 'Invalid device id'],
-    ['GET /version?device=a%00b', 400, 'Invalid device id'],
-    ['GET /version?device=%', 400, 'Invalid device id'],
-    [`GET /version?device=${'a'.repeat(256)}`, 400, 'Invalid device id'],
+    ['GET /version?device=../../etc', 400, `Invalid device id: ${GRAMMAR}. See docs/devices.md`],
+    ['GET /version?device=Sensor', 400, 'Invalid device id: device ids are lower case: sensor. See docs/devices.md'],
+    [
+      'GET /version?device=AA:BB:CC:DD:EE:FF',
+      400,
+      'Invalid device id: this is a MAC address. A device id names a kind of device, such as esp32. See docs/devices.md',
+    ],
+    ['GET /version?device=a%00b', 400, `Invalid device id: ${GRAMMAR}. See docs/devices.md`],
+    ['GET /version?device=%', 400, `Invalid device id: ${GRAMMAR}. See docs/devices.md`],
+    [
+      `GET /version?device=${'a'.repeat(256)}`,
+      400,
+      'Invalid device id: device ids have 255 characters at most. See docs/devices.md',
+    ],
     ['GET /version?device=nobody', 404, "No firmware for device 'nobody'"],
     ['GET /firmware?device=nobody', 404, "No firmware for device 'nobody'"],
-    ['GET /firmware?device=sensor&version=9.9.9', 404, "No firmware for device 'sensor'"],
+    ['GET /firmware?device=sensor&version=9.9.9', 404, 'sensor has no version 9.9.9. The current version is 1.2.3.'],
+    ['GET /firmware?device=sensor&version=newest', 404, "No firmware for device 'sensor'"],
+    [`GET /firmware?device=sensor&version=1.0.0-${'a'.repeat(200)}`, 404, "No firmware for device 'sensor'"],
+    ['GET /firmware?device=nobody&version=9.9.9', 404, "No firmware for device 'nobody'"],
     ['GET /firmware?device=sensor&version=', 404, "No firmware for device 'sensor'"],
     ['POST /version?device=sensor', 405, 'Method not allowed'],
     ['DELETE /firmware?device=sensor', 405, 'Method not allowed'],

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import { Test } from '@nestjs/testing';
+import { NestFactory } from '@nestjs/core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -126,10 +126,8 @@ describe('--production', () => {
   it('is for a module in another application, too, whose ports are its own', async () => {
     const options = { REGISTRY_URL: `oci:${folder}`, PRODUCTION: 'true' };
     const start = async (more: object): Promise<void> => {
-      const module = await Test.createTestingModule({
-        imports: [OtaFluxModule.forRoot({ options: { ...options, ...more } })],
-      }).compile();
-      await module.close();
+      const module = OtaFluxModule.forRoot({ options: { ...options, ...more } });
+      await (await NestFactory.create(module, { logger: false, bodyParser: false, abortOnError: false })).close();
     };
     await expect(start({})).rejects.toThrow(/^--production: [^]*COSIGN_PUB_KEY_PATH[^]*WEBHOOK_SECRET/);
     await expect(start({})).rejects.not.toThrow(/TLS_CERT_PATH|MANAGEMENT_TOKEN/);

@@ -67,8 +67,11 @@ describe('webhooks', () => {
   it.each(IGNORED)('of $source ($name) are answered and ignored', async (sample) => {
     await start();
     const response = await sendSample(sample);
-    expect({ status: response.status, body: await response.json() }).toEqual({ status: 200, body: { queued: 0 } });
-    expect(registry.seen).toEqual([]);
+    expect({ status: response.status, body: await response.json() }).toMatchObject({
+      status: 200,
+      body: { queued: 0 },
+    });
+    expect(registry.asked).toEqual([]);
     expect(await service.metrics()).toContain(`otaflux_webhooks_total{source="${sample.source}",result="ignored"} 1`);
   });
 
@@ -86,7 +89,7 @@ describe('webhooks', () => {
     await until(() => service.events('release.changed').length === 1, 'the release');
     registry.seen.length = 0;
     expect(await current()).toBe('1.0.0');
-    expect(registry.seen).toEqual([]);
+    expect(registry.asked).toEqual([]);
   });
 
   it.each([
@@ -215,7 +218,7 @@ describe('webhooks', () => {
       async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'),
       'the queue to be empty',
     );
-    expect(registry.seen.length).toBeLessThanOrEqual(40);
+    expect(registry.asked.length).toBeLessThanOrEqual(40);
   });
 
   it('that come before the tag are looked for again', async () => {
@@ -225,6 +228,20 @@ describe('webhooks', () => {
     await until(() => registry.count('tags') === 2, 'the first look');
     registry.push('fw/line-1/sensor', '1.1.0', newer);
     await until(async () => (await current()) === '1.1.0', 'the second look');
+  });
+
+  it.each([
+    [
+      'other/esp32',
+      '"other/esp32" is outside of "fw/", below which devices are. Check REPOSITORY_PREFIX and the path in REGISTRY_URL',
+    ],
+    ['fw', '"fw" is outside of "fw/", below which devices are. Check REPOSITORY_PREFIX and the path in REGISTRY_URL'],
+    ['FW/Esp32', '"FW/Esp32" is not a repository name'],
+  ])('of a repository that is no device (%s) say so, in the answer and in the log', async (repository, reason) => {
+    await start({ WEBHOOK_SECRET: 'a-secret-for-tests' });
+    const answer = await send('generic', { repository }, {}, '?token=a-secret-for-tests');
+    expect({ status: answer.status, body: await answer.json() }).toEqual({ status: 200, body: { queued: 0, reason } });
+    expect(service.events('webhook.received')).toMatchObject([{ queued: 0, unknown: 1, reason }]);
   });
 
   it('of a push before its signature: devices keep the release, and get the new one once it is signed', async () => {
@@ -254,10 +271,13 @@ describe('webhooks', () => {
       ['distribution', { events: [{ action: 'push', target: { repository: 'fw/line-1/sensor', tag: '1.0.0' } }] }],
     ])('to %s, of a device that nobody has asked for, ask nothing of the registry: %j', async (source, body) => {
       await start();
-      expect(await (await send(source, body)).json()).toEqual({ queued: 0 });
-      expect(service.events('webhook.received')).toMatchObject([{ queued: 0, unknown: 1 }]);
-      expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 0 });
-      expect(registry.seen).toEqual([]);
+      const reason = expect.stringMatching(
+        /is the repository of no device that has a release or is watched\. Set WEBHOOK_SECRET/,
+      );
+      expect(await (await send(source, body)).json()).toEqual({ queued: 0, reason });
+      expect(service.events('webhook.received')).toMatchObject([{ queued: 0, unknown: 1, reason }]);
+      expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 0, reason });
+      expect(registry.asked).toEqual([]);
       expect(await current()).toBe('1.0.0');
       expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 1 });
     });
@@ -268,7 +288,7 @@ describe('webhooks', () => {
       registry.push('fw/line-1/sensor', '1.1.0', newer);
       expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 1 });
       await until(() => service.events('release.changed').length === 2, 'the refresh');
-      expect(await (await send('generic', { repository: 'fw/line-1/other' })).json()).toEqual({ queued: 0 });
+      expect(await (await send('generic', { repository: 'fw/line-1/other' })).json()).toMatchObject({ queued: 0 });
     });
 
     it('look once at what a glob of WATCH would name, but not at any number of it', async () => {
@@ -373,11 +393,11 @@ describe('webhooks', () => {
     it('ask once about a name that nobody knows, and never about what is no name', async () => {
       await startBehindPath();
       for (const name of ['../../api', 'UPPER', '', 'a//b'])
-        expect(await (await send('harbor', harbor(name))).json()).toEqual({ queued: 0 });
-      expect(registry.seen).toEqual([]);
+        expect(await (await send('harbor', harbor(name))).json()).toMatchObject({ queued: 0 });
+      expect(registry.asked).toEqual([]);
       expect(await (await send('harbor', harbor('nobody'))).json()).toEqual({ queued: 1 });
       await until(async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'), 'the answer');
-      expect(registry.seen.map(({ url }) => url.split('?')[0])).toEqual(['/v2/fw/nobody/tags/list']);
+      expect(registry.asked.map(({ url }) => url.split('?')[0])).toEqual(['/v2/fw/nobody/tags/list']);
     });
 
     it('do not hide a new device behind a known one with a shorter name', async () => {
