@@ -48,7 +48,9 @@ export class ConfigError extends Error {
 }
 
 /** An error whose message is complete: its cause, the error of a library, is for debugging only. */
-export class ExplainedError extends Error {}
+export class ExplainedError extends Error {
+  override readonly name = 'ExplainedError';
+}
 
 /** The code of a system or library error, such as ENOENT; undefined when it has none. Knows errors of other realms, too. */
 export function codeOf(error: unknown): string | undefined {
@@ -123,5 +125,6 @@ function isError(value: unknown): value is Error {
 }
 
 function isOurs(error: Error): boolean {
-  return error instanceof OtaError || error instanceof ConfigError || error instanceof ExplainedError;
+  // By name, because the bundle of the service has classes of its own.
+  return ['OtaError', 'ConfigError', 'ExplainedError'].includes(error.name);
 }
