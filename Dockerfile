@@ -7,9 +7,12 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs ./scripts/
+COPY scripts/build.mjs scripts/bundle.mjs ./scripts/
 COPY src ./src
-RUN npm run build && find dist -name '*.map' -delete
+# The last image has no `env`, so that the command names its interpreter.
+RUN npm run build && find dist -name '*.map' -delete \
+  && sed -i '1s|^#!.*|#!/usr/bin/node|' dist/main.js && chmod 755 dist/main.js \
+  && mkdir -p /rootfs/usr/local/bin && ln -s /app/dist/main.js /rootfs/usr/local/bin/otaflux
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY scripts/production-modules.sh ./scripts/
@@ -32,12 +35,13 @@ LABEL org.opencontainers.image.title="OtaFlux" \
   org.opencontainers.image.version="${VERSION}" \
   org.opencontainers.image.revision="${REVISION}"
 COPY --from=node /rootfs /
+COPY --from=build /rootfs /
 COPY --from=build /app /app
 # In a container the management port is reached from outside of it; METRICS_LISTEN_ADDR or its flag still decide.
 ENV NODE_ENV=production LD_LIBRARY_PATH=/usr/lib METRICS_LISTEN_ADDR=0.0.0.0:9090
 USER 65532:65532
 WORKDIR /app
 EXPOSE 8080 9090
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/usr/bin/node", "/app/dist/main.js", "health"]
-# Node is process 1 and hears SIGTERM itself; nothing is written but to CACHE_DIR, STATE_DIR and a spool in /tmp.
-ENTRYPOINT ["/usr/bin/node", "/app/dist/main.js"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/usr/local/bin/otaflux", "health"]
+# The command becomes Node, which is process 1 and gets SIGTERM itself; nothing is written but to CACHE_DIR, STATE_DIR and a spool in /tmp.
+ENTRYPOINT ["/usr/local/bin/otaflux"]

@@ -1,7 +1,8 @@
 /**
- * Makes dist/bundle of dist (`npm run build`): `otaflux serve` and the libraries that every start needs, in few files.
- * Without it Node spends most of a start on finding and opening some 1,100 files (decision 41). The code stays readable:
- * nothing is shortened or renamed, and a comment above each module names its file.
+ * Makes dist/bundle of dist (`npm run build`): the command, the server and the libraries that every start needs, in few
+ * files. Nest is among them, so that those who install the command need no Nest. Without the bundle, Node spends most of
+ * a start on finding and opening some 1,100 files (decision 41). The code stays readable: nothing is shortened or
+ * renamed, and a comment above each module names its file.
  *
  * Libraries that only some servers need stay packages: they are loaded from node_modules when they are used.
  */
@@ -12,6 +13,9 @@ import { rolldown } from 'rolldown';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TARGET = join(ROOT, 'dist', 'bundle');
+
+/** The commands, the server, and what plug-ins share with it: files of dist/cli, and of dist/bundle by the same names. */
+const ENTRIES = ['run', 'serve', 'door', 'nest', 'plugin-hooks'];
 
 /**
  * What every start needs; the dependencies of these packages are bundled, too. Not reflect-metadata: an import of a
@@ -37,11 +41,12 @@ function isExternal(specifier, importer) {
 }
 
 const bundle = await rolldown({
-  input: { serve: join(ROOT, 'dist', 'cli', 'serve.js') },
+  input: Object.fromEntries(ENTRIES.map((name) => [name, join(ROOT, 'dist', 'cli', `${name}.js`)])),
   platform: 'node',
   external: isExternal,
-  // A module that is loaded early though it was meant to be loaded late, a package that is not found, and the like.
+  // A module of ours that is loaded early though it was meant to be loaded late, a package that is not found, and the like.
   onLog: (level, log) => {
+    if (log.code === 'INEFFECTIVE_DYNAMIC_IMPORT' && log.message.includes('] node_modules/')) return;
     throw new Error(`${level}: ${log.message}`);
   },
 });
@@ -56,19 +61,35 @@ const options = {
   // Class names are seen in log lines, in messages of Nest, and in errors.
   keepNames: true,
 };
-/** Modules that are loaded in any case go into one file; each group of those that are loaded late, into a file of its own. */
-const early = earlyModules((await bundle.generate(options)).output);
+const { output: draft } = await bundle.generate(options);
+/**
+ * What a command needs that asks a running server goes into one file, what every start of the server needs into another,
+ * the rest by need.
+ */
+const forCommands = earlyModules(draft, ['run.js', fileOf(draft, 'control.js')]);
+const forServing = earlyModules(draft, ['serve.js']);
 rmSync(TARGET, { recursive: true, force: true });
 const { output } = await bundle.write({
   ...options,
-  codeSplitting: { groups: [{ name: 'service', test: (id) => early.has(id) }] },
+  codeSplitting: {
+    groups: [
+      { name: 'command', priority: 2, test: (id) => forCommands.has(id) },
+      { name: 'service', priority: 1, test: (id) => forServing.has(id) },
+    ],
+  },
 });
 await bundle.close();
 
-/** The ids of the modules that the entry imports, and what those import, statically. */
-function earlyModules(chunks) {
+/** The file that holds the module `name` of dist/cli, which is loaded when it is used. */
+function fileOf(chunks, name) {
+  const id = join(ROOT, 'dist', 'cli', name);
+  return chunks.find(({ moduleIds = [] }) => moduleIds.includes(id)).fileName;
+}
+
+/** The ids of the modules in `entries` and in what they import statically. */
+function earlyModules(chunks, entries) {
   const byFile = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
-  const files = new Set(['serve.js']);
+  const files = new Set(entries);
   for (const file of files) for (const imported of byFile.get(file)?.imports ?? []) files.add(imported);
   return new Set([...files].flatMap((file) => byFile.get(file)?.moduleIds ?? []));
 }

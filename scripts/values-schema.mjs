@@ -46,8 +46,17 @@ const objects = (properties, required) => ({
 const open = (...required) => ({ type: 'array', items: { type: 'object', required } });
 const amount = { type: ['integer', 'string', 'null'], minimum: 0, pattern: '^(?:100|[1-9]?[0-9])%$' };
 const port = { type: 'integer', minimum: 1, maximum: 65_535 };
-const NETWORK =
-  '(?:[0-9]{1,3}\\.){3}[0-9]{1,3}(?:/(?:[0-9]|[12][0-9]|3[0-2]))?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:/(?:[0-9]{1,2}|1[01][0-9]|12[0-8]))?';
+const OCTET = '(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
+const IPV4 = `(?:${OCTET}\\.){3}${OCTET}`;
+const GROUP = '[0-9a-fA-F]{1,4}';
+const IPV6 = [
+  `(?:${GROUP}:){7}${GROUP}`,
+  `(?:${GROUP}:){1,7}:`,
+  ...[1, 2, 3, 4, 5, 6].map((before) => `(?:${GROUP}:){1,${before}}(?::${GROUP}){1,${7 - before}}`),
+  `:(?:(?::${GROUP}){1,7}|:)`,
+  `::[fF]{4}:${IPV4}`,
+].join('|');
+const NETWORK = `${IPV4}(?:/(?:[0-9]|[12][0-9]|3[0-2]))?|(?:${IPV6})(?:/(?:[0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?`;
 const networks = { type: 'array', items: { type: 'string', pattern: `^(?:${NETWORK})$` } };
 
 /** Values of Kubernetes that have a form of their own. */

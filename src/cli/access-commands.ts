@@ -1,10 +1,11 @@
-import { Command } from 'commander';
+import { Option as Flag, type Command } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { gather, parseOption } from '../config/index.js';
 import { hashToken, signedQuery } from '../device/access/credentials.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import { isRepositoryName } from '../oci/names.js';
+import { CliCommand } from './cli-command.js';
 import { addFlags, givenFlags } from './flags.js';
 
 const TOKEN_BYTES = 32;
@@ -12,11 +13,16 @@ const MILLISECONDS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_40
 
 /** `otaflux token DEVICE`: a new token, and the line for DEVICE_TOKENS_PATH. */
 export function tokenCommand(): Command {
-  const command = new Command('token')
-    .description('Make a token for a device: prints it once, and the line for --device-tokens-path.')
-    .argument('<device>', 'the device id')
-    .option('--file <path>', 'append the line to this file, and print the token alone')
-    .option('--json', 'print both as JSON');
+  const command = new CliCommand('token')
+    .summary('Make an access token for a device.')
+    .description(
+      'Makes an access token for a device. Prints the token, which is shown only once, and the line for the file of --device-tokens-path.',
+    )
+    .argument('<device>', 'Device id.')
+    .option('--file <path>', 'Append the line to this file, and print only the token.')
+    .option('--json', 'Print token and line as JSON.')
+    .withExamples({ does: 'Add a token to the file of the server', call: 'otaflux token esp32 --file tokens.txt' })
+    .withExitCodes({ 0: 'The token is made.', 2: 'An argument, an option or the file is wrong.' });
   return command.action((device: string) => {
     demandDevice(device);
     const { file, json } = command.opts<{ file?: string; json?: boolean }>();
@@ -30,12 +36,27 @@ export function tokenCommand(): Command {
 
 /** `otaflux sign-url DEVICE`: URLs that let whoever has them in, for some time. */
 export function signUrlCommand(): Command {
-  const command = new Command('sign-url')
-    .description('Sign the URLs of a device: whoever has them may ask for its firmware until they expire.')
-    .argument('<device>', 'the device id')
-    .option('--expires-in <duration>', 'such as 90m, 12h or 30d', '24h')
-    .option('--url <url>', 'where devices reach the server', 'http://localhost:8080')
-    .option('--json', 'print the result as JSON');
+  const command = new CliCommand('sign-url')
+    .summary('Make URLs that give access to the firmware of a device.')
+    .description(
+      'Makes signed URLs. Everyone who has such a URL can download the firmware of the device until the URL expires.',
+    )
+    .argument('<device>', 'Device id.')
+    .addOption(new Flag('--expires-in <duration>', 'Validity, such as 90m, 12h or 30d. Default: 24h.').default('24h'))
+    .addOption(
+      new Flag('--url <url>', 'URL of the server, as devices reach it. Default: http://localhost:8080.').default(
+        'http://localhost:8080',
+      ),
+    )
+    .option('--json', 'Print the result as JSON.')
+    .withExamples({
+      does: 'Make URLs that are valid for a week',
+      call: 'otaflux sign-url esp32 --expires-in 7d --url https://ota.example.com --device-url-secret-file secret.txt',
+    })
+    .withExitCodes({
+      0: 'The URLs are made.',
+      2: 'An argument or an option is wrong, or DEVICE_URL_SECRET is missing.',
+    });
   return addFlags(command, ['DEVICE_URL_SECRET']).action(async (device: string) => {
     demandDevice(device);
     const { expiresIn, url, json } = command.opts<{ expiresIn: string; url: string; json?: boolean }>();

@@ -1,15 +1,21 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { gather, parseOption, type ListenAddress, type Variable } from '../config/index.js';
+import { CliCommand } from './cli-command.js';
 import type { ControlledServer } from './control.js';
 import { addFlags, givenFlags } from './flags.js';
 
 const VARIABLES: Variable[] = ['METRICS_LISTEN_ADDR', 'MANAGEMENT_TOKEN'];
 
+const ANSWERED = { 0: 'Done.', 2: 'An argument or an option is wrong.', 3: 'The server could not be asked.' };
+
 /** `otaflux status`: what a running server knows. */
 export function statusCommand(): Command {
-  const command = new Command('status')
-    .description('Show devices, versions, freshness and pending notices of a running server.')
-    .argument('[device]', 'only this device');
+  const command = new CliCommand('status')
+    .summary('Show devices, versions and problems of a running server.')
+    .description('Shows the devices of a running server, their versions, pending notices, and problems.')
+    .argument('[device]', 'Show only this device.')
+    .withExamples({ does: 'In Kubernetes', call: 'kubectl exec deployment/otaflux -- otaflux status' })
+    .withExitCodes({ ...ANSWERED, 1: 'The server has no release for this device.' });
   return withServer(command).action(async (device: string | undefined) => {
     const { json } = command.opts<{ json?: boolean }>();
     const { status } = await import('./control.js');
@@ -19,9 +25,16 @@ export function statusCommand(): Command {
 
 /** `otaflux health`: the probe for a container's HEALTHCHECK, which has no curl. */
 export function healthCommand(): Command {
-  const command = new Command('health')
-    .description('Tell by the exit code whether a running server is ready.')
-    .option('--registry', 'also fail while the registry cannot be used, and print why');
+  const command = new CliCommand('health')
+    .summary('Check whether a running server is ready.')
+    .description('Checks whether a running server is ready. Prints nothing if it is.')
+    .option('--registry', 'Fail also if the server cannot use the registry, and print the reason.')
+    .withExamples({ does: 'Check also that the server reaches its registry', call: 'otaflux health --registry' })
+    .withExitCodes({
+      0: 'The server is ready.',
+      1: 'The server is not ready or cannot be reached.',
+      2: 'An option is wrong.',
+    });
   return withServer(command).action(async () => {
     const { json, registry } = command.opts<{ json?: boolean; registry?: boolean }>();
     const { health, registryHealth } = await import('./control.js');
@@ -31,9 +44,12 @@ export function healthCommand(): Command {
 
 /** `otaflux notify DEVICE`: tells its current release again. */
 export function notifyCommand(): Command {
-  const command = new Command('notify')
-    .description('Have a running server tell the current release of a device again.')
-    .argument('<device>', 'the device id');
+  const command = new CliCommand('notify')
+    .summary('Announce the current version of a device again.')
+    .description('Makes a running server announce the current version of a device again, to all its brokers.')
+    .argument('<device>', 'Device id.')
+    .withExamples({ does: 'Announce the version of esp32 again', call: 'otaflux notify esp32' })
+    .withExitCodes({ ...ANSWERED, 1: 'The device has no release, or a broker has not confirmed the message.' });
   return withServer(command).action(async (device: string) => {
     const { json } = command.opts<{ json?: boolean }>();
     const { notify } = await import('./control.js');
@@ -43,15 +59,8 @@ export function notifyCommand(): Command {
 
 function withServer(command: Command): Command {
   command
-    .option(
-      '--url <url>',
-      'management address of the server (default: where METRICS_LISTEN_ADDR listens, on this machine)',
-    )
-    .option('--json', 'print the result as JSON')
-    .addHelpText(
-      'after',
-      '\nExit code: 0 done, 1 no such release or not confirmed, 2 wrong use, 3 the server could not be asked.',
-    );
+    .option('--url <url>', 'URL of the management port. Default: the port of METRICS_LISTEN_ADDR on this machine.')
+    .option('--json', 'Print the result as JSON.');
   return addFlags(command, VARIABLES);
 }
 

@@ -71,7 +71,11 @@ function registryProblem(body: string): string | undefined {
   if (registry?.state === 'unknown') return 'the registry has not answered yet';
   if (registry?.state !== 'down') return undefined;
   const { code, reason = code, options = [] } = registry.error ?? { code: 'unknown reason' };
-  return `the registry cannot be used: ${reason}${options.length > 0 ? `. Check ${options.join(', ')}.` : ''}`;
+  return `the registry cannot be used: ${withAdvice(reason, options)}`;
+}
+
+function withAdvice(reason: string, options: readonly string[]): string {
+  return options.length > 0 ? `${reason.replace(/\.$/, '')}. Check ${options.join(', ')}.` : reason;
 }
 
 /** The device port shows the code of an error alone. */
@@ -149,9 +153,7 @@ function print({ version, uptimeSeconds, registry, webhooks, notifiers, devices 
 
 function registryLine({ state, lastAnswer, error }: RegistryStatus): string {
   const line = `${state}, last answer ${lastAnswer ?? 'never'}`;
-  if (!error) return line;
-  const look = error.options.length > 0 ? `; check ${error.options.join(', ')}` : '';
-  return `${line}: ${error.reason}${look}`;
+  return error ? `${line}: ${withAdvice(error.reason, error.options)}` : line;
 }
 
 function noteOf({ failure, passedOver }: DeviceStatus): string {

@@ -1,5 +1,5 @@
 import { Option as Flag, type Command } from 'commander';
-import { flagOf, optionOf, VARIABLES, type Variable } from '../config/index.js';
+import { flagOf, optionOf, sectionOf, VARIABLES, type Variable } from '../config/index.js';
 
 /** The options of the registry alone, for commands that serve nothing. */
 export const REGISTRY_VARIABLES = VARIABLES.filter(
@@ -9,24 +9,30 @@ export const REGISTRY_VARIABLES = VARIABLES.filter(
 /** Those of `push`, which refuses what the server would. */
 export const PUSH_VARIABLES: readonly Variable[] = [...REGISTRY_VARIABLES, 'MAX_FIRMWARE_SIZE'];
 
-/** Adds the flags of `variables` to a command, from the option table. */
-export function addFlags(command: Command, variables: readonly Variable[]): Command {
-  command.addOption(new Flag('--config <path>', 'A YAML file with options, whose keys are the flags (CONFIG)'));
+/** Adds the flags of `variables` to a command, from the option table and under its headings. */
+export function addFlags<C extends Command>(command: C, variables: readonly Variable[]): C {
+  command.addOption(
+    new Flag('--config <path>', 'YAML file with options. Its keys are the flags without dashes. (CONFIG)'),
+  );
   for (const variable of variables) {
-    const { kind, help, default: fallback, secret, required } = optionOf(variable);
+    const { kind, secret } = optionOf(variable);
     const name = flagOf(variable);
-    const note = required ? 'required' : fallback ? `default ${fallback}` : '';
+    const heading = `${sectionOf(variable)}:`;
     const placeholder = kind.placeholder === undefined ? '[bool]' : `<${kind.placeholder}>`;
-    command.addOption(
-      new Flag(
-        `--${name} ${placeholder}`,
-        `${help.replaceAll('`', '')} (${[variable, note].filter(Boolean).join(', ')})`,
-      ),
-    );
+    command.addOption(new Flag(`--${name} ${placeholder}`, helpOf(variable)).helpGroup(heading));
     if (kind.placeholder === undefined) command.addOption(new Flag(`--no-${name}`).hideHelp());
-    if (secret) command.addOption(new Flag(`--${name}-file <path>`, `A file that holds it (${variable}_FILE)`));
+    if (secret)
+      command.addOption(new Flag(`--${name}-file <path>`, `File that holds the value of --${name}.`).hideHelp());
   }
   return command;
+}
+
+/** What `--help` says of an option: its text, its default, and the other ways to give it. */
+function helpOf(variable: Variable): string {
+  const { help, default: fallback, required, secret } = optionOf(variable);
+  const note = required ? ' Required.' : fallback ? ` Default: ${fallback}.` : '';
+  const ways = secret ? `${variable}, or a file: --${flagOf(variable)}-file` : variable;
+  return `${help.replaceAll('`', '')}${note} (${ways})`;
 }
 
 /** What was given on the command line, by flag name. Commander knows options by their camel case. */

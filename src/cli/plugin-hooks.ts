@@ -1,12 +1,17 @@
 import type { InitializeHook, ResolveHook } from 'node:module';
 
-let door = '';
+/** URLs by the specifier that they stand for. */
+export type SharedModules = Readonly<Record<string, string>>;
 
-/** Told where this very package is. */
-export const initialize: InitializeHook<string> = (url) => {
-  door = url;
+let shared: SharedModules = {};
+
+/** Receives the modules that plug-ins share with the server. */
+export const initialize: InitializeHook<SharedModules> = (modules) => {
+  shared = modules;
 };
 
-/** `otaflux` is the one that runs, wherever a plug-in lies: two copies would not know each other's classes. */
-export const resolve: ResolveHook = (specifier, context, nextResolve) =>
-  specifier === 'otaflux' ? { url: door, shortCircuit: true } : nextResolve(specifier, context);
+/** Wherever a plug-in is installed, it gets the modules of the running server: two copies of a class are two classes. */
+export const resolve: ResolveHook = (specifier, context, nextResolve) => {
+  const url = shared[specifier];
+  return url === undefined ? nextResolve(specifier, context) : { url, shortCircuit: true };
+};

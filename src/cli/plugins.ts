@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { existsSync } from 'node:fs';
 import { createRequire, register } from 'node:module';
 import { extname, resolve } from 'node:path';
@@ -5,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import type { OwnParts } from '../app.module.js';
 import { parseOption, parseSettings, type GivenValues, type Settings } from '../config/index.js';
 import { codeOf, ConfigError, reasonOf } from '../errors.js';
+import type { SharedModules } from './plugin-hooks.js';
 import { PORTS, problemOfParts } from './plugin-parts.js';
 
 /** What a plug-in exports by default: its parts, or a function that makes them of the settings. */
@@ -18,7 +20,7 @@ export interface PluginContext {
 export async function withPlugins(given: GivenValues): Promise<{ parts: OwnParts; settings: Settings }> {
   const names = (parseOption('PLUGIN', given) as string[] | undefined) ?? [];
   if (names.length === 0) return { parts: {}, settings: parseSettings(given) };
-  register(new URL('./plugin-hooks.js', import.meta.url), { data: new URL('../index.js', import.meta.url).href });
+  register(new URL('./plugin-hooks.js', import.meta.url), { data: sharedModules() });
   // A plug-in that brings the registry leaves REGISTRY_URL without a meaning.
   const provisional = given.REGISTRY_URL ? given : { ...given, REGISTRY_URL: { value: 'oci:.', where: 'PLUGIN' } };
   const settings = parseSettings(provisional);
@@ -28,6 +30,11 @@ export async function withPlugins(given: GivenValues): Promise<{ parts: OwnParts
   if (parts.registry === undefined) return { parts, settings: parseSettings(given) };
   Object.assign(given, provisional);
   return { parts, settings };
+}
+
+function sharedModules(): SharedModules {
+  const beside = (file: string): string => new URL(file, import.meta.url).href;
+  return { otaflux: beside('./door.js'), '@nestjs/common': beside('./nest.js') };
 }
 
 async function load(name: string, settings: Settings): Promise<OwnParts> {

@@ -1,25 +1,45 @@
-import { Command, Option as Flag } from 'commander';
+import { Option as Flag, type Command } from 'commander';
 import { gather, parseSettings } from '../config/index.js';
 import { ConfigError } from '../errors.js';
+import { CliCommand } from './cli-command.js';
 import { addFlags, givenFlags, PUSH_VARIABLES } from './flags.js';
 import type { PushOptions } from './push.js';
 
 /** `otaflux push DEVICE VERSION FILE`: the artifact that `oras push` would write. */
 export function pushCommand(): Command {
-  const command = new Command('push')
-    .description('Push a firmware file, as `oras push` would.')
-    .argument('<device>', 'the device id, which is the repository behind --repository-prefix')
-    .argument('<version>', 'a semantic version; + is stored as _')
-    .argument('<file>', 'the firmware')
-    .option('--artifact-type <type>', 'artifact type of the manifest')
-    .option('--media-type <type>', 'media type of the layer (default: by the first byte, 0xE9 is an ESP image)')
-    .addOption(
-      new Flag('--annotation <key=value>', 'annotation of the manifest, may be repeated')
-        .argParser(collect)
-        .default({}, 'none'),
+  const command = new CliCommand('push')
+    .summary('Push a firmware file to the registry.')
+    .description('Pushes a firmware file to the registry, in the form in which oras push stores it.')
+    .argument('<device>', 'Device id. The repository is --repository-prefix followed by the device id.')
+    .argument('<version>', 'Semantic version, such as 1.2.3. The tag has _ in place of +.')
+    .argument('<file>', 'Firmware file.')
+    .option('--artifact-type <type>', 'Artifact type of the manifest.')
+    .option(
+      '--media-type <type>',
+      'Media type of the layer. Default: by the first byte of the file (0xE9 is an ESP image).',
     )
-    .option('--force', 'replace a version that has other bytes; push firmware that is larger than --max-firmware-size')
-    .option('--json', 'print the result as JSON');
+    .addOption(
+      new Flag('--annotation <key=value>', 'Annotation of the manifest. May be repeated.')
+        .argParser(collect)
+        .default({}),
+    )
+    .option(
+      '--force',
+      'Replace a version that has other content. Push firmware that is larger than --max-firmware-size.',
+    )
+    .option('--json', 'Print the result as JSON.')
+    .withExamples(
+      { does: 'Push to a folder', call: 'otaflux push esp32 1.0.0 firmware.bin --registry-url oci:./registry' },
+      {
+        does: 'Push to a registry',
+        call: 'otaflux push esp32 1.0.0 firmware.bin --registry-url https://harbor.example.com --registry-username robot --registry-password-file password.txt',
+      },
+    )
+    .withExitCodes({
+      0: 'The version is in the registry.',
+      1: 'The registry refused it or could not be reached, or the version exists with other content.',
+      2: 'An argument, an option or the file is wrong.',
+    });
   return addFlags(command, PUSH_VARIABLES).action(async (device: string, version: string, file: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));
     const options = command.opts<PushOptions>();

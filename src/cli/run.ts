@@ -1,11 +1,6 @@
-import { Command, CommanderError } from 'commander';
+import { type CommanderError, type Command } from 'commander';
 import { ConfigError, reasonOf } from '../errors.js';
-import { signUrlCommand, tokenCommand } from './access-commands.js';
-import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
-import { pushCommand } from './push-command.js';
-import { serveCommand } from './serve-command.js';
-import { verifyCommand } from './verify-command.js';
-import { packageVersion } from '../version.js';
+import { createProgram, FIRST_STEPS } from './program.js';
 
 /** Wrong use: a flag, a value, a file (as grep, curl and the Rust server's clap have it). */
 const EXIT_USAGE = 2;
@@ -13,44 +8,62 @@ const EXIT_FAILURE = 1;
 
 /** Runs `argv` (without node and script) and resolves to the exit code. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const serve = serveCommand();
-  const program = new Command('otaflux')
-    .description('Serves firmware to IoT devices over HTTP, straight from a container registry.')
-    .version(packageVersion(), '-V, --version')
-    .helpCommand(false)
-    .addCommand(serve, { isDefault: true })
-    .addCommand(pushCommand())
-    .addCommand(verifyCommand())
-    .addCommand(statusCommand())
-    .addCommand(notifyCommand())
-    .addCommand(healthCommand())
-    .addCommand(tokenCommand())
-    .addCommand(signUrlCommand())
-    .addHelpText(
-      'after',
-      () => `\nServing is what no command means. ${serve.helpInformation().replace(/^Usage: /, 'Its usage: ')}`,
-    );
+  const args = withoutHelpWord(argv);
+  const [first] = args;
+  // What is no flag must be a command: with a default, commander takes a mistyped one for an argument of `serve`.
+  const program = createProgram({ defaults: first === undefined || first.startsWith('-') });
+  const isKnown = program.commands.some((command) => command.name() === first);
   for (const command of [program, ...program.commands]) {
     command
-      .exitOverride()
+      .exitOverride((error) => {
+        throw new UsageError(error, command);
+      })
       .configureOutput({ writeErr: () => undefined })
       .allowExcessArguments(false);
   }
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    // Without the rest, as `--help` would show the overview instead of the mistake.
+    await program.parseAsync(isKnown || first?.startsWith('-') ? args : args.slice(0, 1), { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    return explain(error);
+    const code = explain(error);
+    if (argv.length === 0 && !process.env.REGISTRY_URL && !process.env.CONFIG) process.stderr.write(FIRST_STEPS_TEXT);
+    return code;
   }
 }
 
-/** One line on standard error, and the exit code that goes with it. */
+/** `help push` is `push --help`, and `help` alone is `--help`. */
+function withoutHelpWord(argv: readonly string[]): string[] {
+  const [word, name] = argv;
+  if (word !== 'help') return [...argv];
+  return name === undefined ? ['--help'] : [name, '--help'];
+}
+
+/** For somebody who runs the bare command to see what it does. */
+const FIRST_STEPS_TEXT = `
+To try OtaFlux with a folder as the registry:
+${FIRST_STEPS.map((step) => `  ${step}\n`).join('')}
+Run otaflux init to write a configuration file, and otaflux --help for all commands.
+`;
+
+/** An error of commander, and the command that it is about. */
+class UsageError extends Error {
+  constructor(
+    readonly error: CommanderError,
+    readonly command: Command,
+  ) {
+    super(error.message);
+  }
+}
+
+/** Writes what is wrong to standard error; returns the exit code that goes with it. */
 function explain(error: unknown): number {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0;
-    process.stderr.write(
-      `otaflux: ${error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')}; see otaflux --help\n`,
-    );
+  if (error instanceof UsageError) {
+    if (error.error.exitCode === 0) return 0;
+    const message = error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
+    const sentence = message.replace(/ \(Did you mean (.*)\?\)$/, '. Did you mean $1?').replace(/(?<![.?])$/, '.');
+    const help = error.command.parent ? `otaflux help ${error.command.name()}` : 'otaflux --help';
+    process.stderr.write(`otaflux: ${sentence} See ${help}.\n`);
     return EXIT_USAGE;
   }
   // A configuration may be wrong in several ways, a line each.

@@ -1,5 +1,6 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { gather, parseSettings, VARIABLES } from '../config/index.js';
+import { CliCommand } from './cli-command.js';
 import { addFlags, givenFlags, REGISTRY_VARIABLES } from './flags.js';
 
 /** The options that decide what is served, as `serve` has them. */
@@ -12,14 +13,23 @@ const VERIFY_VARIABLES = VARIABLES.filter(
 
 /** `otaflux verify DEVICE`: what the server would say of each version, and why. */
 export function verifyCommand(): Command {
-  const command = new Command('verify')
-    .description('Judge the signatures of a device, as the server does.')
-    .argument('<device>', 'the device id')
-    .option('--json', 'print the result as JSON')
-    .addHelpText(
-      'after',
-      '\nExit code: 0 a release would be served, 1 none would be, 2 wrong use, 3 the registry could not be asked.',
-    );
+  const command = new CliCommand('verify')
+    .summary('Check the signatures of all versions of a device.')
+    .description(
+      'Checks the signatures of all versions of a device by the rules of the server, and shows why it refuses one.',
+    )
+    .argument('<device>', 'Device id.')
+    .option('--json', 'Print the result as JSON.')
+    .withExamples({
+      does: 'Check which versions a key has signed',
+      call: 'otaflux verify esp32 --registry-url https://harbor.example.com --cosign-pub-key-path cosign.pub',
+    })
+    .withExitCodes({
+      0: 'The server would serve a version.',
+      1: 'The server would serve no version.',
+      2: 'An argument or an option is wrong.',
+      3: 'The registry could not be asked.',
+    });
   return addFlags(command, VERIFY_VARIABLES).action(async (device: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));
     const { json } = command.opts<{ json?: boolean }>();

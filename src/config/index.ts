@@ -12,6 +12,7 @@ export {
   flagOf,
   NOTIFY_SCHEMES,
   optionOf,
+  sectionOf,
   settingOf,
   VARIABLES,
   type Checksum,

@@ -48,8 +48,6 @@ export const CHECKSUMS = [
 ] as const;
 export type Checksum = (typeof CHECKSUMS)[number];
 
-/** A token that is shorter could be guessed. */
-
 /** What NOTIFY speaks, by the scheme of a URL. */
 export const NOTIFY_SCHEMES = [
   ...['mqtt', 'mqtts', 'ws', 'wss', 'redis', 'rediss', 'nats', 'tls'],
@@ -315,4 +313,13 @@ export function flagOf(variable: string): string {
 /** `REGISTRY_URL` → `registryUrl`. */
 export function settingOf(variable: string): string {
   return variable.toLowerCase().replaceAll(/_(.)/g, (_match, letter: string) => letter.toUpperCase());
+}
+
+const sections = new Map<Variable, string>();
+let section = '';
+for (const variable of VARIABLES) sections.set(variable, (section = optionOf(variable).section ?? section));
+
+/** The section of the option table that `variable` is in. */
+export function sectionOf(variable: Variable): string {
+  return sections.get(variable) ?? '';
 }

@@ -165,7 +165,7 @@ describe('otaflux health', () => {
     });
     const { code, stdout } = await command(['status']);
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/\nregistry {2}down, .*401/) });
-    expect(stdout).toContain('check REGISTRY_USERNAME, REGISTRY_PASSWORD');
+    expect(stdout).toContain('. Check REGISTRY_USERNAME, REGISTRY_PASSWORD.');
 
     registry.auth = undefined;
     await until(async () => (await command(['health', '--registry'])).code === 0, 'the registry');

@@ -1,13 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse, parseAllDocuments } from 'yaml';
-import { firmwareBytes } from '../support/bytes.js';
-import { hasProgram } from '../support/real-server.js';
+import { parse } from 'yaml';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const markdown = (folder: string): string[] =>
@@ -17,61 +14,33 @@ const markdown = (folder: string): string[] =>
 const PAGES = [...markdown('.'), ...markdown('docs'), ...markdown('docs/decisions')];
 const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 
-/** The blocks of a page that say of themselves that they run. */
-function blocks(page: string): string[] {
-  return [...read(page).matchAll(/<!-- runs in the tests -->\n+```sh\n([\s\S]*?)```/g)].map((match) => match[1] ?? '');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+/** The anchors of the headings of a page, as GitHub makes them. */
+function anchorsOf(text: string): string[] {
+  const headings = [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)].map(
+    (match) => match[1] ?? '',
+  );
+  return headings.map((heading) =>
+    heading
+      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(/\s/g, '-'),
+  );
 }
 
 describe('the documentation', () => {
-  const runnable = PAGES.filter((page) => blocks(page).length > 0);
-
-  it('has blocks that run', () => {
-    expect(runnable).toEqual(expect.arrayContaining(['README.md', 'docs/devices.md', 'docs/registries.md']));
-  });
-
-  (hasProgram('curl') ? it.each(runnable) : it.skip.each(runnable))('runs as %s prints it', async (page) => {
-    const folder = mkdtempSync(join(tmpdir(), 'otaflux-docs-'));
-    writeFileSync(join(folder, 'firmware.bin'), firmwareBytes(50_000));
-    writeFileSync(join(folder, 'otaflux'), `#!/bin/sh\nexec ${process.execPath} ${ROOT}dist/main.js "$@"\n`);
-    chmodSync(join(folder, 'otaflux'), 0o755);
-    const port = await freePort();
-    const script = `set -eu; trap 'kill $(jobs -p) && wait' EXIT\n${blocks(page).join('\n')}`
-      .replaceAll('localhost:8080', `127.0.0.1:${port}`)
-      .replaceAll(/^curl /gm, 'curl -fS ');
-    const { status, stdout, stderr } = spawnSync('bash', ['-c', script], {
-      cwd: folder,
-      encoding: 'utf8',
-      timeout: 60_000,
-      env: {
-        ...process.env,
-        PATH: `${folder}:${process.env.PATH ?? ''}`,
-        LISTEN_ADDR: `127.0.0.1:${port}`,
-        METRICS_LISTEN_ADDR: '127.0.0.1:0',
-      },
-    });
-    rmSync(folder, { recursive: true });
-    expect({ status, output: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, output: '' });
-  });
-
-  it.each(PAGES)('%s has no block that its own language refuses', (page) => {
-    for (const [, language, text = ''] of read(page).matchAll(/```(sh|yaml|json)\n([\s\S]*?)```/g)) {
-      if (language === 'yaml') expect(parseAllDocuments(text).flatMap(({ errors }) => errors)).toEqual([]);
-      else if (language === 'json') expect(() => JSON.parse(text) as unknown).not.toThrow();
-      else expect(spawnSync('bash', ['-n', '-c', text], { encoding: 'utf8' }).stderr).toBe('');
-    }
-  });
-
   it.each(PAGES)('%s links to what is there', (page) => {
     const targets = [...read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map((match) => match[1] ?? '');
     const missing = targets.filter((target) => !existsSync(join(ROOT, dirname(page), target)));
+    expect(missing).toEqual([]);
+  });
+
+  it.each(PAGES)('%s links to headings that are there', (page) => {
+    const links = [...read(page).matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)];
+    const missing = links
+      .map(([, target = '', anchor = '']) => ({ path: target === '' ? page : join(dirname(page), target), anchor }))
+      .filter(({ path }) => path.endsWith('.md') && existsSync(join(ROOT, path)))
+      .filter(({ path, anchor }) => !anchorsOf(read(path)).includes(anchor));
     expect(missing).toEqual([]);
   });
 

@@ -296,7 +296,7 @@ for (const [name, programs, make, isFile] of CASES)
       await until(async () => !(await keeper.kept()).has('gone'), 'the withdrawal', 30_000);
       await service?.stop();
 
-      const asked = registry.seen.map(({ url }) => /^\/v2\/fw\/([^/]+)\//.exec(url)?.[1] ?? url);
+      const asked = registry.asked.map(({ url }) => /^\/v2\/fw\/([^/]+)\//.exec(url)?.[1] ?? url);
       expect([...new Set(asked)].sort()).toEqual(['gone', 'here', 'same']);
       const expected = isFile ? [] : FOREIGN;
       expect(await keeper.kept()).toEqual(new Map([['here', newer], ['same', OURS], ...expected]));
@@ -317,6 +317,6 @@ describe('what is no device id', () => {
     const source = service.service.app.get(Registry, { strict: false });
     await expect(source.listTags(name, AbortSignal.timeout(5_000))).rejects.toMatchObject({ code: 'protocol' });
     await expect(source.resolve(name, '1.0.0', AbortSignal.timeout(5_000))).rejects.toMatchObject({ code: 'protocol' });
-    expect(registry.seen).toEqual([]);
+    expect(registry.asked).toEqual([]);
   });
 });

@@ -54,7 +54,7 @@ describe('freshness', () => {
     later(29);
     for (let i = 0; i < 50; i++) expect(await service.versionOf('fw')).toBe('1.0.0');
     for (let i = 0; i < 5; i++) await (await service.firmware('fw')).arrayBuffer();
-    expect(registry.seen).toHaveLength(0);
+    expect(registry.asked).toHaveLength(0);
   });
 
   it('answers a stale release at once and refreshes it behind, by one tags list and one HEAD', async () => {
@@ -64,7 +64,7 @@ describe('freshness', () => {
     later(31);
     for (let i = 0; i < 20; i++) expect(await service.versionOf('fw')).toBe('1.0.0');
     await until(() => registry.count('manifest') === 1, 'the refresh');
-    expect(registry.seen.map(({ method, kind }) => `${method} ${kind}`)).toEqual(['GET tags', 'HEAD manifest']);
+    expect(registry.asked.map(({ method, kind }) => `${method} ${kind}`)).toEqual(['GET tags', 'HEAD manifest']);
   });
 
   it('sees a push within one interval, and tells of the change', async () => {

@@ -1,4 +1,5 @@
 import { expect, it } from '@jest/globals';
+import { ClientAddress } from '../../src/delivery/client-address.js';
 import { environment, find, manifests, notes, podSpec, render, validate, type Manifest } from '../support/chart.js';
 import { describeWith } from '../support/real-server.js';
 
@@ -87,8 +88,45 @@ describeWith(['helm', 'kubeconform'], 'trusted proxies', () => {
     expect(trusted({ 'ingress.enabled': true, 'otaflux.config.trust-proxy': '10.2.0.0/16' })).toBeUndefined();
   });
 
-  it.each(['10.0.0.0/33', 'nginx', '10.0.0', 'fd00::/129', ''])('are addresses and networks, not %j', (entry) => {
-    expect(() => render({ 'otaflux.trustProxy': [entry] })).toThrow(/trustProxy/);
+  it('are the addresses and networks that the server takes', () => {
+    const entries = [
+      ...[
+        '10.0.0.0/8',
+        '0.0.0.0/0',
+        '192.168.1.1',
+        '::1',
+        'fd00::/8',
+        '::/0',
+        '1:2:3:4:5:6:7:8',
+        '1::8',
+        '::ffff:10.0.0.1/104',
+      ],
+      ...[
+        '10.0.0.0/33',
+        'nginx',
+        '10.0.0',
+        '256.0.0.1',
+        '010.0.0.1',
+        'fd00::/129',
+        '1:2',
+        '1::2::3',
+        '',
+        '1:2:3:4:5:6:7:8:9',
+      ],
+    ];
+    const takes = (use: () => unknown): boolean => {
+      try {
+        use();
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    for (const entry of entries) {
+      const server = takes(() => new ClientAddress([entry]));
+      const chart = takes(() => render({ 'otaflux.trustProxy': [entry] }));
+      expect({ entry, chart }).toEqual({ entry, chart: server });
+    }
   });
 });
 
@@ -198,6 +236,14 @@ describeWith(['helm'], 'the notes', () => {
     });
     expect(text).not.toMatch(/not secure|Set otaflux/);
     expect(text).toContain("curl --insecure 'https://localhost:8080/version?device=DEVICE'");
+  });
+
+  it('count on a Secret for secrets only', () => {
+    const text = notes({ 'otaflux.existingSecret': 'mine' });
+    expect(text).toContain('otaflux.signing');
+    expect(text).not.toMatch(/webhookSecret|managementToken/);
+    const config = { 'cosign-match-reference': true };
+    expect(notes({ 'otaflux.config': config })).toContain('otaflux.signing');
   });
 
   it('name the hosts, and who is believed', () => {

@@ -5,10 +5,22 @@ import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { flagOf, gather, optionOf, parseSettings, VARIABLES, type Variable } from '../../src/config/index.js';
 import { firmwareBytes } from '../support/bytes.js';
-import { CHART, environment, find, manifests, podSpec, render, renderFile, ROOT, validate } from '../support/chart.js';
-import { Cli } from '../support/cli.js';
+import {
+  CHART,
+  environment,
+  find,
+  lint,
+  lintFile,
+  manifests,
+  podSpec,
+  render,
+  renderFile,
+  ROOT,
+  validate,
+} from '../support/chart.js';
+import { Cli, run } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';
-import { describeWith, itWith, runProgram } from '../support/real-server.js';
+import { describeWith, freePort, itWith, runProgram } from '../support/real-server.js';
 
 const FIXTURES = join(ROOT, 'test/fixtures/helm');
 const valuesFile = (name: string): string => join(FIXTURES, `${name}.values.yaml`);
@@ -40,8 +52,7 @@ function podOf(text: string, folder: string): { env: Record<string, string>; arg
 
 describeWith(['helm'], 'the chart', () => {
   it.each(NAMES)('has nothing to complain of in %s', (name) => {
-    const lint = ['lint', '--strict', '--kube-version', '1.34.0', CHART, '-f', valuesFile(name)];
-    const text = runProgram('helm', lint);
+    const text = lintFile(valuesFile(name));
     expect(text).toContain('0 chart(s) failed');
     expect(text).not.toMatch(/\[(?:INFO|WARNING|ERROR)\]/);
   });
@@ -80,15 +91,21 @@ describeWith(['helm'], 'the chart', () => {
       await registry.start();
       registry.push('my-project/esp32', '1.2.3', firmwareBytes(1_000));
       registry.push('esp32', '1.2.3', firmwareBytes(1_000));
-      const { env, args } = podOf(renderFile(valuesFile(name)), folder);
+      const text = renderFile(valuesFile(name));
+      const { env, args } = podOf(text, folder);
       // Of what the chart made, only where things are is another place: the registry, and the ports.
       expect(env.REGISTRY_URL).toMatch(/registry\.example\.com/);
-      const here = { REGISTRY_URL: registry.url, LISTEN_ADDR: '127.0.0.1:0', METRICS_LISTEN_ADDR: '127.0.0.1:0' };
+      const management = `127.0.0.1:${await freePort()}`;
+      const here = { REGISTRY_URL: registry.url, LISTEN_ADDR: '127.0.0.1:0', METRICS_LISTEN_ADDR: management };
       const server = new Cli(args, { ...env, ...here, LOG_LEVEL: 'info' });
       const port = await server.port();
       const answer = await fetch(`http://127.0.0.1:${port}/version?device=esp32`);
       // With a key, the unsigned release is not served.
       expect(answer.status).toBe(name === 'rust-flat' ? 404 : 200);
+      // The command of `helm test`, with the address of the Service replaced.
+      const test = find(manifests(text), 'Pod')?.spec as { containers: { args: string[] }[] } | undefined;
+      const check = test?.containers[0]?.args.map((word) => (word.startsWith('http') ? `http://${management}` : word));
+      expect(await run(check ?? [])).toMatchObject({ code: 0, stderr: '' });
       server.kill();
       expect((await server.finished).code).toBe(0);
       await registry.stop();
@@ -172,7 +189,11 @@ describe('what the chart renders', () => {
   itWith(['helm', 'kubeconform'], 'of the values in the documentation, Kubernetes takes', async () => {
     const blocks = [...blocksOf('kubernetes'), tutorial?.[0] ?? ''];
     expect(blocks.length).toBeGreaterThan(3);
-    for (const block of blocks) validate(render(parse(block) as Record<string, unknown>));
+    for (const block of blocks) {
+      const values = parse(block) as Record<string, unknown>;
+      validate(render(values));
+      expect(lint(values)).not.toMatch(/\[(?:INFO|WARNING|ERROR)\]/);
+    }
     await Promise.resolve();
   });
 

@@ -30,8 +30,8 @@ describe('the Dockerfile', () => {
   it('makes an image that runs as nobody in particular, has no npm, and probes itself', () => {
     expect(argumentsOf('FROM')).toContain('distroless');
     expect(argumentsOf('USER')).toBe('65532:65532');
-    expect(argumentsOf('ENTRYPOINT')).toBe('["/usr/bin/node", "/app/dist/main.js"]');
-    expect(argumentsOf('HEALTHCHECK')).toContain('"/app/dist/main.js", "health"');
+    expect(argumentsOf('ENTRYPOINT')).toBe('["/usr/local/bin/otaflux"]');
+    expect(argumentsOf('HEALTHCHECK')).toContain('"/usr/local/bin/otaflux", "health"');
     expect(argumentsOf('EXPOSE')).toBe('8080 9090');
     // The default is for a process on a host: loopback.
     expect(argumentsOf('ENV').split(' ')).toContain('METRICS_LISTEN_ADDR=0.0.0.0:9090');

@@ -1,17 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { blocksOf } from '../docs/page.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { expectStop, stopped } from '../support/leftovers.js';
+import { PackedPackage } from '../support/packed-package.js';
 import { RawClient } from '../support/raw-client.js';
-import { REQUIRED, runProgram } from '../support/real-server.js';
+import { REQUIRED } from '../support/real-server.js';
 import { S3Server } from '../support/s3-server.js';
 import { until } from '../support/service.js';
 import { hasTools, runTool } from '../support/tools.js';
@@ -19,40 +20,19 @@ import { hasTools, runTool } from '../support/tools.js';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const firmware = firmwareBytes(20_000);
 
-const versionOf = (name: string): string =>
-  (JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
-
-/** The packed tarball in an empty folder, and the examples: installed by npm in CI, linked elsewhere. */
+/** The packed package in a project of a user, and the examples. */
 describe('the package', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'otaflux-package-'));
-  const installed = join(folder, 'node_modules/otaflux');
-  const main = join(installed, 'dist/main.js');
+  let folder = '';
+  let main = '';
   let tarball = '';
+  let project: PackedPackage;
 
   beforeAll(() => {
-    const { stdout } = spawnSync('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], {
-      cwd: ROOT,
-      encoding: 'utf8',
-    });
-    tarball = join(folder, stdout.trim());
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+    // What the examples and the team's application import is their own to install.
+    project = new PackedPackage(['aws4fetch', '@nestjs/common', '@nestjs/core', 'reflect-metadata']);
+    ({ folder, main, tarball } = project);
     cpSync(join(ROOT, 'examples'), join(folder, 'examples'), { recursive: true });
     writeFileSync(join(folder, 'firmware.bin'), firmware);
-    // What the examples and the team's application import is their own to install.
-    const theirs = ['aws4fetch', '@nestjs/common', '@nestjs/core', 'reflect-metadata'];
-    if (REQUIRED) {
-      const versions = theirs.map((name) => `${name}@${versionOf(name)}`);
-      runProgram('npm', ['install', '--prefer-offline', tarball, ...versions], folder);
-    } else {
-      // As npm would have installed it, without asking anybody.
-      mkdirSync(installed, { recursive: true });
-      runProgram('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
-      symlinkSync(join(ROOT, 'node_modules'), join(installed, 'node_modules'));
-      for (const name of theirs) {
-        mkdirSync(dirname(join(folder, 'node_modules', name)), { recursive: true });
-        symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
-      }
-    }
     const push = (version: string): void => {
       const args = [main, 'push', 'line-1/esp32', version, 'firmware.bin', '--registry-url', 'oci:registry'];
       expect(spawnSync(process.execPath, args, { cwd: folder }).status).toBe(0);
@@ -61,7 +41,7 @@ describe('the package', () => {
     push('1.1.0');
   }, 720_000);
   afterAll(() => {
-    rmSync(folder, { recursive: true, force: true });
+    project.remove();
   });
 
   /** A process that logs where it listens, or what it says before it ends. */
@@ -135,17 +115,10 @@ describe('the package', () => {
     180_000,
   );
 
-  it('serves a device in a ten-line application', async () => {
-    writeFileSync(
-      join(folder, 'app.mjs'),
-      `import { gather, parseSettings, Service } from 'otaflux';
-const given = await gather({ flags: {}, environment: { ...process.env, REGISTRY_URL: 'oci:registry' } });
-const service = await Service.start({ given, settings: parseSettings(given), logger: false });
-console.log(\`port \${service.address.port}\`);
-process.on('SIGTERM', () => service.stop());
-`,
-    );
-    const { port, child } = await launch(['app.mjs']);
+  it('serves a device in the program of docs/extending.md', async () => {
+    const [program] = blocksOf('docs/extending.md').filter(({ text }) => text.includes('Service.start({'));
+    writeFileSync(join(folder, 'app.mjs'), `${program?.text ?? ''}console.log(\`port \${service.address.port}\`);\n`);
+    const { port, child } = await launch(['app.mjs'], { REGISTRY_URL: 'oci:registry' });
     const answer = await fetch(`http://127.0.0.1:${port}/version?device=line-1/esp32`);
     expect((await answer.text()).split('\n')[0]).toBe('1.1.0');
     expect(await end(child)).toBe(0);

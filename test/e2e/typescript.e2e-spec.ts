@@ -5,6 +5,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { blocksOf } from '../docs/page.js';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
 import { expectStop, stopped } from '../support/leftovers.js';
 import { PackedPackage, versionOf } from '../support/packed-package.js';
@@ -15,6 +16,15 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const firmware = firmwareBytes(20_000);
 /** What examples/typescript/package.json asks for beside otaflux. */
 const OTHERS = ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs', '@types/node'];
+
+/** The TypeScript of a page; applications listen on a free port, and say so. */
+function modulesOf(page: string): string[] {
+  return blocksOf(page)
+    .filter(({ language }) => language === 'ts')
+    .map(({ text }) =>
+      text.replace('app.listen(8080);', 'app.listen(0);\nconsole.log(`listening on ${await app.getUrl()}`);'),
+    );
+}
 
 interface Manifest {
   dependencies: Record<string, string>;
@@ -34,6 +44,9 @@ describe('examples/typescript, built against the packed package,', () => {
     project = new PackedPackage(OTHERS);
     example = join(project.folder, 'example');
     cpSync(join(ROOT, 'examples/typescript'), example, { recursive: true });
+    // The page's modules are compiled with the example, which is what a reader starts from.
+    for (const [index, text] of modulesOf('docs/extending.md').entries())
+      writeFileSync(inExample('src', `page-${index}.ts`), text);
     writeVersion('1.0.0');
   }, 720_000);
   afterAll(() => {
@@ -44,7 +57,13 @@ describe('examples/typescript, built against the packed package,', () => {
   const launch = (args: string[], env: NodeJS.ProcessEnv = {}): { child: ChildProcess; lines: string[] } => {
     const child = spawn(process.execPath, args, {
       cwd: example,
-      env: { PATH: process.env.PATH, LISTEN_ADDR: '127.0.0.1:0', METRICS_LISTEN_ADDR: '127.0.0.1:0', ...env },
+      env: {
+        PATH: process.env.PATH,
+        TEST_RUN_ID: process.env.TEST_RUN_ID,
+        LISTEN_ADDR: '127.0.0.1:0',
+        METRICS_LISTEN_ADDR: '127.0.0.1:0',
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     expectStop(child, () => child.kill('SIGKILL'));
@@ -136,11 +155,16 @@ describe('examples/typescript, built against the packed package,', () => {
     expect(logged()).toHaveLength(2);
   });
 
-  it('is an application of your own, with OtaFlux as one of its modules', async () => {
-    const { child, lines } = launch(['dist/application.js'], { PORT: '0', NO_COLOR: '1' });
+  /** An application that has said where it listens. */
+  const listening = async (args: string[], env: NodeJS.ProcessEnv): Promise<{ child: ChildProcess; url: string }> => {
+    const { child, lines } = launch(args, { NO_COLOR: '1', ...env });
     const port = (): string | undefined => /^listening on .*:(\d+)$/m.exec(lines.join('\n'))?.[1];
     await until(() => child.exitCode !== null || port() !== undefined, 'the application');
-    const url = `http://127.0.0.1:${port() ?? lines.join('\n')}`;
+    return { child, url: `http://127.0.0.1:${port() ?? lines.join('\n')}` };
+  };
+
+  it('is an application of your own, with OtaFlux as one of its modules', async () => {
+    const { child, url } = await listening(['dist/application.js'], { PORT: '0' });
     expect(await (await fetch(`${url}/releases`)).json()).toEqual([]);
     const version = (await (await fetch(`${url}/version?device=line-1/sensor`)).text()).split('\n')[0];
     expect(version).toBe('1.1.0');
@@ -152,5 +176,15 @@ describe('examples/typescript, built against the packed package,', () => {
     );
     // Nest raises the signal again when it has closed.
     expect(await end(child)).toBeNull();
+  });
+
+  it('holds the application of docs/extending.md, too', async () => {
+    const registry = join(ROOT, 'test/fixtures/layouts');
+    const page = modulesOf('docs/extending.md').findIndex((text) => text.includes('NestFactory'));
+    const { child, url } = await listening([`dist/page-${page}.js`], { REGISTRY_URL: `oci:${registry}` });
+    const version = (await (await fetch(`${url}/version?device=esp32`)).text()).split('\n')[0];
+    expect(version).toMatch(/^\d+\.\d+\.\d+/);
+    expect(await (await fetch(`${url}/current?device=esp32`)).text()).toBe(version);
+    await end(child);
   });
 });

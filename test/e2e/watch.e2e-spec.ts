@@ -50,7 +50,7 @@ describe('WATCH', () => {
     expect(devicesOf(service.events('release.changed'))).toEqual(devices);
     registry.seen.length = 0;
     for (const device of devices) expect(await service.versionOf(device)).toBe('1.0.0');
-    expect(registry.seen).toEqual([]);
+    expect(registry.asked).toEqual([]);
   });
 
   it('says once that a registry lists nothing, and keeps the named ones fresh', async () => {

@@ -71,7 +71,7 @@ describe('webhooks', () => {
       status: 200,
       body: { queued: 0 },
     });
-    expect(registry.seen).toEqual([]);
+    expect(registry.asked).toEqual([]);
     expect(await service.metrics()).toContain(`otaflux_webhooks_total{source="${sample.source}",result="ignored"} 1`);
   });
 
@@ -89,7 +89,7 @@ describe('webhooks', () => {
     await until(() => service.events('release.changed').length === 1, 'the release');
     registry.seen.length = 0;
     expect(await current()).toBe('1.0.0');
-    expect(registry.seen).toEqual([]);
+    expect(registry.asked).toEqual([]);
   });
 
   it.each([
@@ -218,7 +218,7 @@ describe('webhooks', () => {
       async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'),
       'the queue to be empty',
     );
-    expect(registry.seen.length).toBeLessThanOrEqual(40);
+    expect(registry.asked.length).toBeLessThanOrEqual(40);
   });
 
   it('that come before the tag are looked for again', async () => {
@@ -277,7 +277,7 @@ describe('webhooks', () => {
       expect(await (await send(source, body)).json()).toEqual({ queued: 0, reason });
       expect(service.events('webhook.received')).toMatchObject([{ queued: 0, unknown: 1, reason }]);
       expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 0, reason });
-      expect(registry.seen).toEqual([]);
+      expect(registry.asked).toEqual([]);
       expect(await current()).toBe('1.0.0');
       expect(await (await send('generic', { repository: 'fw/line-1/sensor' })).json()).toEqual({ queued: 1 });
     });
@@ -394,10 +394,10 @@ describe('webhooks', () => {
       await startBehindPath();
       for (const name of ['../../api', 'UPPER', '', 'a//b'])
         expect(await (await send('harbor', harbor(name))).json()).toMatchObject({ queued: 0 });
-      expect(registry.seen).toEqual([]);
+      expect(registry.asked).toEqual([]);
       expect(await (await send('harbor', harbor('nobody'))).json()).toEqual({ queued: 1 });
       await until(async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'), 'the answer');
-      expect(registry.seen.map(({ url }) => url.split('?')[0])).toEqual(['/v2/fw/nobody/tags/list']);
+      expect(registry.asked.map(({ url }) => url.split('?')[0])).toEqual(['/v2/fw/nobody/tags/list']);
     });
 
     it('do not hide a new device behind a known one with a shorter name', async () => {

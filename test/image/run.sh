@@ -45,7 +45,8 @@ cmp "$work/firmware.bin" "$work/received.bin"
 
 # What HEALTHCHECK says, and the command that an operator types.
 "${engine[@]}" healthcheck run otaflux-image-test
-"${engine[@]}" exec otaflux-image-test node dist/main.js status
+"${engine[@]}" exec otaflux-image-test otaflux status
+"${engine[@]}" "${run[@]}" --rm "$image" status --metrics-listen-addr "127.0.0.1:$management"
 for program in npm sh; do
   if "${engine[@]}" exec otaflux-image-test $program --version > /dev/null 2>&1; then echo "the image holds $program" >&2; exit 1; fi
 done

@@ -66,8 +66,21 @@ export function renderFile(file: string, { chart = CHART, kubernetes = '1.34.0' 
 
 /** The same of values with dotted keys, beside the registry URL that the chart requires. */
 export function render(values: Readonly<Record<string, unknown>>, options?: Options): string {
-  const whole = nested({ ...values, 'otaflux.registry.url': urlIn(values) ?? 'https://r.example.com' });
-  return withFile('values.yaml', stringify(whole), (file) => renderFile(file, options));
+  return withFile('values.yaml', whole(values), (file) => renderFile(file, options));
+}
+
+/** What `helm lint` says of a values file; throws when it fails. */
+export function lintFile(file: string): string {
+  return runProgram('helm', ['lint', '--strict', '--kube-version', '1.34.0', CHART, '-f', file]);
+}
+
+/** The same of values with dotted keys. */
+export function lint(values: Readonly<Record<string, unknown>>): string {
+  return withFile('values.yaml', whole(values), lintFile);
+}
+
+function whole(values: Readonly<Record<string, unknown>>): string {
+  return stringify(nested({ ...values, 'otaflux.registry.url': urlIn(values) ?? 'https://r.example.com' }));
 }
 
 export function manifests(text: string): Manifest[] {

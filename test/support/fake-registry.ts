@@ -103,6 +103,11 @@ export class FakeRegistry {
     return `http://127.0.0.1:${this.storagePort}`;
   }
 
+  /** The requests that came without the one by which the service looks at its start whether this is a registry. */
+  get asked(): Seen[] {
+    return this.seen.filter(({ step }) => step !== 'ping');
+  }
+
   /** How many requests of a kind came since `seen` was last emptied. */
   count(kind: Kind, method?: string): number {
     return this.seen.filter((one) => one.kind === kind && (method === undefined || one.method === method)).length;

@@ -101,6 +101,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 ,{{ range $key, $value := default dict .Values.otaflux.config }}{{ include "otaflux.fold" $key }},{{ end }}
 {{- end -}}
 
+{{/* "true" if values say who must have signed a release. */}}
+{{- define "otaflux.verifies" -}}
+{{- $signing := default dict .Values.otaflux.signing -}}
+{{- if or .Values.otaflux.cosignPubKey $signing.existingSecret $signing.identity $signing.identityRegexp $signing.policy
+    (regexMatch ",(cosignpubkey|cosignpubkeypath|cosigncertificateidentity|cosigncertificateidentityregexp|signaturepolicy)," (include "otaflux.configKeys" .)) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* Proxies to trust. Outside of a ClusterIP, requests of strangers may come from private addresses as well. */}}
 {{- define "otaflux.trustProxy" -}}
 {{- if .Values.otaflux.trustProxy -}}

@@ -90,11 +90,10 @@
 {{/* The server checks the same; without this, its pods would not start. */}}
 {{- define "otaflux.validateProduction" -}}
 {{- $o := .Values.otaflux -}}
-{{- $signing := default dict $o.signing -}}
 {{- $keys := include "otaflux.configKeys" . -}}
 {{- if and (include "otaflux.isTrue" $o.production) (not (or $o.existingSecret $o.extraEnv $o.extraEnvFrom $o.extraArgs)) -}}
 {{- $missing := list -}}
-{{- if not (or $o.cosignPubKey $signing.existingSecret $signing.identity $signing.identityRegexp $signing.policy (regexMatch ",(cosign|signaturepolicy)" $keys)) -}}
+{{- if not (include "otaflux.verifies" .) -}}
 {{- $missing = append $missing "signature verification: set otaflux.signing.existingSecret, otaflux.signing.identity or otaflux.signing.policy" -}}
 {{- end -}}
 {{- if not (or $o.webhookSecret (contains ",webhooksecretfile," $keys)) -}}

@@ -9,7 +9,7 @@ const credentials = { REGISTRY_USERNAME: 'robot', REGISTRY_PASSWORD: 'secret' };
 
 async function registryAt(environment: Record<string, string>): Promise<Registry> {
   return createRegistry(
-    parseSettings(await gather({ flags: {}, environment: { REGISTRY_TIMEOUT: '2s', ...environment } })),
+    parseSettings(await gather({ flags: {}, environment: { REGISTRY_TIMEOUT: '60s', ...environment } })),
   );
 }
 

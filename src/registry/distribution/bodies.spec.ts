@@ -23,7 +23,7 @@ async function registryAt(timeout: string, url = server.url): Promise<Registry> 
 beforeAll(() => server.start());
 afterAll(() => server.stop());
 beforeEach(async () => {
-  registry = await registryAt('5s');
+  registry = await registryAt('60s');
   digest = server.push('fw', '1.0.0', firmware);
   blob = { mediaType: 'application/octet-stream', digest: sha256(firmware) as Digest, size: firmware.length };
 });

@@ -63,12 +63,11 @@ describe('a blob that drips is given up, long before the deadline of the whole',
     ],
   ])('%s', async (_name, write) => {
     every(20, write);
-    const begun = performance.now();
+    // Were it not given up, the test would run into its own deadline.
     await expect((await blob(huge)).toArray()).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringMatching(/bytes a second/),
     });
-    expect(performance.now() - begun).toBeLessThan(8_000);
     await until(() => open === 0, 'the connection to be closed');
   });
 });

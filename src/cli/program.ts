@@ -1,0 +1,66 @@
+import { Command } from 'commander';
+import { packageVersion } from '../version.js';
+import { signUrlCommand, tokenCommand } from './access-commands.js';
+import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
+import { helpWidth, indented, shellLines } from './layout.js';
+import { pushCommand } from './push-command.js';
+import { serveCommand } from './serve-command.js';
+import { verifyCommand } from './verify-command.js';
+
+/** What a newcomer tries first: a folder as the registry, the server, and what a device would ask. */
+export const FIRST_STEPS = [
+  'otaflux push esp32 1.0.0 firmware.bin --registry-url oci:./registry',
+  'otaflux --registry-url oci:./registry',
+  "curl 'localhost:8080/version?device=esp32'",
+] as const;
+
+const EXAMPLES = [
+  ...FIRST_STEPS,
+  'otaflux --registry-url https://harbor.example.com --repository-prefix fw',
+  'otaflux init && otaflux --config otaflux.yaml',
+];
+
+/** The whole command line. With `defaults`, `serve` runs where no command is given. */
+export function createProgram({ defaults }: { defaults: boolean }): Command {
+  const program = new Command('otaflux')
+    .description('Serves firmware to IoT devices over HTTP, straight from a container registry.')
+    .version(packageVersion(), '-V, --version', 'Print the version.')
+    .helpOption('-h, --help', 'Show this help.')
+    .helpCommand(false)
+    .configureOutput({ getOutHelpWidth: helpWidth })
+    .configureHelp({ formatHelp: overview })
+    .addCommand(serveCommand(), { isDefault: defaults });
+  const others = [
+    pushCommand(),
+    verifyCommand(),
+    statusCommand(),
+    healthCommand(),
+    notifyCommand(),
+    tokenCommand(),
+    signUrlCommand(),
+  ];
+  for (const command of others) program.addCommand(command);
+  return program;
+}
+
+/** `otaflux --help`: one screen of 80 columns and 24 lines. */
+function overview(program: Command): string {
+  const width = helpWidth();
+  const column = Math.max(...program.commands.map((command) => command.name().length)) + 4;
+  const commands = program.commands.flatMap((command) => {
+    const [first = '', ...rest] = indented(command.summary(), width, column);
+    return [`  ${command.name()}`.padEnd(column) + first.trimStart(), ...rest];
+  });
+  return [
+    ...indented(program.description(), width, 0),
+    'Usage: otaflux [command] [options]',
+    '',
+    'Commands:',
+    ...commands,
+    '',
+    'Examples:',
+    ...EXAMPLES.flatMap((example) => shellLines(example, width, 2)),
+    ...indented('More: otaflux help COMMAND, and https://github.com/otaflux/otaflux', width, 0),
+    '',
+  ].join('\n');
+}
