@@ -97,3 +97,16 @@ describeWith(['script'], 'on a terminal, otaflux push', () => {
     expect(down.stderr).not.toContain('retrying');
   }, 60_000);
 });
+
+describeWith(['script'], 'on a terminal, the demo', () => {
+  it('of 80 columns is not wider, and its lines do not run into its progress', async () => {
+    const root = fileURLToPath(new URL('../..', import.meta.url));
+    const demo = `${process.execPath} demo/demo.mjs --once`;
+    const { screen, code } = await onTerminal(80, demo, { NO_COLOR: '1', TMPDIR: tmpdir() }, root);
+    expect(code).toBe(0);
+    expect(screen.wrapped).toEqual([]);
+    expect(screen.drawn.some((line) => line.includes(' % '))).toBe(true);
+    expect(screen.text).not.toContain(' % ');
+    expect(screen.text).toContain('runs 1.1.0');
+  }, 120_000);
+});
