@@ -27,6 +27,18 @@ export class NoProxy {
   }
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The hosts that no proxy is used for. */
+export function noProxyOf(environment: Environment = process.env): NoProxy {
+  return new NoProxy(variableIn(environment, 'no_proxy') ?? '');
+}
+
+/** A variable of proxies. The lower-case name counts first; an empty value is none. */
+export function variableIn(environment: Environment, name: string): string | undefined {
+  return environment[name] || environment[name.toUpperCase()] || undefined;
+}
+
 /** Undefined for an entry that cannot be read. */
 function ruleOf(entry: string): Rule | undefined {
   if (entry === '*') return () => true;
