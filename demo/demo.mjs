@@ -1,6 +1,6 @@
 /**
- * The main job on one machine: a folder as the registry, an MQTT broker, the service, a simulated device, and a new
- * version pushed while it waits for the broker's word. Runs until Ctrl-C; with `--once` it ends when the device has taken the second version.
+ * Shows an update on one machine: a folder as the registry, an MQTT broker, OtaFlux, and a simulated device that installs
+ * 1.0.0 and then 1.1.0. Runs until Ctrl-C. With `--once`, it ends when the device runs the second version.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { Aedes } from 'aedes';
 import mqtt from 'mqtt';
 import { Device } from './device.mjs';
+import { megabytes, Screen } from './screen.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MAIN = join(ROOT, 'dist', 'main.js');
@@ -22,9 +23,9 @@ const DEVICE = 'esp32';
 const FIRMWARE_BYTES = 1024 * 1024;
 const POLL_MS = 10_000;
 const TOPIC = 'firmware';
-/** When version 1.1.0 is pushed, counted from the first update. */
+/** Time from the first update until version 1.1.0 is pushed. */
 const PUSH_AFTER_MS = ONCE ? 1000 : 6000;
-/** With `--once`: more than this and something is wrong. */
+/** With `--once`, the demo fails after this time. */
 const ONCE_LIMIT_MS = 90_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-demo-'));
@@ -32,7 +33,8 @@ const stop = new AbortController();
 const children = new Set();
 let failure;
 
-const say = (who, what) => console.log(`  ${who.padEnd(7)} ${what}`);
+const screen = new Screen();
+const say = (who, what) => screen.say(who, what);
 const sleep = (ms) =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -53,22 +55,23 @@ async function build() {
 
 async function push(version) {
   const file = join(folder, 'firmware.bin');
-  // 0xE9 is how an ESP image begins.
+  // ESP images begin with 0xE9.
   writeFileSync(file, Buffer.concat([Buffer.from([0xe9]), randomBytes(FIRMWARE_BYTES - 1)]));
-  const child = node([MAIN, 'push', DEVICE, version, file, '--registry-url', `oci:${folder}/registry`, '--json']);
-  let out = '';
+  say('you', `run otaflux push ${DEVICE} ${version} firmware.bin`);
+  const args = [MAIN, 'push', DEVICE, version, file, '--registry-url', `oci:${folder}/registry`, '--json'];
+  // Without a terminal it shows no progress, which lines of the demo could run into.
+  const child = node(args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, errors] = ['', ''];
   child.stdout.on('data', (piece) => (out += piece));
+  child.stderr.on('data', (piece) => (errors += piece));
   const [code] = await once(child, 'close');
   if (stop.signal.aborted) return;
-  if (code !== 0) throw new Error(`the push of ${version} failed`);
-  const pushed = JSON.parse(out);
-  say(
-    'push',
-    `otaflux push ${DEVICE} ${version} firmware.bin → ${pushed.repository}:${pushed.tag} ${pushed.digest.slice(0, 19)}…`,
-  );
+  if (code !== 0) throw new Error(`the push of ${version} failed: ${errors.trim()}`);
+  const { repository, tag, digest } = JSON.parse(out);
+  say('registry', `stores ${repository}:${tag} (${megabytes(FIRMWARE_BYTES)}, ${digest.slice(0, 19)}…)`);
 }
 
-/** An MQTT broker on a free port. */
+/** Starts an MQTT broker on a free port. Resolves to the port. */
 async function startBroker() {
   const broker = await Aedes.createBroker();
   const server = createServer(broker.handle).listen(0, '127.0.0.1');
@@ -77,14 +80,14 @@ async function startBroker() {
   return server.address().port;
 }
 
-/** What a registry does after a push: tells the service, by its webhook. */
+/** Calls the webhook of OtaFlux, as a registry does after a push. */
 async function callWebhook(address) {
   const body = JSON.stringify({ repository: DEVICE });
   const { status } = await fetch(`http://${address}/webhooks/generic`, { method: 'POST', body });
-  say('hook', `POST /webhooks/generic ${body} → ${status}`);
+  say('registry', `calls POST /webhooks/generic ${body} → ${status}`);
 }
 
-/** Starts the service on free ports and resolves to its addresses. */
+/** Starts OtaFlux on free ports. Resolves to its addresses. */
 async function serve(brokerPort) {
   const child = node([
     MAIN,
@@ -94,7 +97,7 @@ async function serve(brokerPort) {
   ]);
   child.once('exit', (code) => {
     if (stop.signal.aborted) return;
-    failure = new Error(`the service ended with ${code}`);
+    failure = new Error(`OtaFlux ended with exit code ${code}`);
     stop.abort();
   });
   return new Promise((resolve, reject) => {
@@ -102,54 +105,56 @@ async function serve(brokerPort) {
     createInterface({ input: child.stdout }).on('line', (text) => {
       const line = JSON.parse(text);
       if (line.event === 'server.ready') resolve(line);
-      if (line.event === 'release.changed') say('server', `${line.device} is now ${line.version}`);
-      if (line.level === 'error' || line.level === 'fatal') say('server', `${line.event}: ${line.reason}`);
+      if (line.event === 'release.changed') say('otaflux', `now serves ${line.version} to ${line.device}`);
+      if (line.level === 'error' || line.level === 'fatal') say('otaflux', `${line.event}: ${line.reason}`);
     });
   });
 }
 
 function explain({ address, management }, brokerPort) {
-  console.log(`
-  Try it from another terminal:
+  screen.print(`
+  Try it in another terminal:
 
-    curl 'http://${address}/version?device=${DEVICE}'
-    curl -H 'Accept: application/json' 'http://${address}/version?device=${DEVICE}'
-    curl -o firmware.bin 'http://${address}/firmware?device=${DEVICE}'
-    curl -s -r 0-15 'http://${address}/firmware?device=${DEVICE}' | od -c
-    curl 'http://${management}/health/ready'
-    curl 'http://${management}/metrics'
-    curl -d '{"repository":"${DEVICE}"}' 'http://${address}/webhooks/generic'
-    mosquitto_sub -h 127.0.0.1 -p ${brokerPort} -v -t '${TOPIC}/#'
+  curl 'http://${address}/version?device=${DEVICE}'
+  curl -H Accept:application/json 'http://${address}/version?device=${DEVICE}'
+  curl -o firmware.bin 'http://${address}/firmware?device=${DEVICE}'
+  curl -s -r 0-15 'http://${address}/firmware?device=${DEVICE}' | od -c
+  curl 'http://${management}/health/ready'
+  curl 'http://${management}/metrics'
+  curl -d '{"repository":"${DEVICE}"}' 'http://${address}/webhooks/generic'
+  mosquitto_sub -h 127.0.0.1 -p ${brokerPort} -v -t '${TOPIC}/#'
 
-  and push a version of your own:
+  Push a version of your own, in the folder of this project:
 
-    node dist/main.js push ${DEVICE} 2.0.0 package.json --registry-url oci:${folder}/registry
-${ONCE ? '' : '\n  Ctrl-C ends it.\n'}`);
+  node dist/main.js push ${DEVICE} 2.0.0 package.json \\
+    --registry-url oci:${folder}/registry
+${ONCE ? '' : '\n  Press Ctrl-C to stop.\n'}`);
 }
 
 async function main() {
   await build();
-  console.log('\n  OtaFlux demo: a folder as the registry, the server, and a device.\n');
+  screen.print('\n  OtaFlux demo: a folder as the registry, an MQTT broker, and a simulated ESP32.\n');
   await push('1.0.0');
   const brokerPort = await startBroker();
   const ready = await serve(brokerPort);
-  say('server', `devices on http://${ready.address}, metrics on http://${ready.management} (${ready.ms} ms)`);
+  say('otaflux', `listens on http://${ready.address} for devices`);
+  say('otaflux', `listens on http://${ready.management} for metrics and operators`);
   explain(ready, brokerPort);
-  const device = new Device(`http://${ready.address}`, DEVICE, (what) => say('device', what));
-  let told = true;
+  const device = new Device(`http://${ready.address}`, DEVICE, screen);
+  let isDue = true;
   let wake = () => undefined;
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${brokerPort}`);
   stop.signal.addEventListener('abort', () => client.end(true), { once: true });
   client.on('message', (topic, payload) => {
-    say('mqtt', `${topic} ${payload}`);
-    told = true;
+    say('broker', `publishes ${topic} ${payload}`);
+    isDue = true;
     wake();
   });
   await client.subscribeAsync(`${TOPIC}/${DEVICE}`, { qos: 1 });
   let updates = 0;
   for (let pushed = false, pushAtMs = Infinity; !stop.signal.aborted;) {
-    if (told) {
-      told = false;
+    if (isDue) {
+      isDue = false;
       if (await device.check()) {
         updates++;
         if (updates === 1) pushAtMs = performance.now() + PUSH_AFTER_MS;
@@ -161,16 +166,19 @@ async function main() {
       await push('1.1.0');
       await callWebhook(ready.address);
     }
-    // Until the broker has something to say; and now and then without it, as devices do.
+    // The device waits for a message, and also asks from time to time.
     const waitMs = pushed ? POLL_MS : Math.min(POLL_MS, Math.max(pushAtMs - performance.now(), 0));
     await Promise.race([sleep(waitMs), new Promise((resolve) => (wake = resolve))]);
-    told ||= waitMs === POLL_MS;
+    isDue ||= waitMs === POLL_MS;
   }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop.abort());
 const limit = ONCE
-  ? setTimeout(() => ((failure = new Error('it took too long')), stop.abort()), ONCE_LIMIT_MS)
+  ? setTimeout(
+      () => ((failure = new Error(`the device does not run 1.1.0 after ${ONCE_LIMIT_MS / 1000} s`)), stop.abort()),
+      ONCE_LIMIT_MS,
+    )
   : undefined;
 try {
   await Promise.race([main(), once(stop.signal, 'abort')]);
@@ -182,6 +190,7 @@ try {
   await Promise.all([...children].map((child) => (child.kill('SIGTERM'), once(child, 'exit'))));
   rmSync(folder, { recursive: true, force: true });
 }
-if (failure) console.error(`  demo    ${failure.message}`);
-else console.log('\n  demo    done, everything is cleaned up');
+screen.endProgress();
+if (failure) console.error(`  demo failed: ${failure.message}`);
+else screen.print('\n  The demo has stopped and deleted its temporary files.');
 process.exit(failure ? 1 : 0);

@@ -1,55 +1,59 @@
 import { request } from 'node:http';
 import { crc32 } from 'node:zlib';
-import { SingleBar } from 'cli-progress';
+import { megabytes } from './screen.mjs';
 
-/** Bytes a second that the simulated flash takes, so that there is something to see. */
+/** Speed of the simulated flash, in bytes per second: slow enough that the download can be seen. */
 const FLASH_BYTES_PER_SECOND = 400_000;
 
-/** A device that asks for its version, and downloads, checks and "runs" what is newer. */
+/** A simulated device: asks for its version, downloads another version than it runs, checks it and "restarts". */
 export class Device {
-  running = 'nothing';
+  running;
 
-  constructor(baseUrl, id, say) {
+  constructor(baseUrl, id, screen) {
     this.baseUrl = baseUrl;
     this.id = id;
-    this.say = say;
+    this.screen = screen;
   }
 
-  /** Asks once; resolves to whether it updated itself. */
+  say(what) {
+    this.screen.say(this.id, what);
+  }
+
+  /** Asks once. Resolves to whether the device has installed another version. */
   async check() {
     const answer = await this.get('version');
     if (answer.statusCode !== 200) {
-      this.say(`/version answered ${answer.statusCode}: ${await text(answer)}`);
+      this.say(`asks for its version and gets ${answer.statusCode}: ${await text(answer)}`);
       return false;
     }
     const [version, checksum, size] = (await text(answer)).split('\n');
     if (version === this.running) return false;
-    this.say(`runs ${this.running}, is offered ${version} (${size} bytes, CRC-32 ${checksum})`);
-    const firmware = await this.download(Number(size));
-    if (firmware.length !== Number(size)) throw new Error(`got ${firmware.length} of ${size} bytes`);
-    if (crc32(firmware) !== Number(checksum)) throw new Error('the CRC is wrong, not flashing');
+    this.say(`runs ${this.running ?? 'no firmware'}`);
+    this.say(`is offered ${version}: ${size} bytes, CRC-32 ${checksum}`);
+    const firmware = await this.download(version, Number(size));
+    if (firmware.length !== Number(size)) throw new Error(`received ${firmware.length} of ${size} bytes`);
+    if (crc32(firmware) !== Number(checksum)) throw new Error('the CRC-32 does not match');
+    this.say('checks size and CRC-32, and restarts');
     this.running = version;
-    this.say(`CRC is right, rebooted: runs ${version}`);
+    this.say(`runs ${version}`);
     return true;
   }
 
-  async download(size) {
+  async download(version, size) {
     const answer = await this.get('firmware');
-    const bar = process.stdout.isTTY
-      ? new SingleBar({ format: '  device  flashing {bar} {percentage}% {value}/{total} bytes', hideCursor: true })
-      : undefined;
-    bar?.start(size, 0);
+    const what = `downloads ${version}`;
     const pieces = [];
     let received = 0;
     try {
       for await (const piece of answer) {
         pieces.push(piece);
-        bar?.update((received += piece.length));
+        this.screen.progress(this.id, what, (received += piece.length), size);
         await new Promise((resolve) => setTimeout(resolve, (piece.length / FLASH_BYTES_PER_SECOND) * 1000));
       }
     } finally {
-      bar?.stop();
+      this.screen.endProgress();
     }
+    this.say(`${what} (${megabytes(received)})`);
     return Buffer.concat(pieces);
   }
 

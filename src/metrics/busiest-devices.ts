@@ -1,4 +1,4 @@
-/** What is known of one device when metrics are scraped. */
+/** The figures of one device at a scrape. */
 export interface DeviceSample {
   readonly device: string;
   /** Seconds since the registry last confirmed its release. */
@@ -7,23 +7,23 @@ export interface DeviceSample {
   readonly misses: number;
 }
 
-/** The metrics of one scrape are read within moments, and all of them are about the same devices. */
+/** All metrics of one scrape are read within this time, and have to be about the same devices. */
 const SAME_SCRAPE_MS = 50;
 
 /**
- * The devices that are asked for most, so that a scrape costs the same whether there are a thousand of them or a hundred
- * thousand. Of two that are asked for as much, the one stays that was chosen before: a series that comes and goes costs
- * Prometheus as much as a new one.
+ * Selects the devices with the most requests, so that the size of a scrape does not grow with the number of devices.
+ * Of two devices with the same number of requests, the one that was selected before stays: a series that comes and goes
+ * costs Prometheus as much as a new one.
  */
 export class BusiestDevices {
   private chosen = new Set<string>();
   private samples: readonly DeviceSample[] = [];
   private readAtMs = -Infinity;
 
-  /** @param limit how many are chosen at the most */
+  /** @param limit maximum number of devices */
   constructor(private readonly limit: number) {}
 
-  /** Those of `read`; what was chosen for this scrape already is not read again. */
+  /** Returns the selected devices of `read`, or the same ones again within one scrape. */
   of(read: () => Iterable<DeviceSample>): readonly DeviceSample[] {
     if (performance.now() - this.readAtMs < SAME_SCRAPE_MS) return this.samples;
     this.samples = this.choose([...read()]);

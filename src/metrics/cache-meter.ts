@@ -2,17 +2,17 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
-/** What the firmware cache holds, read when it is scraped. */
+/** The content of the firmware cache, read at each scrape. */
 export interface CacheSample {
   readonly memoryEntries: number;
   readonly memoryBytes: number;
   readonly diskEntries: number;
   readonly diskBytes: number;
-  /** False after a write or read on CACHE_DIR failed, until one succeeds. */
+  /** False after an operation on CACHE_DIR failed, until a write succeeds. */
   readonly diskHealthy: boolean;
 }
 
-/** The firmware cache as Prometheus sees it. */
+/** The metrics of the firmware cache. */
 @Injectable()
 export class CacheMeter {
   private read: () => CacheSample = () => ({
@@ -37,15 +37,21 @@ export class CacheMeter {
       });
     };
     gauge('firmware_cache_entries', 'Firmware images in memory.', ({ memoryEntries }) => memoryEntries);
-    gauge('otaflux_cache_memory_bytes', 'Bytes of firmware in memory.', ({ memoryBytes }) => memoryBytes);
-    gauge('otaflux_cache_disk_entries', 'Firmware images on disk.', ({ diskEntries }) => diskEntries);
-    gauge('otaflux_cache_disk_bytes', 'Bytes of firmware on disk.', ({ diskBytes }) => diskBytes);
-    gauge('otaflux_cache_disk_healthy', '1 while the cache folder works, 0 after it failed.', ({ diskHealthy }) =>
-      Number(diskHealthy),
+    gauge('otaflux_cache_memory_bytes', 'Size of the firmware images in memory.', ({ memoryBytes }) => memoryBytes);
+    gauge(
+      'otaflux_cache_disk_entries',
+      'Firmware images on disk, in the cache folder or the temporary folder.',
+      ({ diskEntries }) => diskEntries,
+    );
+    gauge('otaflux_cache_disk_bytes', 'Size of the firmware images on disk.', ({ diskBytes }) => diskBytes);
+    gauge(
+      'otaflux_cache_disk_healthy',
+      '0 after an error of the cache folder, until a write succeeds. Otherwise 1.',
+      ({ diskHealthy }) => Number(diskHealthy),
     );
     this.failures = new Counter({
       name: 'otaflux_cache_disk_failures_total',
-      help: 'Reads and writes of the cache folder that failed.',
+      help: 'Failed operations on the cache folder.',
       registers: [metrics],
     });
   }
@@ -54,7 +60,7 @@ export class CacheMeter {
     this.read = read;
   }
 
-  /** What the cache holds now. */
+  /** Returns the content of the cache now. */
   sample(): CacheSample {
     return this.read();
   }

@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
-/** How a download ended: `complete` when its last byte went to the connection, else `broken_off`. */
+/** How a download ended: `complete` if its last byte was handed to the operating system, otherwise `broken_off`. */
 export type DownloadOutcome = 'complete' | 'broken_off';
 
-/** Firmware that was sent to devices. */
+/** The metrics of firmware downloads. */
 @Injectable()
 export class DeliveryMeter {
   private bytes = 0;
@@ -16,7 +16,7 @@ export class DeliveryMeter {
     const bytes = (): number => this.bytes;
     new Counter({
       name: 'otaflux_firmware_bytes_sent_total',
-      help: 'Bytes of firmware that device connections have taken.',
+      help: 'Bytes of firmware sent to devices.',
       registers,
       collect() {
         this.reset();
@@ -26,7 +26,7 @@ export class DeliveryMeter {
     const { outcomes } = this;
     new Counter({
       name: 'otaflux_firmware_downloads_total',
-      help: 'Downloads, whole or of a range, that have ended: complete or broken_off.',
+      help: 'Ended downloads of a whole image or a range, by outcome: complete or broken_off.',
       labelNames: ['outcome'],
       registers,
       collect() {

@@ -7,7 +7,7 @@ const BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300];
 /** Other methods are counted as OTHER, so that a client cannot invent label values. */
 const METHODS = ['GET', 'HEAD', 'POST', 'OTHER'] as const;
 const STATUSES = 600;
-/** A dialect that puts what a client sends into its route must not make series without end. */
+/** Limits the series of a protocol that puts text of its client into its route. */
 const MAX_ROUTES = 200;
 const OTHER = 'other';
 
@@ -17,7 +17,7 @@ interface Series {
   readonly buckets: Float64Array;
 }
 
-/** The requests of one route. `record` is on the hot path: it makes no string and no object once a status was seen. */
+/** The requests of one route. `record` is on the hot path: for a status that it has counted before, it creates no string and no object. */
 export class RouteMeter {
   private readonly series: (Series | undefined)[] = [];
 
@@ -42,23 +42,29 @@ export class RouteMeter {
   }
 }
 
-/** `http_requests_total` and `http_request_duration_seconds`, summed up as requests come and told when scraped. */
+/** `http_requests_total` and `http_request_duration_seconds`: counted at each request, formatted at each scrape. */
 @Injectable()
 export class HttpMeter {
   private readonly routes = new Map<string, RouteMeter>();
 
   constructor(metrics: MetricsRegistry) {
-    register(metrics, 'http_requests_total', 'Requests by method, route and status.', 'counter', () => this.counts());
+    register(
+      metrics,
+      'http_requests_total',
+      'Requests on the device port by method, route and status.',
+      'counter',
+      () => this.counts(),
+    );
     register(
       metrics,
       'http_request_duration_seconds',
-      'Time from the request to the end of its answer.',
+      'Time from a request on the device port to the end of its response.',
       'histogram',
       () => this.durations(),
     );
   }
 
-  /** The meter of a route, by the name that the code gives it; beyond MAX_ROUTES all further names share `other`. */
+  /** Returns the meter of a route. Routes beyond MAX_ROUTES share the meter `other`. */
   route(path: string): RouteMeter {
     const known = this.routes.get(path);
     if (known) return known;
@@ -98,7 +104,7 @@ function methodIndex(method: string): number {
   return method === 'GET' ? 0 : method === 'HEAD' ? 1 : method === 'POST' ? 2 : 3;
 }
 
-/** prom-client keeps a map keyed by label strings for its own metrics; ours are computed when they are asked for. */
+/** Registers a metric whose values are computed at each scrape. The metrics of prom-client keep a map keyed by label strings instead. */
 function register(
   metrics: MetricsRegistry,
   name: string,

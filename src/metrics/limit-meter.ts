@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
-/** Counts what devices were refused, and shows what is under way. */
+/** The metrics of limits, access control and the device port. */
 @Injectable()
 export class LimitMeter {
   private readonly refusals: Counter<'limit'>;
@@ -16,25 +16,25 @@ export class LimitMeter {
     const registers = [metrics];
     this.refusals = new Counter({
       name: 'otaflux_limited_total',
-      help: 'Requests refused by a limit: address, device, downloads, or secret (wrong webhook secrets).',
+      help: 'Requests refused because of a limit: address, device, downloads, or secret (wrong webhook secrets).',
       labelNames: ['limit'],
       registers,
     });
     this.denials = new Counter({
       name: 'otaflux_device_denied_total',
-      help: 'Device requests refused because of who asked: unknown (401) or other (403).',
+      help: 'Device requests refused by reason: unknown (401, no valid credentials) or other (403, credentials of another device).',
       labelNames: ['reason'],
       registers,
     });
     this.handshakes = new Counter({
       name: 'otaflux_tls_handshake_failures_total',
-      help: 'TLS handshakes with devices that failed.',
+      help: 'Failed TLS handshakes on the device port.',
       registers,
     });
     const downloads = (): number => this.downloads();
     new Gauge({
       name: 'otaflux_downloads',
-      help: 'Firmware downloads under way.',
+      help: 'Firmware downloads in progress.',
       registers,
       collect() {
         this.set(downloads());
@@ -43,7 +43,7 @@ export class LimitMeter {
     const connections = (): number => this.connections();
     new Gauge({
       name: 'otaflux_device_connections',
-      help: 'Connections on the device port.',
+      help: 'Open connections on the device port.',
       registers,
       collect() {
         this.set(connections());
@@ -52,7 +52,7 @@ export class LimitMeter {
     const notAfterMs = (): number | undefined => this.notAfterMs();
     new Gauge({
       name: 'otaflux_tls_certificate_not_after_seconds',
-      help: 'When the TLS certificate of the device port ends, in seconds since the epoch; not there without TLS.',
+      help: 'Time at which the TLS certificate of the device port expires, as a Unix timestamp. No series without TLS.',
       labelNames: ['port'],
       registers,
       collect() {
@@ -62,12 +62,12 @@ export class LimitMeter {
     });
   }
 
-  /** Names where the number of downloads is read. */
+  /** Sets the function that returns the number of downloads in progress. */
   observe(downloads: () => number): void {
     this.downloads = downloads;
   }
 
-  /** Names where the number of connections, and the end of the certificate, are read. */
+  /** Sets the functions that return the number of connections and the expiry of the certificate. */
   observeListener(connections: () => number, notAfterMs: () => number | undefined): void {
     this.connections = connections;
     this.notAfterMs = notAfterMs;

@@ -6,13 +6,13 @@ import { contextOf, requestContext } from '../request-context.js';
 
 const managed = new WeakSet<IncomingMessage>();
 
-/** The second port: the same control plane without the device plane, and with what only operators should see. */
+/** The management port: the control plane without the device plane, and with the routes that are for operators only. */
 @Injectable()
 export class ManagementServer {
   private readonly logger = new Logger('ManagementServer');
   private server: Server | undefined;
 
-  /** Listens; resolves to the address in use. */
+  /** Starts to listen. Resolves to the address in use. */
   async listen(
     { host, port }: ListenAddress,
     controlPlane: (request: IncomingMessage, response: ServerResponse) => void,
@@ -33,7 +33,7 @@ export class ManagementServer {
     return server.address() as AddressInfo;
   }
 
-  /** Ends at once; probes and scrapes are asked again. */
+  /** Closes the port and its connections at once. Probes and scrapes are repeated by their senders. */
   async close(): Promise<void> {
     const { server } = this;
     if (!server?.listening) return;
@@ -46,12 +46,12 @@ export class ManagementServer {
   }
 }
 
-/** Whether a request came by the management port. */
+/** Returns whether a request came in on the management port. */
 export function isManaged(request: IncomingMessage): boolean {
   return managed.has(request);
 }
 
-/** Lets a route answer on the management port only; on the device port it does not exist. */
+/** Guard of routes that exist on the management port only. On the device port they answer 404. */
 @Injectable()
 export class ManagementOnly implements CanActivate {
   canActivate(context: ExecutionContext): boolean {

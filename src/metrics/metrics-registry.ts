@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 
-/** The Prometheus registry of this application: one an application, so that two in a process do not meet. */
+/** The Prometheus registry of one application. Two applications in a process do not share it. */
 @Injectable()
 export class MetricsRegistry extends Registry {
   constructor() {

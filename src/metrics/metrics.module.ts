@@ -25,7 +25,7 @@ const METERS = [
   HttpMeter,
 ];
 
-/** Provides the meters to every module, `/metrics`, and the port that it is on. */
+/** Provides the meters to every module, the route `/metrics`, and the management port. */
 @Global()
 @Module({
   controllers: [MetricsController],

@@ -2,13 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
-/** How a notifier stands, read when it is scraped. */
+/** The state of a notifier, read at each scrape. */
 export interface NotifierSample {
   readonly pending: number;
   readonly connected: boolean;
 }
 
-/** Counts notices by notifier, and shows what waits. */
+/** The metrics of notices and notifiers. */
 @Injectable()
 export class NotificationMeter {
   private readonly notices: Counter<'notifier' | 'result'>;
@@ -19,13 +19,13 @@ export class NotificationMeter {
     const registers = [metrics];
     this.notices = new Counter({
       name: 'otaflux_notices_total',
-      help: 'Notices handed to a notifier: confirmed, or failed and tried again.',
+      help: 'Attempts to send a message to a receiver, by result: confirmed or failed.',
       labelNames: ['notifier', 'result'],
       registers,
     });
     this.delays = new Histogram({
       name: 'otaflux_notice_delay_seconds',
-      help: 'From the webhook, or the refresh that found the change, to the confirmation of its notice.',
+      help: 'Time from the webhook, or the refresh that found the change, to the confirmation of the message.',
       labelNames: ['notifier'],
       buckets: [0.01, 0.05, 0.25, 1, 5, 30, 300],
       registers,
@@ -42,8 +42,8 @@ export class NotificationMeter {
         },
       });
     };
-    gauge('otaflux_notices_pending', 'Notices that are not confirmed yet.', ({ pending }) => pending);
-    gauge('otaflux_notifier_connected', '1 while a notifier can be handed notices.', ({ connected }) =>
+    gauge('otaflux_notices_pending', 'Messages that the receiver has not confirmed yet.', ({ pending }) => pending);
+    gauge('otaflux_notifier_connected', '1 if the receiver is connected, otherwise 0.', ({ connected }) =>
       Number(connected),
     );
   }
@@ -52,7 +52,7 @@ export class NotificationMeter {
     this.notifiers.set(notifier, read);
   }
 
-  /** Every notifier by its name, as it stands now. */
+  /** Returns the state of every notifier now, by name. */
   samples(): [string, NotifierSample][] {
     return [...this.notifiers].map(([name, read]) => [name, read()]);
   }

@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
-/** The questions that a registry is asked, by the method of the port. */
+/** The operations on a registry: one for each method of the port. */
 export type RegistryOperation = 'tags' | 'resolve' | 'manifest' | 'blob' | 'referrers' | 'repositories' | 'ping';
 
-/** Counts and times what is asked of the registry. */
+/** Counts and times the operations on the registry. */
 @Injectable()
 export class RegistryMeter {
   private readonly requests: Counter<'operation' | 'result'>;
@@ -16,13 +16,13 @@ export class RegistryMeter {
   constructor(metrics: MetricsRegistry) {
     this.requests = new Counter({
       name: 'otaflux_registry_requests_total',
-      help: 'Questions to the registry by operation and result: ok, or the code of the error.',
+      help: 'Registry operations by result: ok, or the error code absent, denied, unavailable or protocol.',
       labelNames: ['operation', 'result'],
       registers: [metrics],
     });
     this.durations = new Histogram({
       name: 'otaflux_registry_request_duration_seconds',
-      help: 'How long the registry took to answer, retries included; for a blob until its stream began.',
+      help: 'Duration of registry operations, including retries. The time to transfer a blob is not included.',
       labelNames: ['operation'],
       buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 15, 30],
       registers: [metrics],
@@ -30,7 +30,7 @@ export class RegistryMeter {
     const status = (): 'unknown' | 'up' | 'down' => this.status();
     new Gauge({
       name: 'otaflux_registry_up',
-      help: '1 while the registry can be used, 0 while it cannot. No series before the first answer.',
+      help: '1 if the registry can be used, otherwise 0. No series before the first answer or error.',
       registers: [metrics],
       collect() {
         this.remove();
@@ -40,7 +40,7 @@ export class RegistryMeter {
     const failureCode = (): string | undefined => this.failureCode();
     new Gauge({
       name: 'otaflux_registry_error',
-      help: '1 while the registry cannot be used, by the code of the error. No series while it can.',
+      help: '1 for the code of the error that makes the registry unusable. No series while the registry can be used.',
       labelNames: ['code'],
       registers: [metrics],
       collect() {
@@ -51,13 +51,13 @@ export class RegistryMeter {
     });
   }
 
-  /** Names where the state of the registry, and the code of its failure, are read. */
+  /** Sets the functions that return the state of the registry and the code of its failure. */
   observe(status: () => 'unknown' | 'up' | 'down', failureCode: () => string | undefined): void {
     this.status = status;
     this.failureCode = failureCode;
   }
 
-  /** Counts one question. `result` is `ok` or an OtaErrorCode. */
+  /** Counts one operation. `result` is `ok` or an OtaErrorCode. */
   registryRequest(operation: RegistryOperation, result: string, durationMs: number): void {
     this.requests.labels(operation, result).inc();
     this.durations.labels(operation).observe(durationMs / 1000);

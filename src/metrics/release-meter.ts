@@ -6,7 +6,7 @@ import { MetricsRegistry } from './metrics-registry.js';
 
 export type RefreshResult = 'unchanged' | 'changed' | 'absent' | 'untrusted' | 'denied' | 'unavailable' | 'protocol';
 
-/** Releases as Prometheus sees them. Per-device series exist for METRICS_DEVICES devices with a release only. */
+/** The metrics of releases. Only METRICS_DEVICES devices with a release have series of their own. */
 @Injectable()
 export class ReleaseMeter {
   private readonly refreshes: Counter<'result'>;
@@ -27,7 +27,7 @@ export class ReleaseMeter {
     const ages = perDevice(({ ageSeconds }) => ageSeconds);
     new Counter({
       name: 'firmware_cache_hit_total',
-      help: 'Device requests answered from memory.',
+      help: 'Requests of devices that were answered from the cache.',
       labelNames: ['device_id'],
       registers,
       collect() {
@@ -39,7 +39,7 @@ export class ReleaseMeter {
     });
     new Counter({
       name: 'firmware_cache_miss_total',
-      help: 'Device requests that had to wait for the registry.',
+      help: 'Requests of devices that had to wait for the registry.',
       labelNames: ['device_id'],
       registers,
       collect() {
@@ -51,7 +51,7 @@ export class ReleaseMeter {
     });
     new Gauge({
       name: 'otaflux_release_age_seconds',
-      help: 'Seconds since the registry last confirmed the current release of a device.',
+      help: 'Time since the registry last confirmed the current release of the device.',
       labelNames: ['device_id'],
       registers,
       collect() {
@@ -64,7 +64,7 @@ export class ReleaseMeter {
     const stale = (): number => this.stale();
     new Gauge({
       name: 'otaflux_stale_releases',
-      help: 'Devices whose release is served from memory because the last refresh failed.',
+      help: 'Devices whose last refresh failed. They get the last good release.',
       registers,
       collect() {
         this.set(stale());
@@ -73,7 +73,7 @@ export class ReleaseMeter {
     const passedOver = (): number => this.passedOver();
     new Gauge({
       name: 'otaflux_unverified_newest',
-      help: 'Devices that are served an older release because newer versions are not trusted.',
+      help: 'Devices that get an older release because a newer version has no valid signature.',
       registers,
       collect() {
         this.set(passedOver());
@@ -81,13 +81,13 @@ export class ReleaseMeter {
     });
     this.refreshes = new Counter({
       name: 'otaflux_refreshes_total',
-      help: 'Refreshes of a device by result.',
+      help: 'Refreshes of devices by result: unchanged, changed, or the error code absent, untrusted, denied, unavailable or protocol.',
       labelNames: ['result'],
       registers,
     });
   }
 
-  /** Names where the per-device figures and the numbers of devices are read when they are scraped. */
+  /** Sets the functions that return the figures of each device and the numbers of devices. They are called at each scrape. */
   observe(sample: () => Iterable<DeviceSample>, stale: () => number, passedOver: () => number): void {
     this.sample = sample;
     this.stale = stale;

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
-/** Counts what was verified, and how. */
+/** The metrics of signatures and keys. */
 @Injectable()
 export class SignatureMeter {
   private readonly verifications: Counter<'result' | 'form'>;
@@ -12,18 +12,18 @@ export class SignatureMeter {
   constructor(metrics: MetricsRegistry) {
     this.verifications = new Counter({
       name: 'otaflux_signature_verifications_total',
-      help: 'Manifests judged by their signatures: trusted, or why not; form is bundle, legacy or none.',
+      help: 'Verified manifests by result: trusted, or the code of the reason. The form is that of the valid signature: bundle or legacy, otherwise none.',
       labelNames: ['result', 'form'],
       registers: [metrics],
     });
     this.keyCount = new Gauge({
       name: 'otaflux_signature_keys',
-      help: 'Public keys in force; 0 when nothing is verified by key.',
+      help: 'Public keys in force. 0 if no signature is verified with a key.',
       registers: [metrics],
     });
     this.keysReadable = new Gauge({
       name: 'otaflux_signature_keys_readable',
-      help: '1 while a key file, folder or trusted root can be read, 0 while it cannot and its old content stays in force.',
+      help: '1 if the key file, key folder or trusted root can be read, otherwise 0. While it is 0, the last content stays in force.',
       labelNames: ['source'],
       registers: [metrics],
     });
@@ -38,7 +38,7 @@ export class SignatureMeter {
     this.keyCount.set(count);
   }
 
-  /** @param source the option and its path: as many as an operator configures */
+  /** @param source the option and its path. The configuration limits how many there are. */
   readable(source: string, readable: boolean): void {
     this.keysReadable.labels(source).set(Number(readable));
   }

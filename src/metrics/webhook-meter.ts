@@ -2,13 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
-/** What waits to be refreshed, read when it is scraped. */
+/** The devices that wait for a refresh, read at each scrape. */
 export interface QueueSample {
   readonly depth: number;
   readonly oldestSeconds: number;
 }
 
-/** Counts webhooks, and shows the queue behind them. */
+/** The metrics of webhooks and of the queue of refreshes behind them. */
 @Injectable()
 export class WebhookMeter {
   private readonly webhooks: Counter<'source' | 'result'>;
@@ -18,14 +18,14 @@ export class WebhookMeter {
     const registers = [metrics];
     this.webhooks = new Counter({
       name: 'otaflux_webhooks_total',
-      help: 'Webhooks by source and result: queued, ignored, unauthorized, too_large, invalid, failed.',
+      help: 'Webhooks by source and result: queued, ignored, unauthorized, too_large, invalid or failed.',
       labelNames: ['source', 'result'],
       registers,
     });
     const sample = (): QueueSample => this.read();
     new Gauge({
       name: 'otaflux_webhook_queue_depth',
-      help: 'Devices that wait to be refreshed because of a webhook.',
+      help: 'Devices that wait for a refresh after a webhook.',
       registers,
       collect() {
         this.set(sample().depth);
@@ -33,7 +33,7 @@ export class WebhookMeter {
     });
     new Gauge({
       name: 'otaflux_webhook_queue_age_seconds',
-      help: 'How long the oldest of them has been waiting.',
+      help: 'Time that the oldest of these devices has waited.',
       registers,
       collect() {
         this.set(sample().oldestSeconds);
@@ -45,7 +45,7 @@ export class WebhookMeter {
     this.read = read;
   }
 
-  /** What waits now. */
+  /** Returns the length and the age of the queue now. */
   sample(): QueueSample {
     return this.read();
   }

@@ -4,14 +4,17 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 import { expectStop, stopped } from '../support/leftovers.js';
-import { hasProgram } from '../support/real-server.js';
+import { hasProgram, itWith } from '../support/real-server.js';
 
+const COLUMNS = 80;
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 it('the demo shows an update arrive, prints curl lines that work, and leaves nothing behind', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'otaflux-demo-test-'));
-  const temporary = join(folder, 'tmp');
+  // Short, because the demo prints it.
+  const folder = mkdtempSync(join(tmpdir(), 'o-'));
+  const temporary = join(folder, 't');
   spawnSync('mkdir', [temporary]);
   const demo = spawn(process.execPath, ['demo/demo.mjs'], {
     cwd: ROOT,
@@ -33,8 +36,8 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
       });
       look();
     });
-  await printed('Ctrl-C ends it');
-  await printed('reboot');
+  await printed('Press Ctrl-C to stop');
+  await printed('runs 1.0.0');
   const commands = [...out.matchAll(/^ +(curl .*)$/gm)].map((match) => match[1] ?? '');
   expect(commands).toHaveLength(7);
   if (hasProgram('curl')) {
@@ -45,12 +48,42 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
     }
     expect(statSync(join(folder, 'firmware.bin')).size).toBe(1024 * 1024);
   }
-  const push = (/^ +(node dist\/main\.js push .*)$/m.exec(out)?.[1] ?? '').split(' ').slice(1);
-  expect(spawnSync(process.execPath, push, { cwd: ROOT }).status).toBe(0);
+  const push = /^ +(node dist\/main\.js push .*\\\n.*)$/m.exec(out)?.[1] ?? '';
+  expect(spawnSync('sh', ['-c', push], { cwd: ROOT }).status).toBe(0);
   await printed('runs 2.0.0');
   demo.kill('SIGINT');
   expect(await ended).toBe(0);
   stopped(demo);
+  expect(out.split('\n').filter((line) => line.length > COLUMNS || line.includes('\u001b'))).toEqual([]);
   expect(readdirSync(temporary)).toEqual([]);
   rmSync(folder, { recursive: true });
 }, 180_000);
+
+itWith(['script'], 'the demo keeps its progress apart from its lines, on a terminal of 80 columns', () => {
+  const scene = `const { Screen } = await import('./demo/screen.mjs');
+    const screen = new Screen();
+    screen.progress('esp32', 'downloads 1.0.0-a-version-that-is-much-longer-than-most-versions-are', 1e5, 1e6);
+    screen.say('otaflux', 'now serves 1.1.0 to esp32');
+    screen.progress('esp32', 'downloads 1.0.0', 1e6, 1e6);
+    screen.say('broker', 'publishes a message');
+    screen.endProgress();
+    screen.say('esp32', 'runs 1.0.0');`;
+  const command = `stty cols ${COLUMNS}; ${process.execPath} --input-type=module -e "${scene}"`;
+  const { stdout } = spawnSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    env: { ...process.env, TERM: 'xterm', NO_COLOR: undefined },
+  });
+  const written = stripVTControlCharacters(stdout.replaceAll('\r\u001b[K', '⌫')).replaceAll('\r', '');
+  // A line shows at its end what was written since it was cleared last.
+  const lines = written.trimEnd().split('\n');
+  expect(lines.map((line) => line.split('⌫').at(-1))).toEqual([
+    '  otaflux   now serves 1.1.0 to esp32',
+    '  broker    publishes a message',
+    '  esp32     runs 1.0.0',
+  ]);
+  const progress = written.split(/[⌫\n]/).filter((text) => text.includes('downloads'));
+  expect(progress.length).toBeGreaterThan(3);
+  expect(progress.filter((text) => text.length >= COLUMNS)).toEqual([]);
+  expect(stdout).toContain('\u001b[34mesp32');
+});

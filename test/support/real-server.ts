@@ -38,7 +38,7 @@ export function describeWith(programs: readonly string[], name: string, tests: (
 }
 
 /** `it` for a test that needs `programs`, by the same rule. */
-export function itWith(programs: readonly string[], name: string, test: () => Promise<void>): void {
+export function itWith(programs: readonly string[], name: string, test: () => Promise<void> | void): void {
   const missing = programs.filter((program) => !hasProgram(program));
   if (missing.length === 0) it(name, test);
   else if (REQUIRED) {
