@@ -1,6 +1,6 @@
 /**
- * `npm test` leaves out test/full, which is exhaustive, long, or needs real servers (decision 46). A file that is named is run
- * wherever it is; `npm run test:all` runs everything.
+ * `npm test` leaves out test/full, which is long or needs real servers, and test/docs, which runs every block of the
+ * documentation (decision 46). A file that is named is run wherever it is; `npm run test:all` runs everything.
  */
 const namesFiles = process.argv.slice(2).some((argument) => !argument.startsWith('-'));
 
@@ -9,7 +9,7 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/test'],
   testRegex: '\\.(spec|e2e-spec)\\.ts$',
-  testPathIgnorePatterns: ['/node_modules/', ...(namesFiles ? [] : ['<rootDir>/test/full/'])],
+  testPathIgnorePatterns: ['/node_modules/', ...(namesFiles ? [] : ['<rootDir>/test/full/', '<rootDir>/test/docs/'])],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {
