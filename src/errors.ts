@@ -51,7 +51,9 @@ export class ConfigError extends Error {
 }
 
 /** An error with a complete message. Its cause, an error of a library, is for debugging only. */
-export class ExplainedError extends Error {}
+export class ExplainedError extends Error {
+  override readonly name = 'ExplainedError';
+}
 
 /**
  * Returns the code of a system or library error, such as ENOENT, or undefined. Works for errors of other realms, too.
@@ -134,5 +136,6 @@ function isError(value: unknown): value is Error {
 }
 
 function isOurs(error: Error): boolean {
-  return error instanceof OtaError || error instanceof ConfigError || error instanceof ExplainedError;
+  // By name, because the bundle of the service has classes of its own.
+  return ['OtaError', 'ConfigError', 'ExplainedError'].includes(error.name);
 }

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import { Agent, Dispatcher, Pool, ProxyAgent } from 'undici';
 import { ConfigError, codeOf } from './errors.js';
-import { NoProxy } from './no-proxy.js';
+import { noProxyOf, variableIn, type NoProxy } from './no-proxy.js';
 
 /** How an HTTP client makes its connections. */
 export interface ConnectionSettings {
@@ -56,11 +56,6 @@ export function proxyFor(url: URL, environment: Environment = process.env): Name
   };
 }
 
-/** The hosts that are reached without a proxy. */
-export function noProxyOf(environment: Environment = process.env): NoProxy {
-  return new NoProxy(variable('no_proxy', environment) ?? '');
-}
-
 /** A response of the proxy itself instead of the target server. */
 export class ProxyRefusal extends Error {
   constructor(
@@ -88,14 +83,9 @@ export function refusalOfProxy(error: unknown, url: URL): unknown {
   return status === undefined ? error : new ProxyRefusal(Number(status), url);
 }
 
-/** The lower-case name takes precedence. An empty value counts as unset. */
-function variable(name: string, environment: Environment): string | undefined {
-  return environment[name] || environment[name.toUpperCase()] || undefined;
-}
-
 /** Parses `http[s]://[user:password@]host[:port]`. Without a scheme, it is http. */
 function proxyUrl(name: string, environment: Environment): URL | undefined {
-  const value = variable(name, environment)?.trim();
+  const value = variableIn(environment, name)?.trim();
   if (!value) return undefined;
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;

@@ -29,6 +29,18 @@ export class NoProxy {
   }
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Returns the hosts that are reached without a proxy. */
+export function noProxyOf(environment: Environment = process.env): NoProxy {
+  return new NoProxy(variableIn(environment, 'no_proxy') ?? '');
+}
+
+/** Returns a proxy variable. The lower-case name takes precedence. An empty value counts as unset. */
+export function variableIn(environment: Environment, name: string): string | undefined {
+  return environment[name] || environment[name.toUpperCase()] || undefined;
+}
+
 /** Returns undefined for an entry that cannot be parsed. */
 function ruleOf(entry: string): Rule | undefined {
   if (entry === '*') return () => true;

@@ -29,6 +29,9 @@ export interface FailureExplanation {
   readonly redact: (text: string) => string;
 }
 
+/** Without traffic, an answer says nothing about now after this time. */
+const MAX_AGE_MS = 60_000;
+
 /**
  * Whether the registry can be used, derived from the results of operations. Only answers of the registry count: a full
  * cache or a missing trusted root stops a refresh, too.
@@ -40,7 +43,9 @@ export interface FailureExplanation {
 export class RegistryState {
   private readonly doubtful = new Subject<void>();
   private readonly noted = new Subject<void>();
+  /** For people; durations are counted on the other clock. */
   private answeredAtMs: number | undefined;
+  private answeredMs = -Infinity;
   private current: { readonly failure: RegistryFailure; readonly isOfPing: boolean } | undefined;
   private hasPinged = false;
   private hasRead = false;
@@ -48,6 +53,7 @@ export class RegistryState {
   private isContradicted = false;
   private askNow: () => Promise<void> = () => Promise.resolve();
 
+  /** @internal Nest makes it. */
   constructor(
     meter: RegistryMeter,
     private readonly explanation: FailureExplanation,
@@ -65,7 +71,7 @@ export class RegistryState {
     this.hasRead ||= !isPing;
     // A registry that refuses the ping but allows reading may always do so. One more ping shows it.
     this.isContradicted = !isPing && (this.isContradicted || this.current?.isOfPing === true);
-    this.answeredAtMs = Date.now();
+    this.noteAnswer();
     this.current = undefined;
     this.noted.next();
     if (this.isContradicted) this.doubtful.next();
@@ -127,10 +133,16 @@ export class RegistryState {
     this.askNow = ask;
   }
 
-  /** Pings the registry unless it is up. Resolves to this state afterwards. */
+  /** Pings the registry if it is not up or has not answered for a minute. Resolves to this state afterwards. */
   async refreshed(): Promise<this> {
-    if (this.status !== 'up') await this.askNow();
+    const ageMs = performance.now() - this.answeredMs;
+    if (this.status !== 'up' || ageMs > MAX_AGE_MS) await this.askNow();
     return this;
+  }
+
+  private noteAnswer(): void {
+    this.answeredAtMs = Date.now();
+    this.answeredMs = performance.now();
   }
 
   private fails(error: OtaError, isOfPing: boolean): void {
@@ -145,7 +157,7 @@ export class RegistryState {
 
   /** While the registry is up, a missing repository is normal. Everything else raises a doubt. */
   private doubt({ code }: OtaError): void {
-    if (this.status === 'up') this.answeredAtMs = Date.now();
+    if (this.status === 'up') this.noteAnswer();
     if (this.status !== 'up' || code !== 'absent') this.doubtful.next();
   }
 }
