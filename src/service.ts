@@ -12,6 +12,7 @@ import { GraceTime } from './settings/index.js';
 import { enableTracing } from './tracing.js';
 import { HttpMeter, LimitMeter, ManagementServer } from './metrics/index.js';
 
+/** Options of Service. */
 export interface ServiceOptions extends AppModuleOptions {
   settings: Settings;
   logger: LoggerService | false;

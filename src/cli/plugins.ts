@@ -12,6 +12,7 @@ import { PORTS, problemOfParts } from './plugin-parts.js';
 /** The default export of a plug-in: its parts, or a function that returns them for the settings. */
 export type Plugin = OwnParts | ((context: PluginContext) => OwnParts | Promise<OwnParts>);
 
+/** The argument of a plug-in that is a function. */
 export interface PluginContext {
   readonly settings: Settings;
 }

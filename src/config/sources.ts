@@ -11,6 +11,7 @@ export interface Given {
   readonly where: string;
 }
 
+/** The options that are set, by variable. */
 export type GivenValues = Partial<Record<Variable, Given>>;
 
 /** The sources of values. Flags take precedence over environment variables, and those over the file. */

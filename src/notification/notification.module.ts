@@ -6,6 +6,7 @@ import { NOTIFIERS, NotificationService } from './notification.service.js';
 import type { Notifier } from './notifier.js';
 import { StateDirectory } from './told-file.js';
 
+/** Options of NotificationModule. */
 export interface NotificationModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Your own notifiers, in addition to those of the settings. */
   notifiers?: Part<Notifier>[];

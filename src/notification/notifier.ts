@@ -66,6 +66,7 @@ export abstract class Notifier {
   get lost(): Observable<void> {
     return NEVER;
   }
+  /** Closes the connection. Called once, when the service ends. */
   close(): Promise<void> {
     return Promise.resolve();
   }

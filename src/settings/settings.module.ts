@@ -12,6 +12,7 @@ export interface AsyncGiven extends Pick<ModuleMetadata, 'imports'> {
   useFactory: (...dependencies: never[]) => Promise<PlainValues> | PlainValues;
 }
 
+/** Values of options by variable. */
 export type PlainValues = Partial<Record<Variable, unknown>>;
 
 /** Provides Settings to every module. */

@@ -6,6 +6,7 @@ import { Registry } from '../registry/index.js';
 import { createVerifier } from './create-verifier.js';
 import { SignatureVerifier } from './signature-verifier.js';
 
+/** Options of SignatureModule. */
 export interface SignatureModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Your own verifier. */
   verifier?: Part<SignatureVerifier>;

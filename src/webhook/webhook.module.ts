@@ -7,6 +7,7 @@ import { WEBHOOK_SOURCES, WebhookController } from './webhook.controller.js';
 import { WebhookLimit } from './webhook-limit.js';
 import type { WebhookSource } from './webhook-source.js';
 
+/** Options of WebhookModule. */
 export interface WebhookModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Your own senders. A sender with the name of a built-in one replaces it. */
   sources?: Part<WebhookSource>[];
