@@ -17,6 +17,7 @@ export {
   Settings,
   type Given,
   type GivenValues,
+  type JsonSchema,
   type Kind,
   type ListenAddress,
   type Option,
@@ -74,7 +75,9 @@ export {
   verified,
   type FetchedManifest,
   type RegistryModuleOptions,
+  type RegistryFailure,
   type RegistryState,
+  type RegistrySummary,
 } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
 export { SettingsModule, type AsyncGiven, type PlainValues } from './settings/index.js';

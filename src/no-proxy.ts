@@ -3,9 +3,11 @@ import { domainToASCII } from 'node:url';
 
 type Rule = (host: string, port: string) => boolean;
 
-/** The hosts of `NO_PROXY`: names with all below them, addresses, networks, each with a port or without, and `*`. */
+/**
+ * The hosts of `NO_PROXY`: names with their subdomains, addresses and networks, each with or without a port, and `*`.
+ */
 export class NoProxy {
-  /** Entries that name no host, address or network, and have no effect. */
+  /** Entries that are not a host, an address or a network. They have no effect. */
   readonly unreadable: readonly string[];
   private readonly rules: readonly Rule[];
 
@@ -29,17 +31,17 @@ export class NoProxy {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The hosts that no proxy is used for. */
+/** Returns the hosts that are reached without a proxy. */
 export function noProxyOf(environment: Environment = process.env): NoProxy {
   return new NoProxy(variableIn(environment, 'no_proxy') ?? '');
 }
 
-/** A variable of proxies. The lower-case name counts first; an empty value is none. */
+/** Returns a proxy variable. The lower-case name takes precedence. An empty value counts as unset. */
 export function variableIn(environment: Environment, name: string): string | undefined {
   return environment[name] || environment[name.toUpperCase()] || undefined;
 }
 
-/** Undefined for an entry that cannot be read. */
+/** Returns undefined for an entry that cannot be parsed. */
 function ruleOf(entry: string): Rule | undefined {
   if (entry === '*') return () => true;
   const network = networkOf(entry);

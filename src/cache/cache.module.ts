@@ -6,11 +6,11 @@ import { FirmwareStore } from './firmware-store.js';
 import { TieredStore } from './tiered-store.js';
 
 export interface CacheModuleOptions {
-  /** A store of your own in place of memory and disk. */
+  /** Your own store instead of memory and disk. */
   store?: Type<FirmwareStore>;
 }
 
-/** Provides FirmwareStore: memory and CACHE_DIR, or yours. */
+/** Provides FirmwareStore: the built-in store in memory and CACHE_DIR, or yours. */
 @Module({})
 export class CacheModule {
   static forRoot({ store }: CacheModuleOptions = {}): DynamicModule {

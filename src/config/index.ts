@@ -6,6 +6,7 @@ export {
   type Rate,
   type RegistryLocation,
 } from './kinds.js';
+export type { JsonSchema } from './json-schema.js';
 export { isLoopback } from './loopback.js';
 export { CHECKSUMS, NOTIFY_SCHEMES, type Checksum, type Option, type TypedOption } from './option.js';
 export {

@@ -56,7 +56,7 @@ export class HealthController {
     ]);
   }
 
-  /** 503 while the registry cannot be used, and while the service ends. Asks the registry again if it was not up. */
+  /** 503 while the registry cannot be used, and while the service ends. Asks the registry again if it was not up, or was silent. */
   @Get('registry')
   @HealthCheck()
   registry(@Req() request: IncomingMessage): Promise<HealthCheckResult> {

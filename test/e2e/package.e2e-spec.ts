@@ -91,7 +91,8 @@ describe('the package', () => {
     );
     expect(names.filter((name) => /\.spec\.|\.tsbuildinfo$/.test(name))).toEqual([]);
     const { size } = statSync(tarball);
-    expect(size).toBeLessThan(600_000);
+    // Nest and the other libraries of the server are in it: dist/bundle.
+    expect(size).toBeLessThan(1_500_000);
   });
 
   (hasTools || REQUIRED ? it : it.skip)(

@@ -51,9 +51,20 @@ export class PackedPackage {
       .filter((path) => path.startsWith(MODULES + sep))
       .map((path) => path.slice(MODULES.length + 1))
       .filter((name) => !name.includes(`${sep}node_modules${sep}`));
-    for (const name of new Set([...names, ...others]))
+    for (const name of new Set([...names, ...withDependencies(others)]))
       copyTree(join(MODULES, name), join(this.folder, 'node_modules', name));
   }
+}
+
+/** `names`, and what they need of the packages at the top of node_modules. */
+function withDependencies(names: readonly string[]): Set<string> {
+  const all = new Set(names);
+  for (const name of all) {
+    const manifest = readFileSync(join(MODULES, name, 'package.json'), 'utf8');
+    const { dependencies = {} } = JSON.parse(manifest) as { dependencies?: Record<string, string> };
+    for (const needed of Object.keys(dependencies)) if (existsSync(join(MODULES, needed))) all.add(needed);
+  }
+  return all;
 }
 
 /** Hard links where the system makes them, because the files are many. */
