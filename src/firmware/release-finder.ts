@@ -31,7 +31,7 @@ export interface ReleaseFinderOptions {
 }
 
 /** Versions without firmware that one search passes over before it gives up. */
-const MAX_PASSED_OVER = 20;
+export const MAX_PASSED_OVER = 20;
 /** Manifests known to hold no firmware that may be served; neither what a digest names nor a setting changes. */
 const MAX_REMEMBERED = 10_000;
 /** Downloads at once: each may take its size in memory. */
