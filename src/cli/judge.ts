@@ -3,7 +3,7 @@ import type { Settings } from '../config/index.js';
 import { ConfigError, OtaError } from '../errors.js';
 import { Assessor } from '../firmware/assessor.js';
 import { FirmwareLocator } from '../firmware/firmware-locator.js';
-import { MAX_PASSED_OVER } from '../firmware/release-finder.js';
+import { MAX_PASSED_OVER } from '../firmware/passed-over.js';
 import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { newestFirst, type Candidate } from '../firmware/select-version.js';
 import { Annotation, isRepositoryName, type Descriptor } from '../oci/index.js';
