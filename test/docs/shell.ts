@@ -48,7 +48,8 @@ function helpOf(command: string): Help {
   const printed = command === '' ? text() + text('serve') : text(command);
   const help = {
     commands: new Set([...printed.matchAll(/^ {2}([a-z-]+)[ |]/gm)].map((match) => match[1] ?? '')),
-    flags: new Set(printed.match(/--[a-z][\w-]*/g)),
+    // `--[no-]watch` stands for two.
+    flags: new Set(printed.replaceAll(/--\[no-\]([\w-]+)/g, '--$1 --no-$1').match(/--[a-z][\w-]*/g)),
   };
   helps.set(command, help);
   return help;
