@@ -31,7 +31,7 @@ export interface ReleaseFinderOptions {
 }
 
 /** A search gives up after so many versions without firmware. */
-const MAX_PASSED_OVER = 20;
+export const MAX_PASSED_OVER = 20;
 /** Number of remembered manifests without firmware. Neither the content of a digest nor the settings change. */
 const MAX_REMEMBERED = 10_000;
 /** Concurrent downloads. Each may take its size in memory. */
