@@ -3,6 +3,7 @@ import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
 import { listCommand } from './list-command.js';
+import { deleteCommand } from './delete-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve-command.js';
@@ -34,6 +35,7 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
   const others = [
     pushCommand(),
     listCommand(),
+    deleteCommand(),
     verifyCommand(),
     statusCommand(),
     healthCommand(),

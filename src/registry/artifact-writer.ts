@@ -8,7 +8,7 @@ export interface BlobSource {
 }
 
 /**
- * The write side of a registry, as far as `otaflux push` needs it. The service itself never writes.
+ * The write side of a registry, as far as `otaflux push` and `otaflux delete` need it. The service itself never writes.
  * Rejects with `OtaError` as `Registry` does.
  *
  * @publicApi
@@ -32,4 +32,9 @@ export abstract class ArtifactWriter {
     bytes: Buffer,
     signal: AbortSignal,
   ): Promise<void>;
+  /**
+   * Removes a tag that is there. The manifest that it names stays, with its other tags. Rejects with `protocol` when the
+   * registry does not delete tags.
+   */
+  abstract deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void>;
 }

@@ -80,7 +80,9 @@ describe('otaflux list', () => {
 describe('otaflux list of a registry', () => {
   const registry = new FakeRegistry();
   beforeAll(() => registry.start());
-  beforeEach(() => (registry.fault = () => false));
+  beforeEach(() => {
+    registry.fault = () => false;
+  });
   afterAll(() => registry.stop());
 
   it('marks what the server serves: not what is too large, and not what is gone', async () => {

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
 
 /** What may be done with a repository: the words of the token scope (Distribution's token specification). */
-export type RepositoryAction = 'pull' | 'pull,push';
+export type RepositoryAction = 'pull' | 'pull,push' | 'pull,delete';
 
 /** One request to a registry. Each layer (retry, auth, HTTP) takes it and gives it on. */
 export interface RegistryRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | Readable | string;
