@@ -48,7 +48,11 @@ async function tagsOf(registry: Registry, repository: string, version: string): 
 async function confirm(question: string): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   // Ctrl-D and Ctrl-C are a no.
-  const closed = new Promise<string>((resolve) => terminal.once('close', () => { resolve(''); }));
+  const closed = new Promise<string>((resolve) =>
+    terminal.once('close', () => {
+      resolve('');
+    }),
+  );
   const answer = await Promise.race([terminal.question(question), closed]);
   terminal.close();
   return /^y(?:es)?$/i.test(answer.trim());

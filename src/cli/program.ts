@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
+import { completionCommand } from './completion-command.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
 import { listCommand } from './list-command.js';
 import { deleteCommand } from './delete-command.js';
@@ -42,6 +43,7 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     notifyCommand(),
     tokenCommand(),
     signUrlCommand(),
+    completionCommand(),
   ];
   for (const command of others) program.addCommand(command);
   return program;
