@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
+import { listCommand } from './list-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve-command.js';
@@ -32,6 +33,7 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     .addCommand(serveCommand(), { isDefault: defaults });
   const others = [
     pushCommand(),
+    listCommand(),
     verifyCommand(),
     statusCommand(),
     healthCommand(),

@@ -43,12 +43,10 @@ export function pushCommand(): Command {
   return addFlags(command, PUSH_VARIABLES).action(async (device: string, version: string, file: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));
     const options = command.opts<PushOptions>();
-    const { push } = await import('./push.js');
-    const pushed = await push(settings, device, version, file, options);
+    const [{ push }, { summaryOf }] = await Promise.all([import('./push.js'), import('./push-summary.js')]);
+    const result = await push(settings, device, version, file, options);
     process.stdout.write(
-      options.json
-        ? `${JSON.stringify(pushed)}\n`
-        : `${pushed.changed ? 'Pushed' : 'Already there:'} ${pushed.repository}:${pushed.tag}\nDigest: ${pushed.digest}\n`,
+      options.json ? `${JSON.stringify(result.pushed)}\n` : `${summaryOf(result, device, settings).join('\n')}\n`,
     );
   });
 }

@@ -2,12 +2,13 @@ import { basename } from 'node:path';
 import { type Settings } from '../config/index.js';
 import { ConfigError, OtaError } from '../errors.js';
 import { repositoryPrefix } from '../firmware/repository-prefix.js';
-import { newestFirst, versionOf } from '../firmware/select-version.js';
-import { isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
+import { compareVersions, newestFirst, versionOf, type Candidate } from '../firmware/select-version.js';
+import { Annotation, isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
-import type { ArtifactWriter, Registry } from '../registry/index.js';
+import type { ArtifactWriter, OnRetry, Registry } from '../registry/index.js';
+import { whyNoDeviceId } from '../repository-name.js';
 import { buildArtifact, describeFile, type Artifact } from './artifact.js';
-import { ProgressBar } from './progress.js';
+import { Progress, StatusLine } from './progress.js';
 
 /** The flags of `otaflux push`. */
 export interface PushOptions {
@@ -25,50 +26,66 @@ export interface Pushed {
   readonly version: string;
   readonly digest: string;
   readonly size: number;
-  /** False when the same bytes stood under this version already. */
+  /** False when the same bytes were already in the registry under this version. */
   readonly changed: boolean;
 }
 
-/** Pushes `file`, or finds that it stands there already. Rejects with ConfigError or OtaError. */
+/** The same, and what a person wants to know beside it. */
+export interface PushResult {
+  readonly pushed: Pushed;
+  /** The newest version of the device that is newer than the pushed one. */
+  readonly newer: string | undefined;
+}
+
+/** Pushes `file`, or finds that the registry has it already. Rejects with ConfigError or OtaError. */
 export async function push(
   settings: Settings,
   device: string,
   version: string,
   file: string,
   options: PushOptions,
-): Promise<Pushed> {
+): Promise<PushResult> {
   const tag = tagFor(version);
   const repository = repositoryPrefix(settings.repositoryPrefix) + device;
   if (!isRepositoryName(repository))
     throw new ConfigError(
-      `device: got ${JSON.stringify(device)}, expected a repository name such as esp32 or line-1/sensor`,
+      `device: got ${JSON.stringify(device)}: ${whyNoDeviceId(device)}. Expected esp32 or line-1/sensor`,
     );
   const layer = await describeFile(file, basename(file), options.mediaType);
   demandSize(layer.descriptor.size, settings.maxFirmwareSize, options.force);
   const canonical = versionOf(tag) ?? tag;
   const artifact = buildArtifact(layer, { ...options, version: canonical });
   const result = { repository, tag, version: canonical, size: layer.descriptor.size };
+  const line = StatusLine.on(process.stderr);
+  const onRetry: OnRetry = ({ host, reason, retry, of }) =>
+    line?.show(`${host}: ${reason}, retrying … (${retry} of ${of})`);
   const signal = new AbortController().signal;
-  const writer = await createArtifactWriter(settings);
-  const registry = await createRegistry(settings);
-  const existing = await existingLayer(registry, repository, canonical, signal);
-  if (existing?.tag === tag && existing.layer?.digest === layer.descriptor.digest)
-    return { ...result, digest: existing.digest, changed: false };
-  if (existing && existing.layer?.digest !== layer.descriptor.digest && !options.force) {
-    throw new OtaError(
-      'protocol',
-      `${repository}:${existing.tag} exists with other bytes (${existing.layer?.digest ?? existing.digest}); choose another version, or --force to replace it`,
-    );
+  try {
+    const writer = await createArtifactWriter(settings, onRetry);
+    const registry = await createRegistry(settings, onRetry);
+    const versions = await versionsIn(registry, repository, signal);
+    const newer = versions.find((one) => compareVersions(one.version, canonical) > 0)?.version;
+    const existing = await existingLayer(registry, repository, canonical, versions, signal);
+    if (existing?.tag === tag && existing.layer?.digest === layer.descriptor.digest)
+      return { pushed: { ...result, digest: existing.digest, changed: false }, newer };
+    if (existing && existing.layer?.digest !== layer.descriptor.digest && !options.force) {
+      throw new OtaError(
+        'protocol',
+        `${repository}:${existing.tag} exists with other bytes (${existing.layer?.digest ?? existing.digest}). Choose another version, or use --force to replace it`,
+      );
+    }
+    await write(writer, repository, tag, artifact, line, signal);
+    return { pushed: { ...result, digest: artifact.manifest.descriptor.digest, changed: true }, newer };
+  } finally {
+    line?.clear();
   }
-  await write(writer, repository, tag, artifact, signal);
-  return { ...result, digest: artifact.manifest.descriptor.digest, changed: true };
 }
 
 /** A server with this limit would pass the version over, and serve an older one. */
 function demandSize(bytes: number, maxBytes: number, force = false): void {
   if (bytes <= maxBytes || force) return;
   throw new ConfigError(
-    `file: has ${bytes} bytes, over --max-firmware-size of ${maxBytes}: servers with this limit do not serve it. Raise the limit here and there, or use --force`,
+    `file: it has ${bytes} bytes, more than --max-firmware-size (${maxBytes}). Servers with this limit do not serve it: raise the limit here and there, or use --force`,
   );
 }
 
@@ -77,16 +94,14 @@ async function write(
   repository: string,
   tag: string,
   artifact: Artifact,
+  line: StatusLine | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const bar = ProgressBar.start(artifact.layer.descriptor.size);
-  try {
-    await writer.writeBlob(repository, artifact.layer, signal, (bytes) => {
-      bar?.update(bytes);
-    });
-  } finally {
-    bar?.stop();
-  }
+  const { size, annotations } = artifact.layer.descriptor;
+  const progress = line && new Progress(line, annotations?.[Annotation.title] ?? '', size);
+  await writer.writeBlob(repository, artifact.layer, signal, (bytes) => {
+    progress?.update(bytes);
+  });
   await writer.writeBlob(repository, artifact.config, signal);
   await writer.writeManifest(repository, tag, artifact.manifest.descriptor, artifact.manifest.bytes, signal);
 }
@@ -108,23 +123,33 @@ interface Existing {
   readonly layer: Descriptor | undefined;
 }
 
-/** What stands under `version` already, by whichever tag; undefined when nothing does. */
+/** The versions in `repository`, the newest first; none when it does not exist yet, because the push makes it. */
+async function versionsIn(registry: Registry, repository: string, signal: AbortSignal): Promise<Candidate[]> {
+  try {
+    return newestFirst(await registry.listTags(repository, signal), { prereleases: true });
+  } catch (error) {
+    if (error instanceof OtaError && error.code === 'absent') return [];
+    throw error;
+  }
+}
+
+/** What the registry has under `version` already, by whichever tag; undefined for nothing. */
 async function existingLayer(
   registry: Registry,
   repository: string,
   version: string,
+  versions: readonly Candidate[],
   signal: AbortSignal,
 ): Promise<Existing | undefined> {
+  const same = versions.find((candidate) => candidate.version === version);
+  if (!same) return undefined;
   try {
-    const tags = newestFirst(await registry.listTags(repository, signal), { prereleases: true });
-    const same = tags.find((candidate) => candidate.version === version);
-    if (!same) return undefined;
     const descriptor = await registry.resolve(repository, same.tag, signal);
     const { content } = await registry.fetchManifest(repository, descriptor, signal);
     const [layer] = content.kind === 'manifest' ? content.layers : [];
     return { tag: same.tag, digest: descriptor.digest, layer: layer && 'fault' in layer ? undefined : layer };
   } catch (error) {
-    // A repository that is not there yet: the push makes it.
+    // Somebody has deleted it just now.
     if (error instanceof OtaError && error.code === 'absent') return undefined;
     throw error;
   }

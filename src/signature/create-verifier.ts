@@ -1,4 +1,3 @@
-import picomatch from 'picomatch';
 import type { Logger } from '@nestjs/common';
 import type { SignatureMeter } from '../metrics/index.js';
 import type { Registry } from '../registry/index.js';
@@ -7,7 +6,7 @@ import { NoneVerifier } from './none-verifier.js';
 import type { SignatureSettings } from './signature-settings.js';
 import type { SignatureVerifier } from './signature-verifier.js';
 
-/** Whether `settings` ask for signatures at all. */
+/** Returns whether `settings` require signatures. */
 export function wantsSignatures(settings: SignatureSettings): boolean {
   return (
     settings.cosignPubKeyPath !== undefined ||
@@ -18,28 +17,9 @@ export function wantsSignatures(settings: SignatureSettings): boolean {
   );
 }
 
-/** For commands: they check once, and print what they find. */
+/** For commands, which verify once and print the result. */
 const SILENT = { log: (): void => undefined, error: (): void => undefined };
-/** Device ids that only a rule for all devices matches. */
-const ANY_DEVICES = ['a-device-that-no-rule-names', 'a/device/that-no-rule-names'];
-
-/**
- * Whether `settings` ask for the signature of a device that no rule names. Rules may exempt single devices; one that exempts
- * all, or a key path without a path, leaves nothing verified.
- */
-export function verifiesByDefault(settings: SignatureSettings): boolean {
-  const { cosignPubKeyPath = [], cosignPubKey, signaturePolicy = [] } = settings;
-  const hasKeys = cosignPubKeyPath.length > 0 || cosignPubKey !== undefined;
-  const hasIdentity = (settings.cosignCertificateIdentity ?? settings.cosignCertificateIdentityRegexp) !== undefined;
-  const isRequired = signaturePolicy.some(({ required }) => required);
-  if (!hasKeys && !hasIdentity && !isRequired) return false;
-  return ANY_DEVICES.every((device) => {
-    const rule = signaturePolicy.find(({ match }) => picomatch.isMatch(device, match, { dot: true }));
-    return rule?.required ?? true;
-  });
-}
-
-/** The verifier that `settings` ask for; rejects with ConfigError when a key or a trusted root cannot be read. */
+/** Returns the verifier for `settings`. Rejects with ConfigError if a key or a trusted root cannot be read. */
 export async function createVerifier(
   settings: SignatureSettings,
   registry: Registry,
@@ -48,6 +28,6 @@ export async function createVerifier(
 ): Promise<SignatureVerifier> {
   if (!wantsSignatures(settings)) return new NoneVerifier();
   if (settings.sigstoreCacheDir !== undefined) await demandFolder('--sigstore-cache-dir', settings.sigstoreCacheDir);
-  // What verifies certificates is loaded only where something is verified.
+  // The code for certificates is only loaded if signatures are verified.
   return (await import('./cosign/index.js')).cosignVerifier(settings, registry, meter, logger);
 }

@@ -1,4 +1,4 @@
-export { createVerifier, verifiesByDefault, wantsSignatures } from './create-verifier.js';
+export { createVerifier, wantsSignatures } from './create-verifier.js';
 export type { SignatureSettings } from './signature-settings.js';
 export { SignatureModule, type SignatureModuleOptions } from './signature.module.js';
 export {
@@ -8,3 +8,4 @@ export {
   type Signer,
   type Verification,
 } from './signature-verifier.js';
+export { verifiesByDefault } from './verifies-by-default.js';

@@ -200,9 +200,13 @@ describe('The management port', () => {
   it.each<[string, Record<string, string>, string[]]>([
     ['is reached by others', { METRICS_LISTEN_ADDR: '0.0.0.0:0' }, ['management.open', 'webhook.open']],
     ['is reached by others, for a list of nothing', { WEBHOOK_SECRET: ' , ' }, ['webhook.open']],
-    ['has a token', { METRICS_LISTEN_ADDR: '[::]:0', MANAGEMENT_TOKEN: TOKEN, WEBHOOK_SECRET: 'x' }, []],
-    ['is on this machine only', { METRICS_LISTEN_ADDR: 'localhost:0', WEBHOOK_SECRET: 'x' }, []],
-    ['is on IPv6 of this machine', { METRICS_LISTEN_ADDR: '[::1]:0', WEBHOOK_SECRET: 'x' }, []],
+    [
+      'has a token',
+      { METRICS_LISTEN_ADDR: '[::]:0', MANAGEMENT_TOKEN: TOKEN, WEBHOOK_SECRET: 'a-webhook-secret-of-ours' },
+      [],
+    ],
+    ['is on this machine only', { METRICS_LISTEN_ADDR: 'localhost:0', WEBHOOK_SECRET: 'a-webhook-secret-of-ours' }, []],
+    ['is on IPv6 of this machine', { METRICS_LISTEN_ADDR: '[::1]:0', WEBHOOK_SECRET: 'a-webhook-secret-of-ours' }, []],
   ])('warns at the start where it must: it %s', async (_name, env, events) => {
     const free = { LISTEN_ADDR: '127.0.0.1:0', METRICS_LISTEN_ADDR: '127.0.0.1:0' };
     const server = new Cli(['--registry-url', `oci:${folder}`], { ...free, ...env });

@@ -45,7 +45,7 @@ describe('otaflux push to a folder', () => {
       run(['push', 'esp32', '1.0.0', espFile, '--registry-url', `oci:${target}`, ...args, ...more], env);
     const { code, stderr } = await limited();
     expect(code).toBe(2);
-    expect(stderr).toMatch(/^otaflux: file: has 40000 bytes, over --max-firmware-size of \d+: .*--force\n$/);
+    expect(stderr).toMatch(/^otaflux: file: it has 40000 bytes, more than --max-firmware-size \(\d+\)\. .*--force\n$/);
     expect(existsSync(target)).toBe(false);
     expect((await limited('--force')).code).toBe(0);
     rmSync(target, { recursive: true });
@@ -84,25 +84,44 @@ describe('otaflux push to a folder', () => {
     await service.stop();
   });
 
-  it('prints repository, tag and digest', async () => {
+  it('prints where, how much, the digest, and which devices get it', async () => {
     const { stdout } = await push('line-1/sensor', 'v1.0.0', plainFile, '--artifact-type', 'application/vnd.acme.fw');
-    const digest = /^Pushed line-1\/sensor:v1\.0\.0\nDigest: (sha256:[0-9a-f]{64})\n$/.exec(stdout)?.[1] ?? '';
+    const [where, digestLine, devices, ...more] = stdout.trimEnd().split('\n');
+    expect(where).toBe(`Pushed oci:${root}/line-1/sensor:v1.0.0 (10 KB)`);
+    expect(devices).toBe('Devices that ask for "line-1/sensor" get it.');
+    expect(more).toEqual([]);
+    const digest = /^Digest: (sha256:[0-9a-f]{64})$/.exec(digestLine ?? '')?.[1] ?? '';
     expect(manifestOf('line-1/sensor', digest)).toMatchObject({
       artifactType: 'application/vnd.acme.fw',
       layers: [{ mediaType: 'application/octet-stream' }],
     });
   });
 
+  it('says when devices do not get it: something newer is there, it is not signed, or it is a pre-release', async () => {
+    await push('several', '2.0.0', espFile);
+    const older = await push('several', '1.0.0', espFile);
+    expect(older.stdout).toContain('Devices that ask for "several" keep getting 2.0.0, which is newer.\n');
+    const early = await push('several', '3.0.0-rc.1', espFile);
+    expect(early.stdout).toContain('get it.\nIt is a pre-release: servers with --no-prereleases do not offer it.\n');
+    const arguments_ = ['push', 'signed', '1.0.0', espFile, '--registry-url', `oci:${root}`];
+    const unsigned = await run(arguments_, { COSIGN_PUB_KEY_PATH: '/keys' });
+    expect(unsigned.stdout).toMatch(
+      /Devices that ask for "signed" get it once it is signed\.\nSign it: see docs\/signing\.md\n$/,
+    );
+  });
+
   it('does not replace a version by other bytes, however it is written, unless it is forced', async () => {
     await push('once', '1.0.0', espFile);
     expect(await push('once', '1.0.0', espFile)).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^Already there: once:1\.0\.0\n/),
+      stdout: expect.stringMatching(/^Already there: oci:.*once:1\.0\.0 \(40 KB\)\n/),
     });
     for (const version of ['1.0.0', 'v1.0.0']) {
       const refused = await push('once', version, plainFile);
       expect(refused.code).toBe(1);
-      expect(refused.stderr).toMatch(/^otaflux: once:1\.0\.0 exists with other bytes \(sha256:.*or --force/);
+      expect(refused.stderr).toMatch(
+        /^otaflux: once:1\.0\.0 exists with other bytes \(sha256:.*\. Choose another version, or use --force/,
+      );
     }
     expect(await push('once', '1.0.0', plainFile, '--force')).toMatchObject({ code: 0 });
   });
@@ -124,7 +143,9 @@ describe('otaflux push to a folder', () => {
   }, 180_000);
 
   it.each([
-    [['../x', '1.0.0', espFile], /device: got "\.\.\/x", expected a repository name/],
+    [['../x', '1.0.0', espFile], /device: got "\.\.\/x": a device id consists of .*Expected esp32/],
+    [['ESP32', '1.0.0', espFile], /device: got "ESP32": device ids are lower case: esp32/],
+    [['x', '1.0.0', folder], /file: cannot read ".*": it is a directory, not a file/],
     [['x', '1.0', espFile], /version: got "1\.0", expected a semantic version/],
     [['x', '1.0.0', join(folder, 'nope.bin')], /file: cannot read ".*nope\.bin": no such file/],
     [['x', '1.0.0', file('empty.bin', Buffer.alloc(0))], /file: ".*empty\.bin" is empty/],
@@ -139,7 +160,7 @@ describe('otaflux push to a folder', () => {
 
 it('otaflux push says when the registry cannot be reached, or refuses', async () => {
   const down = await run(['push', 'x', '1.0.0', espFile, '--registry-url', 'http://127.0.0.1:1']);
-  expect(down).toMatchObject({ code: 1, stderr: expect.stringMatching(/^otaflux: .*cannot reach 127\.0\.0\.1:1/) });
+  expect(down).toMatchObject({ code: 1, stderr: expect.stringMatching(/^otaflux: cannot reach http:\/\/127\.0\.0\.1:1: connection refused/) });
   const registry = await new FakeRegistry().start();
   registry.auth = { user: 'robot', password: 'secret' };
   const refused = await run(['push', 'x', '1.0.0', espFile, '--registry-url', registry.url]);

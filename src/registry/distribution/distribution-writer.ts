@@ -6,13 +6,16 @@ import type { Endpoint } from './endpoint.js';
 import { failureOf } from './failure.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
-/** Larger blobs go up in pieces, because proxies in front of registries limit a request's body (Cloudflare: 100 MB). */
+/**
+ * Larger blobs are uploaded in pieces, because proxies in front of registries limit the body of a request (Cloudflare:
+ * 100 MB).
+ */
 const MONOLITHIC_BYTES = 64 * 1024 * 1024;
 const CHUNK_BYTES = 16 * 1024 * 1024;
-/** A push is watched by a person or a CI job, so its whole time is bounded generously: an hour. */
+/** Maximum duration of a push: one hour. A person or a CI job watches it. */
 const PUSH_TIMEOUT_MS = 3_600_000;
 
-/** Pushes by the OCI distribution spec 1.1, "Push": POST, then PUT, or PATCH by PATCH for a large blob. */
+/** Pushes as in the OCI distribution spec 1.1, "Push": POST, then PUT, or several PATCH requests for a large blob. */
 export class DistributionWriter extends ArtifactWriter {
   constructor(
     private readonly transport: Transport,
@@ -106,7 +109,7 @@ export class DistributionWriter extends ArtifactWriter {
     discard(response);
   }
 
-  /** The `Location` of an answer that must have `status`. */
+  /** Returns the `Location` of a response, which must have `status`. */
   private async accepted(response: RegistryResponse, status: number, what: string): Promise<URL> {
     if (response.status !== status) throw await failureOf(response, what);
     discard(response);

@@ -92,6 +92,7 @@ describe('the package', () => {
     );
     expect(names.filter((name) => /\.spec\.|\.tsbuildinfo$/.test(name))).toEqual([]);
     const { size } = statSync(tarball);
+    // Nest and the other libraries of the server are in it: dist/bundle.
     expect(size).toBeLessThan(1_500_000);
   });
 

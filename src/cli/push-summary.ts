@@ -1,0 +1,25 @@
+import type { Settings } from '../config/index.js';
+import { sizeText } from '../quantities.js';
+import { wantsSignatures } from '../signature/create-verifier.js';
+import type { PushResult } from './push.js';
+
+/** What happened, and what happens next. The digest has a line of its own, for scripts. */
+export function summaryOf({ pushed, newer }: PushResult, device: string, settings: Settings): string[] {
+  const { repository, tag, version, digest, size, changed } = pushed;
+  const place = `${placeOf(settings)}${repository}`;
+  const lines = [`${changed ? 'Pushed' : 'Already there:'} ${place}:${tag} (${sizeText(size)})`, `Digest: ${digest}`];
+  const mustBeSigned = wantsSignatures(settings);
+  const asking = `Devices that ask for "${device}"`;
+  if (newer !== undefined) lines.push(`${asking} keep getting ${newer}, which is newer.`);
+  else lines.push(mustBeSigned ? `${asking} get it once it is signed.` : `${asking} get it.`);
+  if (mustBeSigned && settings.registryUrl.kind === 'http') lines.push(`Sign it: cosign sign ${place}@${digest}`);
+  else if (mustBeSigned) lines.push('Sign it: see docs/signing.md');
+  if (version.includes('-')) lines.push('It is a pre-release: servers with --no-prereleases do not offer it.');
+  return lines;
+}
+
+/** Where the repository is, as other tools write it. */
+function placeOf({ registryUrl }: Settings): string {
+  if (registryUrl.kind === 'layout') return `oci:${registryUrl.directory.replace(/\/+$/, '')}/`;
+  return registryUrl.path ? `${registryUrl.host}/${registryUrl.path}/` : `${registryUrl.host}/`;
+}
