@@ -29,7 +29,7 @@ const sideDoors = [
   'device/access/credentials',
   'firmware/(assessor|firmware-locator|repository-prefix|select-version)',
   'oci/names',
-  'registry/(adapters|wrong-size)',
+  'registry/(adapters|artifact-writer|wrong-size)',
   'signature/create-verifier',
 ];
 

@@ -2,7 +2,9 @@ import { Command } from 'commander';
 import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
+import { deleteCommand } from './delete-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
+import { listCommand } from './list-command.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve-command.js';
 import { verifyCommand } from './verify-command.js';
@@ -32,7 +34,9 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     .addCommand(serveCommand(), { isDefault: defaults });
   const others = [
     pushCommand(),
+    listCommand(),
     verifyCommand(),
+    deleteCommand(),
     statusCommand(),
     healthCommand(),
     notifyCommand(),

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { OtaError } from '../errors.js';
 import type { Descriptor } from '../oci/index.js';
 
 /** Content to push. `open` returns its bytes from the first one, as often as it is called. */
@@ -8,7 +9,7 @@ export interface BlobSource {
 }
 
 /**
- * The write side of a registry, for `otaflux push`. The service itself never writes. Rejects with `OtaError` like
+ * The write side of a registry, for `otaflux push` and `otaflux delete`. The service itself never writes. Rejects with `OtaError` like
  * `Registry`.
  *
  * @publicApi
@@ -32,4 +33,17 @@ export abstract class ArtifactWriter {
     bytes: Buffer,
     signal: AbortSignal,
   ): Promise<void>;
+  /**
+   * Removes `tag`, and nothing that it points to. Rejects with TagsStay if the registry does not remove tags, and with
+   * `absent` if there is no such tag.
+   */
+  abstract deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void>;
+}
+
+/** The registry refuses to remove single tags, as the distribution specification allows it to. */
+export class TagsStay extends OtaError {
+  constructor(readonly answer: string) {
+    super('protocol', `the registry does not delete tags: it answered ${answer}`);
+    this.name = 'TagsStay';
+  }
 }

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 import { OtaError } from '../../errors.js';
 import { type Descriptor } from '../../oci/index.js';
-import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
+import { ArtifactWriter, TagsStay, type BlobSource } from '../artifact-writer.js';
 import type { Endpoint } from './endpoint.js';
-import { failureOf } from './failure.js';
+import { describeFailure, failureOf } from './failure.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 /**
@@ -68,6 +68,19 @@ export class DistributionWriter extends ArtifactWriter {
     const stored = header(response, 'docker-content-digest');
     if (stored !== undefined && stored !== descriptor.digest)
       throw new OtaError('protocol', `registry stored ${stored}, expected ${descriptor.digest}`);
+  }
+
+  /** distribution-spec 1.1, "Deleting tags": a registry that does not do so answers 400 or 405, and Amazon ECR 404. */
+  async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
+    const response = await this.send(repository, signal, {
+      method: 'DELETE',
+      url: this.endpoint.url(repository, `manifests/${tag}`),
+      action: 'delete',
+    });
+    const { status } = response;
+    if (status === 202 || status === 200 || status === 204) discard(response);
+    else if ([400, 404, 405, 501].includes(status)) throw new TagsStay(await describeFailure(response));
+    else throw await failureOf(response, `tag ${repository}:${tag}`);
   }
 
   private async writeInChunks(
