@@ -113,6 +113,6 @@ function remedyFor(host: string): string {
   if (/(^|\.)ghcr\.io$/.test(host)) return 'Delete it on the package page of GitHub.';
   if (/(^|\.)docker\.io$/.test(host)) return 'Delete it on the Tags page of Docker Hub.';
   if (/\.amazonaws\.com$|(^|\.)ecr\.aws$/.test(host)) return 'Use aws ecr batch-delete-image --image-ids imageTag=TAG.';
-  if (host.endsWith(".azurecr.io")) return 'Use az acr repository untag.';
+  if (host.endsWith('.azurecr.io')) return 'Use az acr repository untag.';
   return 'CNCF Distribution 2, Harbor, GHCR, Docker Hub, ECR and ACR refuse it: delete the tag on their web page or with their own tool.';
 }

@@ -120,7 +120,11 @@ describe('otaflux list with a registry', () => {
     let most = 0;
     registry.fault = (request, response) => {
       most = Math.max(most, ++open);
-      setImmediate(() => setImmediate(() => { registry.answer(request, response); }));
+      setImmediate(() =>
+        setImmediate(() => {
+          registry.answer(request, response);
+        }),
+      );
       response.on('finish', () => open--);
       return true;
     };
