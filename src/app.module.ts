@@ -16,12 +16,19 @@ import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 
 /** Your own implementations of ports, in place of or beside the built-in ones. */
 export interface OwnParts {
+  /** Replaces the built-in registries. */
   registry?: Part<Registry>;
+  /** Replaces the verification of cosign signatures. */
   verifier?: Part<SignatureVerifier>;
+  /** Replaces the store in memory and CACHE_DIR. */
   store?: Type<FirmwareStore>;
+  /** Further device protocols. */
   protocols?: Part<DeviceProtocol>[];
+  /** Further ways to authenticate devices. */
   authenticators?: Part<DeviceAuthenticator>[];
+  /** Further webhook senders. */
   sources?: Part<WebhookSource>[];
+  /** Further notifiers. */
   notifiers?: Part<Notifier>[];
 }
 

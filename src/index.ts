@@ -58,7 +58,7 @@ export {
   type ReleaseStanding,
 } from './firmware/index.js';
 export { HealthModule } from './health/index.js';
-export { ManagementServer, MetricsModule } from './metrics/index.js';
+export { ManagementServer, MetricsModule, type RegistryOperation } from './metrics/index.js';
 export {
   NotificationModule,
   NotificationService,

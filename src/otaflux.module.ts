@@ -14,11 +14,13 @@ import { DeviceRouter } from './device/index.js';
 import { demandProduction } from './production.js';
 import { givenBy, type AsyncGiven, type PlainValues } from './settings/index.js';
 
+/** Options of OtaFluxModule. */
 export interface OtaFluxOptions extends OwnParts {
   /** Values of options by their variable, such as `{ REGISTRY_URL: 'https://registry.example.com' }`. */
   options: PlainValues;
 }
 
+/** Options of OtaFluxModule whose values a factory returns. */
 export interface OtaFluxAsyncOptions extends OwnParts, AsyncGiven {}
 
 /** Passes device requests to the device plane, and all others to the application. */

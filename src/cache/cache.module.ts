@@ -5,6 +5,7 @@ import { demandFolder } from '../usable-folder.js';
 import { FirmwareStore } from './firmware-store.js';
 import { TieredStore } from './tiered-store.js';
 
+/** Options of CacheModule. */
 export interface CacheModuleOptions {
   /** Your own store instead of memory and disk. */
   store?: Type<FirmwareStore>;

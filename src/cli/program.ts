@@ -1,7 +1,12 @@
 import { Command } from 'commander';
 import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
+import { completionCommand } from './completion-command.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
+<<<<<<< HEAD
+=======
+import { listCommand } from './list-command.js';
+>>>>>>> main
 import { deleteCommand } from './delete-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
 import { listCommand } from './list-command.js';
@@ -35,6 +40,10 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
   const others = [
     pushCommand(),
     listCommand(),
+<<<<<<< HEAD
+=======
+    deleteCommand(),
+>>>>>>> main
     verifyCommand(),
     deleteCommand(),
     statusCommand(),
@@ -42,6 +51,7 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     notifyCommand(),
     tokenCommand(),
     signUrlCommand(),
+    completionCommand(),
   ];
   for (const command of others) program.addCommand(command);
   return program;

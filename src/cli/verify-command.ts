@@ -1,7 +1,19 @@
 import type { Command } from 'commander';
 import { gather, parseSettings } from '../config/index.js';
 import { CliCommand } from './cli-command.js';
+<<<<<<< HEAD
 import { addFlags, givenFlags, SERVED_VARIABLES } from './flags.js';
+=======
+import { addFlags, givenFlags, REGISTRY_VARIABLES } from './flags.js';
+
+/** The options that decide what is served, as `serve` has them. */
+export const VERIFY_VARIABLES = VARIABLES.filter(
+  (variable) =>
+    REGISTRY_VARIABLES.includes(variable) ||
+    /^(?:COSIGN|SIGSTORE|SIGNATURE)_/.test(variable) ||
+    ['PRERELEASES', 'MIN_VERSION', 'FIRMWARE_FILE', 'MAX_UNVERIFIED', 'SIGNED_VERSION'].includes(variable),
+);
+>>>>>>> main
 
 /** `otaflux verify DEVICE`: what the server would say of each version, and why. */
 export function verifyCommand(): Command {

@@ -10,6 +10,7 @@ import { Limits } from './limits/limits.js';
 import { partsOf, type Part } from '../parts.js';
 import { NativeProtocol } from './native-protocol.js';
 
+/** Options of DeviceModule. */
 export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Your own client protocols. They are asked after the native protocol. */
   protocols?: Part<DeviceProtocol>[];

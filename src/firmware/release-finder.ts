@@ -13,6 +13,7 @@ import { SortedTags } from './sorted-tags.js';
 import { limited } from './limited.js';
 import { NoFirmware } from './no-firmware.js';
 import { ofRightEntry } from './other-entry.js';
+import { MAX_PASSED_OVER } from './passed-over.js';
 import { UntrustedVersions } from './untrusted-versions.js';
 import { traced } from '../tracing.js';
 
@@ -30,8 +31,6 @@ export interface ReleaseFinderOptions {
   maxFirmwareBytes: number;
 }
 
-/** A search gives up after so many versions without firmware. */
-const MAX_PASSED_OVER = 20;
 /** Number of remembered manifests without firmware. Neither the content of a digest nor the settings change. */
 const MAX_REMEMBERED = 10_000;
 /** Concurrent downloads. Each may take its size in memory. */

@@ -25,10 +25,12 @@ export function parseDigest(text: string): Digest {
   return text;
 }
 
+/** Returns the algorithm of `digest`. */
 export function algorithmOf(digest: Digest): DigestAlgorithm {
   return digest.startsWith('sha512:') ? 'sha512' : 'sha256';
 }
 
+/** Returns the hex digits of `digest`, without the algorithm. */
 export function hexOf(digest: Digest): string {
   return digest.slice(digest.indexOf(':') + 1);
 }

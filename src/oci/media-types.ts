@@ -39,11 +39,13 @@ export function essenceOf(mediaType: string): string {
   return (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase();
 }
 
+/** Returns whether `mediaType` is that of an image manifest, of OCI or Docker. */
 export function isManifestType(mediaType: string): boolean {
   const type = essenceOf(mediaType);
   return type === MediaType.ociManifest || type === MediaType.dockerManifest;
 }
 
+/** Returns whether `mediaType` is that of an image index, or of a Docker manifest list. */
 export function isIndexType(mediaType: string): boolean {
   const type = essenceOf(mediaType);
   return type === MediaType.ociIndex || type === MediaType.dockerList;

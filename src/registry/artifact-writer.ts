@@ -9,8 +9,13 @@ export interface BlobSource {
 }
 
 /**
+<<<<<<< HEAD
  * The write side of a registry, for `otaflux push` and `otaflux delete`. The service itself never writes. Rejects with `OtaError` like
  * `Registry`.
+=======
+ * The write side of a registry, for `otaflux push` and `otaflux delete`. The service itself never writes. Rejects with
+ * `OtaError` like `Registry`.
+>>>>>>> main
  *
  * @publicApi
  */
@@ -34,6 +39,7 @@ export abstract class ArtifactWriter {
     signal: AbortSignal,
   ): Promise<void>;
   /**
+<<<<<<< HEAD
    * Removes `tag`, and nothing that it points to. Rejects with TagsStay if the registry does not remove tags, and with
    * `absent` if there is no such tag.
    */
@@ -46,4 +52,10 @@ export class TagsStay extends OtaError {
     super('protocol', `the registry does not delete tags: it answered ${answer}`);
     this.name = 'TagsStay';
   }
+=======
+   * Removes a tag that is there. The manifest that it names stays, with its other tags. Rejects with `protocol` when the
+   * registry does not delete tags.
+   */
+  abstract deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void>;
+>>>>>>> main
 }

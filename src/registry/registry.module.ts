@@ -10,6 +10,7 @@ import { Registry } from './registry.js';
 import { RegistryCheck } from './registry-check.js';
 import { RegistryState } from './registry-state.js';
 
+/** Options of RegistryModule. */
 export interface RegistryModuleOptions {
   /** Your own registry instead of the built-in ones: a class, which Nest instantiates, or an object. */
   registry?: Type<Registry> | Registry;

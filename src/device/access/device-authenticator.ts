@@ -13,6 +13,7 @@ export type Access = 'allowed' | 'unknown' | 'other';
  * @publicApi
  */
 export abstract class DeviceAuthenticator {
+  /** Returns whether `request` may access `device`. */
   abstract accessOf(request: DeviceRequest, device: string): Access;
   /** Releases resources. Called when the service ends. */
   close(): void {

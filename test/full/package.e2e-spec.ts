@@ -29,7 +29,8 @@ describe('the package', () => {
 
   beforeAll(() => {
     // What the examples and the team's application import is their own to install.
-    project = new PackedPackage(['aws4fetch', '@nestjs/common', '@nestjs/core', 'reflect-metadata']);
+    const nest = ['common', 'config', 'core', 'platform-express', 'terminus'].map((name) => `@nestjs/${name}`);
+    project = new PackedPackage(['aws4fetch', ...nest, 'reflect-metadata', 'rxjs']);
     ({ folder, main, tarball } = project);
     cpSync(join(ROOT, 'examples'), join(folder, 'examples'), { recursive: true });
     writeFileSync(join(folder, 'firmware.bin'), firmware);
