@@ -29,7 +29,7 @@ const sideDoors = [
   'device/access/credentials',
   'firmware/(assessor|firmware-locator|passed-over|repository-prefix|select-version)',
   'oci/names',
-  'registry/(adapters|artifact-writer|wrong-size)',
+  'registry/(adapters|wrong-size)',
   'signature/create-verifier',
 ];
 

@@ -1,6 +1,5 @@
 import { Option as Flag, type Command } from 'commander';
 import { flagOf, optionOf, sectionOf, VARIABLES, type Variable } from '../config/index.js';
-import { ConfigError } from '../errors.js';
 
 /** The options of the registry alone, for commands that serve nothing. */
 export const REGISTRY_VARIABLES = VARIABLES.filter(
@@ -9,23 +8,6 @@ export const REGISTRY_VARIABLES = VARIABLES.filter(
 
 /** Those of `push`, which refuses what the server would. */
 export const PUSH_VARIABLES: readonly Variable[] = [...REGISTRY_VARIABLES, 'MAX_FIRMWARE_SIZE'];
-
-/** Those that decide which version devices get. */
-export const SERVED_VARIABLES: readonly Variable[] = VARIABLES.filter(
-  (variable) =>
-    PUSH_VARIABLES.includes(variable) ||
-    /^(?:COSIGN|SIGSTORE|SIGNATURE)_/.test(variable) ||
-    ['PRERELEASES', 'MIN_VERSION', 'FIRMWARE_FILE', 'MAX_UNVERIFIED', 'SIGNED_VERSION'].includes(variable),
-);
-
-/** Reads the value of a flag that is no option of the table. The result throws ConfigError for another value. */
-export function wholeNumber(flag: string, min: number, max: number): (value: string) => number {
-  return (value) => {
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN;
-    if (number >= min && number <= max) return number;
-    throw new ConfigError(`${flag}: got ${JSON.stringify(value)}, expected a whole number from ${min} to ${max}`);
-  };
-}
 
 /** Adds the flags of `variables` to a command, from the option table and under its headings. */
 export function addFlags<C extends Command>(command: C, variables: readonly Variable[]): C {

@@ -3,13 +3,9 @@ import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
 import { completionCommand } from './completion-command.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
-<<<<<<< HEAD
-=======
 import { listCommand } from './list-command.js';
->>>>>>> main
 import { deleteCommand } from './delete-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
-import { listCommand } from './list-command.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve-command.js';
 import { verifyCommand } from './verify-command.js';
@@ -40,12 +36,8 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
   const others = [
     pushCommand(),
     listCommand(),
-<<<<<<< HEAD
-=======
     deleteCommand(),
->>>>>>> main
     verifyCommand(),
-    deleteCommand(),
     statusCommand(),
     healthCommand(),
     notifyCommand(),

@@ -1,9 +1,6 @@
 import type { Command } from 'commander';
-import { gather, parseSettings } from '../config/index.js';
+import { gather, parseSettings, VARIABLES } from '../config/index.js';
 import { CliCommand } from './cli-command.js';
-<<<<<<< HEAD
-import { addFlags, givenFlags, SERVED_VARIABLES } from './flags.js';
-=======
 import { addFlags, givenFlags, REGISTRY_VARIABLES } from './flags.js';
 
 /** The options that decide what is served, as `serve` has them. */
@@ -13,7 +10,6 @@ export const VERIFY_VARIABLES = VARIABLES.filter(
     /^(?:COSIGN|SIGSTORE|SIGNATURE)_/.test(variable) ||
     ['PRERELEASES', 'MIN_VERSION', 'FIRMWARE_FILE', 'MAX_UNVERIFIED', 'SIGNED_VERSION'].includes(variable),
 );
->>>>>>> main
 
 /** `otaflux verify DEVICE`: what the server would say of each version, and why. */
 export function verifyCommand(): Command {
@@ -34,7 +30,7 @@ export function verifyCommand(): Command {
       2: 'An argument or an option is wrong.',
       3: 'The registry could not be asked.',
     });
-  return addFlags(command, SERVED_VARIABLES).action(async (device: string) => {
+  return addFlags(command, VERIFY_VARIABLES).action(async (device: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));
     const { json } = command.opts<{ json?: boolean }>();
     const { verify } = await import('./verify.js');

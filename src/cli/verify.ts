@@ -1,11 +1,6 @@
 import { styleText } from 'node:util';
 import type { Settings } from '../config/index.js';
 import { OtaError, reasonOf } from '../errors.js';
-<<<<<<< HEAD
-import { newestFirst } from '../firmware/select-version.js';
-import { wantsSignatures } from '../signature/create-verifier.js';
-import { Examiner, isGood, repositoryOf, servedOf, type Examined } from './examination.js';
-=======
 import { createRegistry } from '../registry/adapters.js';
 import { wantsSignatures } from '../signature/create-verifier.js';
 import {
@@ -18,7 +13,6 @@ import {
   shortDigest,
   type Judgement,
 } from './judge.js';
->>>>>>> main
 import { isColourful, tableOf } from './table.js';
 
 /** A table that nobody reads to its end. */
@@ -26,16 +20,6 @@ const MAX_ROWS = 1_000;
 
 /** Prints what the server would say of every version of `device`, and resolves to the exit code. */
 export async function verify(settings: Settings, device: string, json: boolean): Promise<number> {
-<<<<<<< HEAD
-  const repository = repositoryOf(device, settings);
-  const examiner = await Examiner.create(settings);
-  const { signal } = new AbortController();
-  try {
-    const candidates = newestFirst(await examiner.registry.listTags(repository, signal), settings);
-    if (candidates.length === 0) throw new OtaError('absent', `${repository} has no tag that is a semantic version`);
-    const rows = await examiner.examineAll(repository, candidates.slice(0, MAX_ROWS), signal);
-    const served = servedOf(rows, settings.maxUnverified);
-=======
   const repository = repositoryOf(settings, device);
   const judge = await Judge.create(await createRegistry(settings), repository, settings);
   try {
@@ -44,28 +28,17 @@ export async function verify(settings: Settings, device: string, json: boolean):
       throw new OtaError('absent', `${repository} has no tag that is a semantic version and may be served`);
     const rows = await judge.judgeAll(candidates.slice(0, MAX_ROWS));
     const served = await judge.current(candidates);
->>>>>>> main
     print(rows, served, repository, json);
     if (!json && !wantsSignatures(settings))
       process.stderr.write('otaflux: no key and no identity is configured, so nothing was verified\n');
     return served ? EXIT_SERVED : EXIT_NONE;
   } catch (error) {
     process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
-<<<<<<< HEAD
-    return error instanceof OtaError && error.code === 'absent' ? EXIT_NONE : EXIT_NOT_ASKED;
-  } finally {
-    await examiner.registry.close();
-  }
-}
-
-function print(rows: readonly Examined[], served: Examined | undefined, repository: string, json: boolean): void {
-=======
     return exitCodeOf(error);
   }
 }
 
 function print(rows: readonly Judgement[], served: Judgement | undefined, repository: string, json: boolean): void {
->>>>>>> main
   if (json) {
     process.stdout.write(`${JSON.stringify({ repository, served: served?.version ?? null, versions: rows })}\n`);
     return;
@@ -84,11 +57,7 @@ function print(rows: readonly Judgement[], served: Judgement | undefined, reposi
 }
 
 /** Green is served or could be, red is not; only on a terminal. */
-<<<<<<< HEAD
-function paint(text: string, row: Examined | undefined): string {
-=======
 function paint(text: string, row: Judgement | undefined): string {
->>>>>>> main
   if (!isColourful()) return text;
   return row ? styleText(isGood(row) ? 'green' : 'red', text) : styleText('bold', text);
 }

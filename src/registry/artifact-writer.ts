@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { OtaError } from '../errors.js';
 import type { Descriptor } from '../oci/index.js';
 
 /** Content to push. `open` returns its bytes from the first one, as often as it is called. */
@@ -9,13 +8,8 @@ export interface BlobSource {
 }
 
 /**
-<<<<<<< HEAD
- * The write side of a registry, for `otaflux push` and `otaflux delete`. The service itself never writes. Rejects with `OtaError` like
- * `Registry`.
-=======
  * The write side of a registry, for `otaflux push` and `otaflux delete`. The service itself never writes. Rejects with
  * `OtaError` like `Registry`.
->>>>>>> main
  *
  * @publicApi
  */
@@ -39,23 +33,8 @@ export abstract class ArtifactWriter {
     signal: AbortSignal,
   ): Promise<void>;
   /**
-<<<<<<< HEAD
-   * Removes `tag`, and nothing that it points to. Rejects with TagsStay if the registry does not remove tags, and with
-   * `absent` if there is no such tag.
-   */
-  abstract deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void>;
-}
-
-/** The registry refuses to remove single tags, as the distribution specification allows it to. */
-export class TagsStay extends OtaError {
-  constructor(readonly answer: string) {
-    super('protocol', `the registry does not delete tags: it answered ${answer}`);
-    this.name = 'TagsStay';
-  }
-=======
    * Removes a tag that is there. The manifest that it names stays, with its other tags. Rejects with `protocol` when the
    * registry does not delete tags.
    */
   abstract deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void>;
->>>>>>> main
 }

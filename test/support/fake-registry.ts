@@ -47,8 +47,6 @@ export class FakeRegistry {
   redirectsBlobs = false;
   /** Whether there is a referrers API. */
   hasReferrers = false;
-  /** What DELETE of a tag is answered with: 202 removes the tag, a registry that does not do so answers an error. */
-  tagDeletion: { status: number; code: string } = { status: 202, code: '' };
   /** Demands tokens for this user when it is set. */
   auth: { user: string; password: string; expiresIn?: number } | undefined;
   /** Tokens that are good; cleared to make them all expire. */
@@ -202,7 +200,6 @@ export class FakeRegistry {
     if (url.pathname === '/v2/') json(response, 200, {});
     else if (!repository) error(response, 404, 'NAME_UNKNOWN');
     else if (what === 'tags') this.tags(response, url, name, [...repository.tags.keys()].sort());
-    else if (what === 'manifests' && request.method === 'DELETE') this.deleteTag(response, repository, reference);
     else if (what === 'manifests') manifest(request, response, repository, reference);
     else if (what === 'blobs' && this.redirectsBlobs && stepOf(request, url, () => repository) === 'blob')
       response.writeHead(307, { Location: `${this.storageUrl}/storage/${name}/blobs/${reference}` }).end();
@@ -220,13 +217,6 @@ export class FakeRegistry {
     if (end !== undefined && end !== tags.at(-1))
       response.setHeader('Link', `</v2/${name}/tags/list?n=${size}&last=${end}>; rel="next"`);
     json(response, 200, { name, tags: page });
-  }
-
-  private deleteTag(response: ServerResponse, { tags }: Repository, reference: string): void {
-    const { status, code } = this.tagDeletion;
-    if (status !== 202) error(response, status, code);
-    else if (tags.delete(reference)) response.writeHead(202).end();
-    else error(response, 404, 'MANIFEST_UNKNOWN');
   }
 
   private stored(request: IncomingMessage, response: ServerResponse, url: URL): void {

@@ -166,20 +166,15 @@ export class AuthTransport implements Transport {
     const bearer = this.challenges.get(request)?.scheme === 'bearer';
     if (response.status !== 403 && !bearer)
       return new OtaError('denied', `${what}; the credentials are wrong. ${advice.wrong}`);
-<<<<<<< HEAD
-=======
     const access = { pull: 'read it', 'pull,push': 'push to it', 'pull,delete': 'delete from it' }[
       request.action ?? 'pull'
     ];
->>>>>>> main
     return new OtaError(
       'denied',
-      `${what}; the repository does not exist, or these credentials may not ${ACCESS[request.action ?? 'pull']}. Check the name and --repository-prefix, and the rights of the account`,
+      `${what}; the repository does not exist, or these credentials may not ${access}. Check the name and --repository-prefix, and the rights of the account`,
     );
   }
 }
-
-const ACCESS = { pull: 'read it', 'pull,push': 'push to it', delete: 'delete from it' } as const;
 
 /** Credentials are only sent to the registry, so a refusal of another host is not about them. */
 function abroadAdvice({ protocol, host, hostname, origin }: URL, home: string): string {

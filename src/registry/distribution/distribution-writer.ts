@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { OtaError } from '../../errors.js';
 import { type Descriptor } from '../../oci/index.js';
-import { ArtifactWriter, TagsStay, type BlobSource } from '../artifact-writer.js';
+import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import type { Endpoint } from './endpoint.js';
 import { describeFailure, failureOf } from './failure.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
@@ -75,23 +75,11 @@ export class DistributionWriter extends ArtifactWriter {
       throw new OtaError('protocol', `registry stored ${stored}, expected ${descriptor.digest}`);
   }
 
-<<<<<<< HEAD
-  /** distribution-spec 1.1, "Deleting tags": a registry that does not do so answers 400 or 405, and Amazon ECR 404. */
-=======
   /** distribution-spec 1.1, "Deleting tags". Never by digest: that removes the manifest, and with it its other tags. */
->>>>>>> main
   async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
     const response = await this.send(repository, signal, {
       method: 'DELETE',
       url: this.endpoint.url(repository, `manifests/${tag}`),
-<<<<<<< HEAD
-      action: 'delete',
-    });
-    const { status } = response;
-    if (status === 202 || status === 200 || status === 204) discard(response);
-    else if ([400, 404, 405, 501].includes(status)) throw new TagsStay(await describeFailure(response));
-    else throw await failureOf(response, `tag ${repository}:${tag}`);
-=======
       action: 'pull,delete',
       deadlineMs: performance.now() + DELETE_TIMEOUT_MS,
     });
@@ -104,7 +92,6 @@ export class DistributionWriter extends ArtifactWriter {
       'protocol',
       `This registry does not delete tags: it answered ${await describeFailure(response)} for ${repository}:${tag}. Push the good firmware under a higher version, or delete the version with the tools of the registry`,
     );
->>>>>>> main
   }
 
   private async writeInChunks(

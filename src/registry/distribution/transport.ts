@@ -1,11 +1,7 @@
 import type { Readable } from 'node:stream';
 
 /** Permissions for a repository, with the names of the token scope (Distribution's token specification). */
-<<<<<<< HEAD
-export type RepositoryAction = 'pull' | 'pull,push' | 'delete';
-=======
 export type RepositoryAction = 'pull' | 'pull,push' | 'pull,delete';
->>>>>>> main
 
 /** One request to a registry. Each layer (retry, auth, HTTP) passes it on. */
 export interface RegistryRequest {

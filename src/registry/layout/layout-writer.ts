@@ -49,37 +49,18 @@ export class LayoutWriter extends ArtifactWriter {
     signal: AbortSignal,
   ): Promise<void> {
     await this.writeBlob(repository, { descriptor, open: () => Readable.from([bytes]) }, signal);
-    await this.changeIndex(repository, signal, async () => {
-      const entry = { ...descriptor, annotations: { ...descriptor.annotations, [Annotation.refName]: tag } };
-      return [...(await this.currentEntries(repository)).filter((other) => !isTagged(other, tag)), entry];
-    });
-    const marker = join(this.files.directory(repository), 'oci-layout');
-    await this.replaceJson(marker, { imageLayoutVersion: '1.0.0' }, signal);
-  }
-
-  async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
-    // Before the lock, which would make a folder for a repository that does not exist.
-    await this.files.entries(repository);
-    await this.changeIndex(repository, signal, async () => {
-      const entries = await this.files.entries(repository);
-      const others = entries.filter((entry) => !isTagged(entry, tag));
-      if (others.length === entries.length) throw new OtaError('absent', `no tag ${tag} in ${repository}`);
-      return others;
-    });
-  }
-
-  /** Replaces `index.json` by the entries that `change` returns, while no other writer changes it. */
-  private async changeIndex(
-    repository: string,
-    signal: AbortSignal,
-    change: () => Promise<readonly Descriptor[]>,
-  ): Promise<void> {
     const directory = this.files.directory(repository);
     await new FolderLock(join(directory, '.index.lock')).hold(signal, async (demandLock) => {
-      const manifests = await change();
+      const entries = await this.currentEntries(repository);
+      const entry = { ...descriptor, annotations: { ...descriptor.annotations, [Annotation.refName]: tag } };
+      const manifests = [...entries.filter((other) => other.annotations?.[Annotation.refName] !== tag), entry];
       await demandLock();
-      const index = { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests };
-      await this.replaceJson(join(directory, 'index.json'), index, signal);
+      await this.replaceJson(
+        join(directory, 'index.json'),
+        { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests },
+        signal,
+      );
+      await this.replaceJson(join(directory, 'oci-layout'), { imageLayoutVersion: '1.0.0' }, signal);
     });
   }
 
@@ -136,8 +117,4 @@ export class LayoutWriter extends ArtifactWriter {
       throw fileError(error, path);
     }
   }
-}
-
-function isTagged({ annotations }: Descriptor, tag: string): boolean {
-  return annotations?.[Annotation.refName] === tag;
 }
