@@ -20,7 +20,7 @@ const ENTRIES = ['run', 'serve', 'door', 'nest', 'plugin-hooks'];
 
 /** Modules of dist that commands load late: commands that ask a registry, and what they ask it by. */
 const LATE = [
-  ...['cli/push.js', 'cli/verify.js', 'signature/cosign/index.js'],
+  ...['cli/push.js', 'cli/list.js', 'cli/verify.js', 'cli/delete.js', 'signature/cosign/index.js'],
   ...['registry/distribution/index.js', 'registry/layout/layout-registry.js', 'registry/layout/layout-writer.js'],
 ];
 
