@@ -48,6 +48,8 @@ function markdown() {
 
 Give an option as a flag, as an environment variable, or as a key in a YAML file:
 
+<!-- not run: three ways to set the same option, each without the others that a server needs -->
+
 \`\`\`sh
 otaflux --refresh-interval 1m
 REFRESH_INTERVAL=1m otaflux
