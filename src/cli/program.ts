@@ -21,7 +21,7 @@ export const FIRST_STEPS = [
 const EXAMPLES = [
   ...FIRST_STEPS,
   'otaflux --registry-url https://harbor.example.com --repository-prefix fw',
-  'otaflux init && otaflux --config otaflux.yaml',
+  'otaflux list esp32 --registry-url oci:./registry',
 ];
 
 /** The whole command line. With `defaults`, `serve` runs where no command is given. */
