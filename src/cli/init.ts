@@ -73,7 +73,9 @@ async function answered(flags: FileValues): Promise<FileValues> {
 /** Asks until the answer is one that the option takes. */
 async function answerTo({ key, text, suggestion = '' }: Question): Promise<string> {
   for (;;) {
-    const answer = (await ask(`${text}${suggestion && ` [${suggestion}]`}: `)) || suggestion;
+    const typed = await ask(`${text}${suggestion && ` [${suggestion}]`}: `);
+    if (typed === undefined) throw new ConfigError('cancelled, no file was written');
+    const answer = typed || suggestion;
     const problem = answer === '' ? undefined : problemWith(key, answer);
     if (problem === undefined) return answer;
     process.stderr.write(`${problem}\n`);

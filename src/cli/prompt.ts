@@ -7,19 +7,19 @@ export function isInteractive(): boolean {
 
 /** Asks a question on standard error, so that standard output stays the result. No answer means no. */
 export async function confirm(question: string): Promise<boolean> {
-  return /^y(es)?$/i.test(await ask(`${question} [y/N] `));
+  return /^y(es)?$/i.test((await ask(`${question} [y/N] `)) ?? '');
 }
 
-/** The answer to a question without spaces around it; empty when the input ends. */
-export async function ask(question: string): Promise<string> {
+/** The answer to a question, without spaces around it. Undefined if the person cancels, by Ctrl-C or Ctrl-D. */
+export async function ask(question: string): Promise<string | undefined> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const closed = new Promise<string>((resolve) => {
+  const closed = new Promise<undefined>((resolve) => {
     lines.once('close', () => {
-      resolve('');
+      resolve(undefined);
     });
   });
   try {
-    return (await Promise.race([lines.question(question), closed])).trim();
+    return (await Promise.race([lines.question(question), closed]))?.trim();
   } finally {
     lines.close();
   }

@@ -117,4 +117,11 @@ describe('otaflux init', () => {
     ])
       expect(text.split('\n')).toContain(line);
   });
+
+  itWith(['script'], 'writes nothing when the person cancels', async () => {
+    const { code, shown } = await answering(['init'], [['URL of the registry', '\u0004']], folder);
+    expect(shown).toContain('otaflux: cancelled, no file was written');
+    expect(code).toBe(2);
+    expect(existsSync(file)).toBe(false);
+  });
 });
