@@ -1,8 +1,13 @@
+import { availableParallelism } from 'node:os';
+
 /**
  * `npm test` leaves out test/full, which is long or needs real servers, and test/docs, which runs every block of the
  * documentation (decision 46). A file that is named is run wherever it is; `npm run test:all` runs everything.
  */
 const namesFiles = process.argv.slice(2).some((argument) => !argument.startsWith('-'));
+
+/** Tests wait more than they compute, so that two files at once suit two cores. */
+const maxWorkers = Math.max(2, availableParallelism() - 1);
 
 /** Jest runs the TypeScript sources as ES modules; swc only strips the types (decision 2). */
 export default {
@@ -27,5 +32,7 @@ export default {
   },
   setupFilesAfterEnv: ['<rootDir>/test/support/setup.ts'],
   globalSetup: '<rootDir>/test/support/global-setup.js',
-  testTimeout: 90_000,
+  // Only guards against hanging: no test may depend on how fast the machine is.
+  maxWorkers,
+  testTimeout: 600_000,
 };

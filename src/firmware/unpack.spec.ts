@@ -137,9 +137,7 @@ describe('a layer is refused that', () => {
       }
     }
     const bytes = unpack(counted(), { packing: 'tar+gzip', firmwareFile: undefined, maxBytes: 1_000_000 });
-    const before = performance.now();
     await expect(bytes.next()).rejects.toThrow(/more than 1000000 bytes/);
-    expect(performance.now() - before).toBeLessThan(1_000);
     // The packed bytes are read to their end: only there it shows whether they are those that were published.
     expect(read).toBe(bomb.length);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { busiestTurnMs } from '../../test/support/cpu.js';
 import { parseSettings } from '../config/index.js';
 import { MetricsRegistry } from './metrics-registry.js';
 import type { DeviceSample } from './busiest-devices.js';
@@ -41,15 +41,9 @@ describe('The series of devices', () => {
   ])(`block the loop for less than ${MAX_BLOCKED_MS} ms with ${DEVICES} devices, %s`, async (_name, hits) => {
     const metrics = scraped(() => fleet(hits));
     await metrics.metrics();
-    const delay = monitorEventLoopDelay({ resolution: 1 });
-    await new Promise(setImmediate);
-    delay.enable();
-    const startedMs = performance.now();
-    const text = await metrics.metrics();
-    const tookMs = performance.now() - startedMs;
-    await new Promise(setImmediate);
-    delay.disable();
-    expect(Math.min(tookMs, delay.max / 1e6)).toBeLessThan(MAX_BLOCKED_MS);
+    let text = '';
+    const blockedMs = await busiestTurnMs(async () => (text = await metrics.metrics()));
+    expect(blockedMs).toBeLessThan(MAX_BLOCKED_MS);
     expect(series(text, 'firmware_cache_hit_total').size).toBe(1_000);
     expect(series(text, 'otaflux_release_age_seconds').size).toBe(1_000);
   });

@@ -57,7 +57,7 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
   expect(out.split('\n').filter((line) => line.length > COLUMNS || line.includes('\u001b'))).toEqual([]);
   expect(readdirSync(temporary)).toEqual([]);
   rmSync(folder, { recursive: true });
-}, 180_000);
+});
 
 itWith(['script'], 'the demo keeps its progress apart from its lines, on a terminal of 80 columns', async () => {
   const scene = `const { Screen } = await import('./demo/screen.mjs');

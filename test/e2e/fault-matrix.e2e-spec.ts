@@ -82,7 +82,7 @@ const seen = new Map<Group, Seen>();
 /** One after the other: Nest has one logger in a process, and it holds back what comes too often. */
 beforeAll(async () => {
   for (const group of groups) seen.set(group, await run(group));
-}, 600_000);
+});
 
 afterAll(async () => {
   await Promise.all([...seen.values()].map(({ registry }) => registry.stop()));
@@ -115,7 +115,7 @@ async function run(group: Group): Promise<Seen> {
   registry.fault = (_request, response, _kind, asked) => refuseHead(step, asked, response);
   const known = cases.filter(({ situation }) => situation !== 'cold');
   await Promise.all(
-    known.map(({ device }) => until(async () => (await service.versionOf(device)) === '2.0.0', device, 60_000)),
+    known.map(({ device }) => until(async () => (await service.versionOf(device)) === '2.0.0', device)),
   );
   for (const { device, references } of known.filter(({ situation }) => situation === 'known')) {
     references.clear();

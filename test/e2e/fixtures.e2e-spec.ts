@@ -61,7 +61,7 @@ describeWith(
       await registry.start();
       for (const { device } of FIXTURES)
         await copyLayout(fixture(`layouts/${device}`), registry.url, `team/fw/${device}`);
-    }, 360_000);
+    });
     afterAll(() => registry.stop());
     servesTheFixtures(() => ({ REGISTRY_URL: `${registry.url}/team`, REPOSITORY_PREFIX: 'fw/' }));
   },

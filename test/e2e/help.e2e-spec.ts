@@ -37,21 +37,17 @@ describe('otaflux help COMMAND', () => {
       expect(text).toMatch(/\nExamples:\n/);
       expect(text).toMatch(/\nExit codes:\n {2}0 {2,}\S/);
     }
-  }, 180_000);
+  });
 
-  it.each([60, 80, 120])(
-    'breaks lines between words, in %i columns',
-    async (columns) => {
-      const wide = (await help(['help', 'serve'], 1_000)).split(/\s+/);
-      for (const name of ['serve', 'push', 'verify', 'sign-url', 'status']) {
-        const text = await help(['help', name], columns);
-        expect(lines(text).filter((line) => line.length > columns)).toEqual([]);
-        if (name === 'serve')
-          expect(text.split(/\s+/).filter((word) => !wide.includes(word) && word !== '\\')).toEqual([]);
-      }
-    },
-    60_000,
-  );
+  it.each([60, 80, 120])('breaks lines between words, in %i columns', async (columns) => {
+    const wide = (await help(['help', 'serve'], 1_000)).split(/\s+/);
+    for (const name of ['serve', 'push', 'verify', 'sign-url', 'status']) {
+      const text = await help(['help', name], columns);
+      expect(lines(text).filter((line) => line.length > columns)).toEqual([]);
+      if (name === 'serve')
+        expect(text.split(/\s+/).filter((word) => !wide.includes(word) && word !== '\\')).toEqual([]);
+    }
+  });
 
   it('lists the options of serve under the headings of the documentation, with variable and default', async () => {
     const text = (await help(['help', 'serve'])).replaceAll(/\s+/g, ' ');

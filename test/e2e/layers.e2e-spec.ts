@@ -78,7 +78,7 @@ it('wrong bytes that hold several files are no verdict on the right ones', async
   };
   expect((await service.version('esp32')).status).toBe(502);
   registry.fault = () => false;
-  await until(async () => (await service.versionOf('esp32')) === '2.0.0', 'the right bytes', 20_000);
+  await until(async () => (await service.versionOf('esp32')) === '2.0.0', 'the right bytes');
   expect(service.events('release.passed_over')).toEqual([]);
 });
 

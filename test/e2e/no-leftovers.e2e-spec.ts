@@ -5,7 +5,7 @@ import { FakeRegistry } from '../support/fake-registry.js';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 /** Drivers and connections take a moment to end; an idle connection of an HTTP client would take four seconds. */
-const MAX_LINGER_MS = 2_000;
+const MAX_LINGER_MS = 3_500;
 
 /** Starts a service, has it answered by the registry, stops it, and leaves the end of the process to Node. */
 const SCRIPT = `

@@ -180,7 +180,7 @@ describe('trust that was taken away', () => {
     Judge.revoked.add(digest);
     Judge.changed.next();
     await until(async () => (await service.versionOf('fw')) !== 0 && refused > 1, 'the refusals');
-    await until(async () => (await service.versionOf('fw')) === 404, 'the release to go', 8_000);
+    await until(async () => (await service.versionOf('fw')) === 404, 'the release to go');
   });
 
   it('while a search writes and reads its folder: nothing of who is not trusted becomes current', async () => {
@@ -262,5 +262,5 @@ it('WATCH=all looks at what it has seen though the list of repositories is refus
   await until(() => service.events('release.changed').length === 1, 'the first release');
   refuses = true;
   registry.push('fw', '2.0.0', second);
-  await until(() => service.events('release.changed').length === 2, 'the second release', 13_000);
+  await until(() => service.events('release.changed').length === 2, 'the second release');
 });

@@ -62,7 +62,7 @@ it('a path that its match cannot read is answered 500', async () => {
   const response = await service.fetch('/mistaken/%');
   expect({ status: response.status, body: await response.text() }).toEqual({ status: 500, body: 'Internal error' });
   expect(await service.versionOf('fw')).toBe('1.0.0');
-}, 5_000);
+});
 
 it('a header that cannot be sent is answered 500, behind another answer, too', async () => {
   registry.push('slow', '1.0.0', firmware);
@@ -81,9 +81,9 @@ it('a header that cannot be sent is answered 500, behind another answer, too', a
   client.close();
   expect(await service.versionOf('fw')).toBe('1.0.0');
   await until(async () => /^otaflux_downloads 0$/m.test(await service.metrics()), 'the download to end');
-}, 5_000);
+});
 
 it('a refusal that cannot be sent ends its connection only', async () => {
   await expect(service.fetch('/mistaken/refused')).rejects.toThrow();
   expect(await service.versionOf('fw')).toBe('1.0.0');
-}, 5_000);
+});

@@ -117,7 +117,7 @@ describe('A device that is refused', () => {
     const authorization = 'Bearer token-of-esp32';
     expect((await service.version('other', { headers: { authorization } })).status).toBe(403);
     expect(service.events('device.forbidden')).toHaveLength(1);
-  }, 120_000);
+  });
 
   it('has lines of a bounded length', async () => {
     await start({ DEVICE_TOKENS_PATH: tokens });

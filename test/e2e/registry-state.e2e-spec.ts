@@ -104,7 +104,7 @@ describe('What health says of the registry', () => {
         refreshes: { failure: { code: 'unavailable' } },
       });
       registry.fault = () => false;
-      await until(async () => (await service.versionOf('esp32')) === '1.0.0', 'the release', 20_000);
+      await until(async () => (await service.versionOf('esp32')) === '1.0.0', 'the release');
       expect(await ready()).toMatchObject({ registry: { state: 'up' }, refreshes: { failure: null } });
     },
   );
@@ -121,6 +121,6 @@ describe('What health says of the registry', () => {
     await service.versionOf('esp32');
     expect(registry.connections).toBeGreaterThan(0);
     await service.stop();
-    await until(() => registry.connections === 0, 'the last connection', 2_000);
+    await until(() => registry.connections === 0, 'the last connection', 3_500);
   });
 });

@@ -76,14 +76,12 @@ describe('SIGTERM', () => {
   });
 
   it('ends idle connections at once', async () => {
-    const server = serve();
+    const server = serve('--shutdown-grace', '20m');
     const client = await RawClient.open(await server.port());
     await client.request('GET /version?device=fw HTTP/1.1\r\n\r\n');
-    const startedMs = Date.now();
     server.kill('SIGTERM');
     await client.closed();
     expect(await server.finished).toMatchObject({ code: 0 });
-    expect(Date.now() - startedMs).toBeLessThan(10_000);
   });
 
   it('gives up on readers that stand still after the grace time', async () => {

@@ -409,7 +409,7 @@ describe('with a key', () => {
       }
     }
     expect(await service.versionOf('fw')).toBe('1.0.0');
-  }, 360_000);
+  });
 });
 
 describe('keys in files', () => {

@@ -50,33 +50,29 @@ const push = (version: string, to: string): string =>
   `${process.execPath} ${main} push esp32 ${version} ${firmware} --registry-url ${to}`;
 
 describeWith(['script'], 'on a terminal, otaflux push', () => {
-  it.each([40, 80, 120])(
-    'of %d columns shows how far it is on one line, which it takes away',
-    async (columns) => {
-      const { screen, code } = await onTerminal(columns, push(`1.0.${columns}`, url()));
-      expect(code).toBe(0);
-      const host = new URL(url()).host;
-      expect(screen.text.replaceAll('\n', '')).toMatch(
-        new RegExp(
-          `^Pushed ${host}/esp32:1\\.0\\.${columns} \\(16\\.0 MB\\)Digest: sha256:[0-9a-f]{64}Devices that ask for "esp32" get it\\.$`,
-        ),
+  it.each([40, 80, 120])('of %d columns shows how far it is on one line, which it takes away', async (columns) => {
+    const { screen, code } = await onTerminal(columns, push(`1.0.${columns}`, url()));
+    expect(code).toBe(0);
+    const host = new URL(url()).host;
+    expect(screen.text.replaceAll('\n', '')).toMatch(
+      new RegExp(
+        `^Pushed ${host}/esp32:1\\.0\\.${columns} \\(16\\.0 MB\\)Digest: sha256:[0-9a-f]{64}Devices that ask for "esp32" get it\\.$`,
+      ),
+    );
+    const states = screen.drawn.filter((line) => line.includes('%'));
+    expect(states.length).toBeGreaterThan(3);
+    for (const state of states) {
+      expect(state).toMatch(
+        /^ {0,2}\d{1,3} % {2}\d{1,2}\.\d\/16\.0 MB(?: {2}\d+(?:\.\d)? [KM]B\/s)?(?: {2}firmw\S*)?$/,
       );
-      const states = screen.drawn.filter((line) => line.includes('%'));
-      expect(states.length).toBeGreaterThan(3);
-      for (const state of states) {
-        expect(state).toMatch(
-          /^ {0,2}\d{1,3} % {2}\d{1,2}\.\d\/16\.0 MB(?: {2}\d+(?:\.\d)? [KM]B\/s)?(?: {2}firmw\S*)?$/,
-        );
-        expect(state.length).toBeLessThan(columns);
-      }
-      expect(states.some((state) => state.includes('/s'))).toBe(true);
-      expect(screen.wrapped.filter((line) => line.includes('%'))).toEqual([]);
-      // The name is cut where there is no room for it.
-      const last = states.at(-1) ?? '';
-      expect(last.endsWith('firmware-with-quite-a-long-name.bin')).toBe(columns > 70);
-    },
-    60_000,
-  );
+      expect(state.length).toBeLessThan(columns);
+    }
+    expect(states.some((state) => state.includes('/s'))).toBe(true);
+    expect(screen.wrapped.filter((line) => line.includes('%'))).toEqual([]);
+    // The name is cut where there is no room for it.
+    const last = states.at(-1) ?? '';
+    expect(last.endsWith('firmware-with-quite-a-long-name.bin')).toBe(columns > 70);
+  });
 
   it('says that it tries again while the registry is down, and ends with one line', async () => {
     const { screen, code } = await onTerminal(80, push('1.0.0', 'http://127.0.0.1:1'));
@@ -86,7 +82,7 @@ describeWith(['script'], 'on a terminal, otaflux push', () => {
     );
     for (const retry of [1, 2, 3, 4, 5])
       expect(screen.drawn).toContain(`127.0.0.1:1: connection refused, retrying … (${retry} of 5)`);
-  }, 60_000);
+  });
 
   it('writes nothing but the result where nobody looks', async () => {
     const { stderr, stdout } = await run(['push', 'esp32', '2.0.0', firmware, '--registry-url', url(), '--json']);
@@ -95,7 +91,7 @@ describeWith(['script'], 'on a terminal, otaflux push', () => {
     const down = await run(['push', 'esp32', '2.0.0', firmware, '--registry-url', 'http://127.0.0.1:1']);
     expect(down.stderr.split('\n')).toHaveLength(2);
     expect(down.stderr).not.toContain('retrying');
-  }, 60_000);
+  });
 });
 
 describeWith(['script'], 'on a terminal, the demo', () => {
@@ -108,5 +104,5 @@ describeWith(['script'], 'on a terminal, the demo', () => {
     expect(screen.drawn.some((line) => line.includes(' % '))).toBe(true);
     expect(screen.text).not.toContain(' % ');
     expect(screen.text).toContain('runs 1.1.0');
-  }, 120_000);
+  });
 });

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHmac, randomInt } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { WebhookSource, type RepositoryChange } from '../../src/index.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { FakeRegistry } from '../support/fake-registry.js';
@@ -183,25 +184,21 @@ describe('webhooks', () => {
   });
 
   it('are answered while the registry hangs, and what they tell is not lost', async () => {
-    await start({ REGISTRY_TIMEOUT: '4s' });
+    await start({ REGISTRY_TIMEOUT: '20m' });
     expect(await current()).toBe('1.0.0');
-    registry.fault = () => true;
-    const times: number[] = [];
+    const hanging: ServerResponse[] = [];
+    registry.fault = (_request, response) => hanging.push(response) > 0;
+    // Whoever waited for the registry would never be answered.
     await Promise.all(
       Array.from({ length: 50 }, async (_value, i) => {
-        const startedMs = performance.now();
         const response = await send('generic', { repository: `fw/${i % 2 ? 'line-1/sensor' : `other-${i}`}` });
         expect(response.status).toBe(200);
-        times.push(performance.now() - startedMs);
       }),
     );
-    const p95 = times.sort((a, b) => a - b)[47] ?? Infinity;
-    process.stdout.write(`50 webhooks while the registry hangs: p95 ${p95.toFixed(0)} ms\n`);
-    // Whoever waited for the registry would take four seconds.
-    expect(p95).toBeLessThan(2_000);
     registry.push('fw/line-1/sensor', '1.1.0', newer);
     registry.fault = () => false;
-    await until(async () => (await current()) === '1.1.0', 'the queue to come back to it', 20_000);
+    for (const response of hanging) response.destroy();
+    await until(async () => (await current()) === '1.1.0', 'the queue to come back to it');
   });
 
   it('1,000 at once for one device cost two refreshes', async () => {
@@ -292,7 +289,7 @@ describe('webhooks', () => {
     });
 
     it('look once at what a glob of WATCH would name, but not at any number of it', async () => {
-      await start({ WATCH: 'line-*/**', REGISTRY_TIMEOUT: '5s' });
+      await start({ WATCH: 'line-*/**', REGISTRY_TIMEOUT: '20m' });
       await until(() => service.events('watch.failed').length === 1, 'a registry that lists nothing');
       await send('generic', { repository: 'fw/line-1/sensor', tag: '1.0.0' });
       await until(() => service.events('release.changed').length === 1, 'the refresh');
@@ -312,7 +309,7 @@ describe('webhooks', () => {
         !request.url?.includes('line-1') && held.push(() => response.writeHead(404).end()) > 0;
       registry.push('fw/line-1/sensor', '1.1.0', newer);
       await send('generic', { repository: 'fw/line-1/sensor', tag: '1.1.0' });
-      await until(() => service.events('release.changed').length === 2, 'the known device', 3_000);
+      await until(() => service.events('release.changed').length === 2, 'the known device');
       registry.fault = () => false;
       for (const end of held) end();
       await until(
@@ -323,7 +320,7 @@ describe('webhooks', () => {
   });
 
   it('of known devices go first, with a secret, too', async () => {
-    await start({ WEBHOOK_SECRET: 'a-secret-for-tests', REGISTRY_TIMEOUT: '20s' });
+    await start({ WEBHOOK_SECRET: 'a-secret-for-tests', REGISTRY_TIMEOUT: '20m' });
     expect(await current()).toBe('1.0.0');
     const held: (() => void)[] = [];
     registry.fault = (request, response) =>
@@ -335,7 +332,7 @@ describe('webhooks', () => {
     );
     registry.push('fw/line-1/sensor', '1.1.0', newer);
     await send('generic', { repository: 'fw/line-1/sensor', tag: '1.1.0' }, {}, '?token=a-secret-for-tests');
-    await until(() => service.events('release.changed').length === 2, 'the known device', 3_000);
+    await until(() => service.events('release.changed').length === 2, 'the known device');
     registry.fault = () => false;
     for (const end of held) end();
   });
@@ -491,5 +488,5 @@ describe('webhooks', () => {
     }
     expect([...statuses.keys()].filter((status) => status >= 500)).toEqual([]);
     expect(await current()).toBe('1.0.0');
-  }, 360_000);
+  });
 });

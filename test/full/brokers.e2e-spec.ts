@@ -64,9 +64,9 @@ const hook = async (device: string, tag: string): Promise<void> => {
 };
 const metric = async (line: string): Promise<boolean> => (await service?.metrics())?.includes(line) ?? false;
 const connected = (name: string): Promise<void> =>
-  until(() => metric(`otaflux_notifier_connected{notifier="${name}"} 1`), `the connection to ${name}`, 40_000);
+  until(() => metric(`otaflux_notifier_connected{notifier="${name}"} 1`), `the connection to ${name}`);
 const idle = (name: string): Promise<void> =>
-  until(() => metric(`otaflux_notices_pending{notifier="${name}"} 0`), 'no notice to be pending', 60_000);
+  until(() => metric(`otaflux_notices_pending{notifier="${name}"} 0`), 'no notice to be pending');
 
 for (const { name, programs, make, forgets, isVolatile } of CASES) {
   describeWith(programs, `notices over ${name}${forgets && isVolatile ? ' without JetStream' : ''}`, () => {
@@ -74,7 +74,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
     // Servers in Erlang and Go take seconds to be there, so one does for all tests.
     beforeAll(async () => {
       broker = await make().start();
-    }, 360_000);
+    });
     afterAll(() => broker.stop());
 
     it('reach subscribers by the device, whatever its name', async () => {
@@ -95,7 +95,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
       await idle(name);
       if (!isVolatile) expect((await broker.newest()).get('plain')).toBe(payload('1.3.0'));
       await listener.stop();
-    }, 180_000);
+    });
 
     it('are not sent again by a restart without a change; what changed meanwhile is told once, a withdrawal too', async () => {
       await start({ NOTIFY: broker.url });
@@ -114,7 +114,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
       await start({ NOTIFY: broker.url });
       const last = (device: string): string | undefined =>
         listener.messages.filter((message) => message.device === device).at(-1)?.payload;
-      await until(() => last('pushed') === payload('1.1.0'), 'the push meanwhile', 40_000);
+      await until(() => last('pushed') === payload('1.1.0'), 'the push meanwhile');
       await until(() => last('withdrawn') === '', 'the withdrawal meanwhile');
       expect(await service?.versionOf('same')).toBe('1.0.0');
       await idle(name);
@@ -124,7 +124,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
         listener.messages.filter(({ device, payload: text }) => device === 'withdrawn' && text === ''),
       ).toHaveLength(1);
       await listener.stop();
-    }, 270_000);
+    });
 
     it('are lost by no broker that is killed among 300 pushes and is back during the next 300', async () => {
       await start({ NOTIFY: broker.url });
@@ -148,7 +148,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
       });
       await back;
       const listener = isVolatile ? await broker.listen() : undefined;
-      await until(() => service!.events('release.changed').length >= 600, 'all releases', 30_000);
+      await until(() => service!.events('release.changed').length >= 600, 'all releases');
       await connected(name);
       await idle(name);
       if (listener) {
@@ -169,7 +169,7 @@ for (const { name, programs, make, forgets, isVolatile } of CASES) {
       process.stdout.write(`${name}: slowest of 600 webhooks while it is away: ${slowestMs.toFixed(0)} ms\n`);
       expect(slowestMs).toBeLessThan(5_000);
       expect(service!.events('notifier.failed').filter(({ level }) => level === 'warn').length).toBeLessThan(5);
-    }, 450_000);
+    });
   });
 }
 
@@ -205,7 +205,7 @@ for (const { name, programs, scheme, make } of SECURE) {
         `${scheme}127.0.0.1:${broker.port}?topic=fw&ca=${trusted.cert}&cert=${client.cert}&key=${client.key}`;
       push('a', '1.0.0');
       await start({ NOTIFY: url(other) });
-      await until(() => service!.events('notifier.failed').length > 0, 'the refusal', 20_000);
+      await until(() => service!.events('notifier.failed').length > 0, 'the refusal');
       expect(service!.events('notifier.failed')[0]?.reason).toMatch(/certificate|signature/i);
       await service?.stop();
       await start({ NOTIFY: url(ca) });
@@ -218,7 +218,7 @@ for (const { name, programs, scheme, make } of SECURE) {
       expect(JSON.stringify(service!.logs)).not.toContain('p@ss');
       await broker.stop();
       rmSync(folder, { recursive: true, force: true });
-    }, 270_000);
+    });
   });
 }
 

@@ -47,5 +47,4 @@ const readIfThere = (path: string): string => (existsSync(path) ? readFileSync(p
     await until(() => !started.pids.some(runs) && !existsSync(started.folder), 'the end of all', 300_000);
     rmSync(folder, { recursive: true });
   },
-  600_000,
 );

@@ -260,7 +260,7 @@ for (const [name, programs, make, isFile] of CASES)
     let keeper: Keeper;
     beforeAll(async () => {
       keeper = await make();
-    }, 360_000);
+    });
     afterAll(() => keeper.stop());
 
     it('are left alone: never asked of the registry, never deleted, never overwritten', async () => {
@@ -272,7 +272,7 @@ for (const [name, programs, make, isFile] of CASES)
           STATE_DIR: state,
           NOTIFY: keeper.notify,
         });
-        await until(() => service?.events('notifier.connected').length === 1, 'the connection', 40_000);
+        await until(() => service?.events('notifier.connected').length === 1, 'the connection');
       };
       registry.remove('fw/here');
       for (const device of ['here', 'gone', 'same']) registry.push(`fw/${device}`, '1.0.0', firmware);
@@ -292,8 +292,8 @@ for (const [name, programs, make, isFile] of CASES)
       await start();
       // Both come after every other device was looked at.
       const newer = '{"version":"1.1.0","size":1000}';
-      await until(async () => (await keeper.kept()).get('here') === newer, 'the newer release', 30_000);
-      await until(async () => !(await keeper.kept()).has('gone'), 'the withdrawal', 30_000);
+      await until(async () => (await keeper.kept()).get('here') === newer, 'the newer release');
+      await until(async () => !(await keeper.kept()).has('gone'), 'the withdrawal');
       await service?.stop();
 
       const asked = registry.asked.map(({ url }) => /^\/v2\/fw\/([^/]+)\//.exec(url)?.[1] ?? url);
@@ -301,7 +301,7 @@ for (const [name, programs, make, isFile] of CASES)
       const expected = isFile ? [] : FOREIGN;
       expect(await keeper.kept()).toEqual(new Map([['here', newer], ['same', OURS], ...expected]));
       expect(service?.events('notifier.connected')[0]).toMatchObject({ told: 3, foreign: expect.any(Number) });
-    }, 360_000);
+    });
   });
 
 describe('what is no device id', () => {

@@ -53,5 +53,5 @@ interface Locked {
     expect(command.stdout.trim()).toBe(
       (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version,
     );
-  }, 360_000);
+  });
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { firmwareBytes } from '../support/bytes.js';
+import { busiestTurnMs } from '../support/cpu.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { TestService } from '../support/service.js';
 
@@ -16,7 +16,7 @@ let service: TestService;
 beforeAll(async () => {
   await registry.start();
   registry.push('fw', '7.0.0', firmware);
-  service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0' });
+  service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '5m' });
 });
 afterAll(async () => {
   await service.stop();
@@ -42,30 +42,20 @@ function paged(size: number, last: string): void {
 /** The longest that the event loop was held up while `work` ran; the best of a few tries, since others use this machine. */
 async function blockedMs(work: () => Promise<void>): Promise<number> {
   let best = Infinity;
-  for (let tries = 0; tries < 5 && best > ALLOWED_MS; tries++) {
-    const delay = monitorEventLoopDelay({ resolution: 1 });
-    delay.enable();
-    await work();
-    delay.disable();
-    best = Math.min(best, delay.max / 1e6);
-  }
+  for (let tries = 0; tries < 5 && best > ALLOWED_MS; tries++) best = Math.min(best, await busiestTurnMs(work));
   return best;
 }
 
-it.each([1_000, 100_000])(
-  'a hundred thousand tags, %d on a page, hold up nobody',
-  async (size) => {
-    let round = 0;
-    // The list changes each time, so that it is sorted each time.
-    const changed = await blockedMs(async () => {
-      paged(size, `6.1.${size + round++}-new`);
-      expect(await service.versionOf('fw')).toBe('7.0.0');
-    });
-    expect(changed).toBeLessThan(ALLOWED_MS);
-    const unchanged = await blockedMs(async () => {
-      expect(await service.versionOf('fw')).toBe('7.0.0');
-    });
-    expect(unchanged).toBeLessThan(ALLOWED_MS);
-  },
-  60_000,
-);
+it.each([1_000, 100_000])('a hundred thousand tags, %d on a page, hold up nobody', async (size) => {
+  let round = 0;
+  // The list changes each time, so that it is sorted each time.
+  const changed = await blockedMs(async () => {
+    paged(size, `6.1.${size + round++}-new`);
+    expect(await service.versionOf('fw')).toBe('7.0.0');
+  });
+  expect(changed).toBeLessThan(ALLOWED_MS);
+  const unchanged = await blockedMs(async () => {
+    expect(await service.versionOf('fw')).toBe('7.0.0');
+  });
+  expect(unchanged).toBeLessThan(ALLOWED_MS);
+});

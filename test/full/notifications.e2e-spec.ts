@@ -151,7 +151,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     await pushAll('2.0.0', async (i) => {
       if (i === 150) await broker.start();
     });
-    await until(() => service.events('release.changed').length >= 600, 'all releases', 30_000);
+    await until(() => service.events('release.changed').length >= 600, 'all releases');
     await idle();
     await connected();
     const late = await Subscriber.start(broker.port);
@@ -163,7 +163,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     expect(slowestMs).toBeLessThan(5_000);
     expect(service.events('notifier.failed').filter(({ level }) => level === 'warn').length).toBeLessThan(5);
     await late.stop();
-  }, 270_000);
+  });
 
   it('are lost by no broker that forgets what it confirmed', async () => {
     await start();
@@ -197,7 +197,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     const subscriber = await Subscriber.start(broker.port, '#', { username: 'robot', password: 'other-password' });
     await until(() => subscriber.messages.length === 1, 'the notice');
     await subscriber.stop();
-  }, 180_000);
+  });
 
   it('are sent with TLS and a client certificate, and not to a broker with a wrong one', async () => {
     const ca = new Authority(broker.file('pki'), 'ca');
@@ -226,7 +226,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     await service.version('a');
     await connected();
     await idle();
-  }, 180_000);
+  });
 
   it('of a push that is signed later come once, after the signature', async () => {
     const key = newKey();
@@ -307,7 +307,7 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     await server.finished;
     await subscriber.stop();
     await start();
-  }, 270_000);
+  });
 
   it('of a tag that was moved while the broker was away come, though the broker has the same text already', async () => {
     await start();
@@ -320,9 +320,9 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     await until(() => service.events('release.changed').length === 2, 'the moved tag');
     await broker.start();
     const subscriber = await Subscriber.start(broker.port);
-    await until(() => subscriber.messages.some(({ retain }) => !retain), 'the notice of the moved tag', 20_000);
+    await until(() => subscriber.messages.some(({ retain }) => !retain), 'the notice of the moved tag');
     await subscriber.stop();
-  }, 120_000);
+  });
 
   it('leave the topic for no device id, however it is written', async () => {
     await start();

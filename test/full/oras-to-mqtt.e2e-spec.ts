@@ -67,5 +67,5 @@ describeWith(['docker-registry', 'oras', 'mosquitto', 'mosquitto_sub', 'mosquitt
     await registry.stop();
     await broker.stop();
     rmSync(folder, { recursive: true, force: true });
-  }, 360_000);
+  });
 });

@@ -123,7 +123,7 @@ describe('examples/typescript, built against the packed package,', () => {
       });
       expect({ compiler, status, stdout }).toEqual({ compiler, status: 0, stdout: '' });
     }
-  }, 300_000);
+  });
 
   it('serves plain files to devices, updates them in one request, and logs each release once', async () => {
     let { child, url } = await serve();

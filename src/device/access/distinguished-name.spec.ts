@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { cpuTimeMs } from '../../../test/support/cpu.js';
 import { deviceNamedIn } from './distinguished-name.js';
 
 describe('a distinguished name', () => {
@@ -94,9 +95,10 @@ describe('a distinguished name', () => {
   });
 
   it('is read in a time that grows with its length only', () => {
-    const startedMs = performance.now();
-    for (const piece of ['CN=a,', 'O="', '\\', ' ', '/CN', 'a=', '\\2c', '+'])
-      for (const lead of ['O=x,', '/', '']) deviceNamedIn(lead + piece.repeat(8_000 / piece.length));
-    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    const tookMs = cpuTimeMs(() => {
+      for (const piece of ['CN=a,', 'O="', '\\', ' ', '/CN', 'a=', '\\2c', '+'])
+        for (const lead of ['O=x,', '/', '']) deviceNamedIn(lead + piece.repeat(8_000 / piece.length));
+    });
+    expect(tookMs).toBeLessThan(2_000);
   });
 });

@@ -165,7 +165,7 @@ describe('a registry that cannot be reached', () => {
     expect(retries).toEqual(
       [1, 2, 3, 4, 5].map((retry) => ({ host: '127.0.0.1:1', reason: 'connection refused', retry, of: 5 })),
     );
-  }, 30_000);
+  });
 
   it('because it closes every connection, is asked again', async () => {
     const server = await listening(createServer((socket) => void socket.once('data', () => socket.destroy())));
