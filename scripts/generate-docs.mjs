@@ -54,7 +54,7 @@ REFRESH_INTERVAL=1m otaflux
 otaflux --config otaflux.yaml      # refresh-interval: 1m
 \`\`\`
 
-\`otaflux init\` writes such a file. \`--config\`, or the variable \`CONFIG\`, is its path. Its keys are the flags without
+\`--config\`, or the variable \`CONFIG\`, is the path of such a file. Its keys are the flags without
 dashes in front. [config/otaflux.yaml](../config/otaflux.yaml) lists all of them.
 
 If an option is given in several ways, the flag has priority over the variable, and the variable over the file. An empty

@@ -8,8 +8,8 @@ export interface BlobSource {
 }
 
 /**
- * The write side of a registry, for `otaflux push`. The service itself never writes. Rejects with `OtaError` like
- * `Registry`.
+ * The write side of a registry, for `otaflux push` and `otaflux delete`. The service itself never writes. Rejects with
+ * `OtaError` like `Registry`.
  *
  * @publicApi
  */
@@ -32,4 +32,9 @@ export abstract class ArtifactWriter {
     bytes: Buffer,
     signal: AbortSignal,
   ): Promise<void>;
+  /**
+   * Removes a tag that is there. The manifest that it names stays, with its other tags. Rejects with `protocol` when the
+   * registry does not delete tags.
+   */
+  abstract deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void>;
 }

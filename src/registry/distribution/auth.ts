@@ -166,7 +166,9 @@ export class AuthTransport implements Transport {
     const bearer = this.challenges.get(request)?.scheme === 'bearer';
     if (response.status !== 403 && !bearer)
       return new OtaError('denied', `${what}; the credentials are wrong. ${advice.wrong}`);
-    const access = request.action === 'pull,push' ? 'push to it' : 'read it';
+    const access = { pull: 'read it', 'pull,push': 'push to it', 'pull,delete': 'delete from it' }[
+      request.action ?? 'pull'
+    ];
     return new OtaError(
       'denied',
       `${what}; the repository does not exist, or these credentials may not ${access}. Check the name and --repository-prefix, and the rights of the account`,

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
 
 /** Permissions for a repository, with the names of the token scope (Distribution's token specification). */
-export type RepositoryAction = 'pull' | 'pull,push';
+export type RepositoryAction = 'pull' | 'pull,push' | 'pull,delete';
 
 /** One request to a registry. Each layer (retry, auth, HTTP) passes it on. */
 export interface RegistryRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | Readable | string;

@@ -64,6 +64,20 @@ export class LayoutWriter extends ArtifactWriter {
     });
   }
 
+  async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
+    const directory = this.files.directory(repository);
+    await new FolderLock(join(directory, '.index.lock')).hold(signal, async (demandLock) => {
+      const entries = await this.files.entries(repository);
+      const manifests = entries.filter((entry) => entry.annotations?.[Annotation.refName] !== tag);
+      await demandLock();
+      await this.replaceJson(
+        join(directory, 'index.json'),
+        { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests },
+        signal,
+      );
+    });
+  }
+
   private async currentEntries(repository: string): Promise<readonly Descriptor[]> {
     return this.files.entries(repository).catch((error: unknown) => {
       if (error instanceof OtaError && error.code === 'absent') return [];
