@@ -1,12 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from '../support/authority.js';
-import { hasProgram } from '../support/real-server.js';
 import { inFile, outcomeOf } from './programs.js';
 
 /** What nginx says of a part of its configuration, whose certificates and hosts are made up. */
 export async function nginxProblems(text: string): Promise<string[]> {
-  if (!hasProgram('nginx')) return [];
   return inFile('nginx.conf', '', (path, folder) => {
     const { cert, key } = new Authority(folder, 'ca').issue('nginx');
     const substituted = text

@@ -2,14 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { hasProgram } from '../support/real-server.js';
+import { hasProgram, REQUIRED } from '../support/real-server.js';
 
 /** Debian keeps servers where ordinary users do not look. */
 const PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 
-/** What a program says against its arguments. Nothing where it is missing: CI has all of them. */
+/** What a program says against its arguments. Nothing where it is missing, except in CI. */
 export function outcomeOf(program: string, args: readonly string[]): string[] {
-  if (!hasProgram(program)) return [];
+  if (!hasProgram(program)) return REQUIRED ? [`missing: ${program} (REQUIRE_REAL_SERVERS=1)`] : [];
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, PATH } });
   return status === 0 ? [] : [stdout + stderr];
 }
