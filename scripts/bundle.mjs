@@ -20,7 +20,7 @@ const ENTRIES = ['run', 'serve', 'door', 'nest', 'plugin-hooks'];
 
 /** Modules of dist that commands load late: commands that ask a registry, and what they ask it by. */
 const LATE = [
-  ...['cli/push.js', 'cli/verify.js', 'signature/cosign/index.js'],
+  ...['cli/push.js', 'cli/list.js', 'cli/verify.js', 'cli/delete.js', 'signature/cosign/index.js'],
   ...['registry/distribution/index.js', 'registry/layout/layout-registry.js', 'registry/layout/layout-writer.js'],
 ];
 
@@ -85,12 +85,21 @@ const { output } = await bundle.write({
   codeSplitting: {
     groups: [
       { name: 'command', priority: 3, test: (id) => forCommands.has(id) },
-      { name: 'shared', priority: 2, test: (id) => late.has(id) && (forServing.has(id) || bringsNoPackage(id)) },
+      {
+        name: 'shared',
+        priority: 2,
+        test: (id) => late.has(id) && (forServing.has(id) || (isOfServer(id) && bringsNoPackage(id))),
+      },
       { name: 'service', priority: 1, test: (id) => forServing.has(id) },
     ],
   },
 });
 await bundle.close();
+
+/** What commands share among each other stays by itself: one of them may need little else. */
+function isOfServer(id) {
+  return !id.startsWith(join(ROOT, 'dist', 'cli'));
+}
 
 /** Whether a module is in a file that brings no package: rolldown would put it into the file of the server otherwise. */
 function bringsNoPackage(id) {

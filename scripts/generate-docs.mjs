@@ -6,6 +6,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { chartReadme } from './chart-readme.mjs';
 import { valuesSchema } from './values-schema.mjs';
+import { createProgram } from '../dist/cli/program.js';
+import { configurationFile } from '../dist/cli/configuration-file.js';
 import { flagOf, optionOf, VARIABLES } from '../dist/config/index.js';
 
 const target = (path) => new URL(`../${path}`, import.meta.url);
@@ -46,6 +48,8 @@ function markdown() {
 
 Give an option as a flag, as an environment variable, or as a key in a YAML file:
 
+<!-- not run: three ways to set the same option, each without the others that a server needs -->
+
 \`\`\`sh
 otaflux --refresh-interval 1m
 REFRESH_INTERVAL=1m otaflux
@@ -72,39 +76,57 @@ value and what was expected, and exits with code 2. \`otaflux help serve\` print
 ${tables.join('\n')}`;
 }
 
-/** \`text\` as comment lines of at most 110 characters. */
-function comment(text) {
-  const lines = ['#'];
-  for (const word of text.split(' ')) {
-    if (lines.at(-1).length + word.length > 110) lines.push('#');
-    lines[lines.length - 1] += ` ${word}`;
-  }
-  return lines.join('\n');
+/** What `docs/cli.md` says below its own text: every command, as its `--help` does. */
+const REFERENCE = '<!-- Generated from the commands in src/cli by `npm run docs`: everything below this line. -->';
+
+function cli(page) {
+  const [own] = page.split(REFERENCE);
+  const commands = createProgram({ defaults: true }).commands.map(reference);
+  return `${own}${REFERENCE}\n\n## Reference\n\n${commands.join('\n')}`;
 }
 
-function entry({ variable, option }) {
-  const takes = `Value: ${option.kind.takes}.`;
-  const value = option.default === undefined ? '' : option.default === '' ? '""' : option.default;
-  const lines = [comment(`${option.help} ${takes}`), `#${flagOf(variable)}:${value && ` ${value}`}`];
-  if (option.secret) lines.push(`#${flagOf(variable)}-file:`);
-  return lines.join('\n');
+function reference(command) {
+  const own = command.options.filter(({ helpGroupHeading, hidden }) => !helpGroupHeading && !hidden);
+  const sections = [...new Set(command.options.flatMap(({ helpGroupHeading }) => helpGroupHeading ?? []))];
+  const items = [
+    ...command.registeredArguments.map((argument) => `- \`${argument.name()}\`: ${argument.description}`),
+    ...own.map(({ flags, description }) => `- \`${flags}\`: ${description}`),
+  ];
+  const shared = sections.map((heading) => heading.replace(/:$/, ''));
+  const links = shared.map((title) => `[${title}](configuration.md#${title.toLowerCase()})`);
+  if (links.length > 0) items.push(`- The options in ${links.join(', ')}${isWhole(command) ? '' : ' that it needs'}`);
+  const examples = command.examples.map(({ does, call }) => `# ${does}\n${call}`).join('\n\n');
+  const codes = Object.entries(command.exitCodes).map(([code, meaning]) => `- Exit code ${code}: ${meaning}`);
+  return [
+    `### ${command.name()}`,
+    `Usage: \`otaflux ${command.name()} ${command.usage()}\``,
+    command.description().replaceAll('<', '\\<'),
+    items.join('\n'),
+    `<!-- not run here: examples with names of their own -->\n\n\`\`\`sh\n${examples}\n\`\`\``,
+    codes.join('\n'),
+    '',
+  ]
+    .join('\n\n')
+    .replace(/\n\n$/, '\n');
 }
+
+const isWhole = (command) =>
+  VARIABLES.every((name) => command.options.some(({ long }) => long === `--${flagOf(name)}`));
 
 function yaml() {
-  const blocks = sections().map(
-    ({ title, variables }) => `# --- ${title} ---\n\n${variables.map(entry).join('\n\n')}\n`,
-  );
-  return `# Every option of OtaFlux, with its default. Generated from src/config/options.ts by \`npm run docs\`.
+  const head = `# Every option of OtaFlux, with its default. Generated from src/config/options.ts by \`npm run docs\`.
 # Use it with \`otaflux --config otaflux.yaml\`. Flags and environment variables have priority over it.
-
-${blocks.join('\n')}`;
+`;
+  return configurationFile(head, VARIABLES);
 }
 
 const values = readFileSync(target('helm/otaflux/values.yaml'), 'utf8');
+
 let stale = 0;
 for (const [path, content] of [
   ['docs/configuration.md', markdown()],
   ['config/otaflux.yaml', yaml()],
+  ['docs/cli.md', cli(readFileSync(target('docs/cli.md'), 'utf8'))],
   ['helm/otaflux/values.schema.json', valuesSchema(values, { variables: VARIABLES, optionOf, flagOf })],
   ['helm/otaflux/README.md', chartReadme(values)],
   ['helm/otaflux/files/dashboard.json', readFileSync(target('config/grafana/otaflux.json'), 'utf8')],

@@ -1,10 +1,10 @@
-import { createInterface } from 'node:readline/promises';
 import type { Settings } from '../config/index.js';
 import { ConfigError, OtaError, reasonOf } from '../errors.js';
 import { newestFirst, versionOf } from '../firmware/select-version.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
 import type { Registry } from '../registry/index.js';
 import { Judge, repositoryOf } from './judge.js';
+import { confirm } from './prompt.js';
 
 const EXIT_DELETED = 0;
 const EXIT_KEPT = 1;
@@ -25,7 +25,7 @@ export async function deleteVersion(
   const registry = await createRegistry(settings);
   const tags = await tagsOf(registry, repository, version);
   const what = `${repository} ${version} (${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')})`;
-  if (!isConfirmed && !(await confirm(`Delete ${what}? [y/N] `))) {
+  if (!isConfirmed && !(await confirm(`Delete ${what}?`))) {
     process.stdout.write('Nothing was deleted.\n');
     return EXIT_KEPT;
   }
@@ -43,19 +43,6 @@ async function tagsOf(registry: Registry, repository: string, version: string): 
   if (tags.length > 0) return tags;
   const newest = candidates[0] ? `; the newest version is ${candidates[0].version}` : '';
   throw new OtaError('absent', `${repository} has no version ${version}${newest}. otaflux list shows its versions`);
-}
-
-async function confirm(question: string): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // Ctrl-D and Ctrl-C are a no.
-  const closed = new Promise<string>((resolve) =>
-    terminal.once('close', () => {
-      resolve('');
-    }),
-  );
-  const answer = await Promise.race([terminal.question(question), closed]);
-  terminal.close();
-  return /^y(?:es)?$/i.test(answer.trim());
 }
 
 async function deleteTags(settings: Settings, repository: string, tags: readonly string[]): Promise<void> {

@@ -9,11 +9,14 @@ export const REGISTRY_VARIABLES = VARIABLES.filter(
 /** Those of `push`, which refuses what the server would. */
 export const PUSH_VARIABLES: readonly Variable[] = [...REGISTRY_VARIABLES, 'MAX_FIRMWARE_SIZE'];
 
-/** Adds the flags of `variables` to a command, from the option table and under its headings. */
+/** Adds `--config` and the flags of `variables` to a command. */
 export function addFlags<C extends Command>(command: C, variables: readonly Variable[]): C {
-  command.addOption(
-    new Flag('--config <path>', 'YAML file with options. Its keys are the flags without dashes. (CONFIG)'),
-  );
+  const config = new Flag('--config <path>', 'YAML file with options. Its keys are the flags without dashes. (CONFIG)');
+  return addOptions(command.addOption(config), variables);
+}
+
+/** Adds the flags of `variables` to a command, from the option table and under its headings. */
+export function addOptions<C extends Command>(command: C, variables: readonly Variable[]): C {
   for (const variable of variables) {
     const { kind, secret } = optionOf(variable);
     const name = flagOf(variable);

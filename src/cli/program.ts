@@ -3,6 +3,7 @@ import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
 import { completionCommand } from './completion-command.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
+import { initCommand } from './init-command.js';
 import { listCommand } from './list-command.js';
 import { deleteCommand } from './delete-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
@@ -43,6 +44,7 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     notifyCommand(),
     tokenCommand(),
     signUrlCommand(),
+    initCommand(),
     completionCommand(),
   ];
   for (const command of others) program.addCommand(command);

@@ -36,6 +36,8 @@ export async function serve({ given, settings, parts, startedMs }: Start): Promi
   const service = await started(given, settings, logger, parts);
   for (const warning of startWarnings(settings, process.env)) logger.warn(warning, CONTEXT);
   warnAboutOpenDoors(settings, logger);
+  // Whoever reads that the server is ready may end it at once.
+  const ending = untilSignal(logger);
   logger.log(
     {
       event: 'server.ready',
@@ -46,7 +48,7 @@ export async function serve({ given, settings, parts, startedMs }: Start): Promi
     },
     CONTEXT,
   );
-  await untilSignal(logger);
+  await ending;
   await service.stop();
   logger.log({ event: 'server.stopped' }, CONTEXT);
   // A driver whose connection never came about may leave its socket behind (nats.js does).

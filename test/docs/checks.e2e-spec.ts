@@ -109,9 +109,18 @@ describe('the shell of a page', () => {
     expect((await machine.run('command -v docker kubectl python3 || echo none')).output).toBe('none\n');
   });
 
-  it('takes files of the page, and lets a server run until the next one', async () => {
-    await machine.write('server.mjs', 'setInterval(() => console.log(process.argv[2]), 50);');
+  it('takes files of the page, and lets a server run until the next block, or beside a second terminal', async () => {
+    await machine.write(
+      'server.mjs',
+      `import { rmSync, writeFileSync } from 'node:fs';
+writeFileSync('running', '');
+process.on('SIGTERM', () => (rmSync('running'), process.exit()));
+setInterval(() => console.log(process.argv[2]), 50);\n`,
+    );
+    const isRunning = '[ -e running ] && echo yes || echo no';
     expect((await machine.run('node server.mjs first', { until: 'first' })).status).toBe(0);
+    expect((await machine.run(isRunning, { inSecondTerminal: true })).output).toBe('yes\n');
+    expect((await machine.run(isRunning)).output).toMatch(/^no$/m);
     const second = await machine.run('echo one; node \\\n  server.mjs second', { until: 'second' });
     expect(second).toEqual({ status: 0, output: expect.stringMatching(/^one\nsecond$/m) });
     expect((await machine.run('node -e "process.exit(3)"', { until: 'never' })).status).toBe(1);

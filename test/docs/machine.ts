@@ -24,11 +24,18 @@ export function missing(needs: readonly string[]): string[] {
   return needs.flatMap((need) => SERVERS[need] ?? [need]).filter((program) => !hasProgram(program));
 }
 
+/** How a block runs: the parts of its mark. */
+export interface Way {
+  readonly until?: string | undefined;
+  readonly fails?: boolean;
+  readonly inSecondTerminal?: boolean;
+}
+
 /**
- * The machine of a newcomer: an empty home folder, Node and the tools that every system has. There are four things that a
- * reader brings or that the tests give a shorter way to: a file `firmware.bin`; the command `otaflux`, which is this
- * repository's build; `git clone` of the project, which copies this working copy; and `npm ci` in it, which links the packages
- * that are installed here from the same lock file.
+ * The machine of a newcomer: an empty home folder, Node and the tools that every system has. The reader
+ * brings a file `firmware.bin` and the secrets in files that options name. Three commands take a shorter way than they would
+ * there: `otaflux` is this repository's build, `git clone` of the project copies this working copy, and `npm ci` in that links the
+ * packages that are installed here from the same lock file.
  */
 export class Machine {
   private readonly session: ShellSession;
@@ -68,7 +75,9 @@ export class Machine {
     writeCommands(bin, pathOf('npm'));
     // A device ignores statuses, a reader does not: an answer that is no success is a failure.
     writeFileSync(join(home, '.curlrc'), 'fail-with-body\nshow-error\n');
-    writeFileSync(join(folder, 'firmware.bin'), firmwareBytes(50_000));
+    mkdirSync(join(folder, 'own'));
+    writeFileSync(join(folder, 'own/firmware.bin'), firmwareBytes(50_000));
+    writeFileSync(join(folder, 'own/secret'), 'a-secret-of-the-reader\n');
     return new Machine(home, bin, await quietPort(), await quietPort());
   }
 
@@ -92,18 +101,21 @@ export class Machine {
     }
   }
 
-  /** Runs a block as its mark says; see ShellSession. */
-  run(text: string, { until, fails = false }: { until?: string | undefined; fails?: boolean } = {}): Promise<Result> {
+  /**
+   * Runs a block as its mark says; see ShellSession. A command that goes on ends when the next block runs, because the
+   * reader has pressed Ctrl-C, unless that runs in a second terminal.
+   */
+  async run(text: string, { until, fails = false, inSecondTerminal = false }: Way = {}): Promise<Result> {
     const substituted = this.substitutes.reduce((all, [name, here]) => all.replaceAll(name, here), text);
-    const own = '[ -e firmware.bin ] || cp "$HOME/../firmware.bin" .\n';
-    const script = /\bfirmware\.bin\b/.test(text) ? own + substituted : substituted;
+    const script = ownFiles(text) + substituted;
+    if (!inSecondTerminal) await this.session.interrupt();
     if (until !== undefined) return this.session.runUntil(until, script);
     return fails ? this.session.runFailing(script) : this.session.run(script);
   }
 
   /** Writes a file of the page into the folder that the shell is in. */
   async write(name: string, text: string): Promise<void> {
-    const { status, output } = await this.run(`mkdir -p "$(dirname ${name})"; pwd`);
+    const { status, output } = await this.session.run(`mkdir -p "$(dirname ${name})"; pwd`);
     if (status !== 0) throw new Error(output);
     writeFileSync(join(output.trim(), name), text);
   }
@@ -113,6 +125,14 @@ export class Machine {
     for (const server of this.servers) await server.stop();
     rmSync(dirname(this.home), { recursive: true, force: true });
   }
+}
+
+/** Makes the files that a reader brings: the firmware, and secrets that options name. */
+function ownFiles(text: string): string {
+  const firmware = /\bfirmware\.bin\b/.test(text) ? ['firmware.bin'] : [];
+  const secrets = [...text.matchAll(/ --[\w-]+-file (\.\/[\w.-]+)/g)].map((match) => match[1] ?? '');
+  const from = (name: string): string => `"$HOME/../own/${name === 'firmware.bin' ? name : 'secret'}"`;
+  return [...firmware, ...secrets].map((name) => `[ -e ${name} ] || cp ${from(name)} ${name}\n`).join('');
 }
 
 /** A free port that the system does not give to a server that asks for any port: the page's server starts later. */

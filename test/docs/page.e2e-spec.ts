@@ -7,6 +7,7 @@ describe('the marks of a block', () => {
   it.each([
     ['<!-- runs in the tests -->', { kind: 'runs', needs: [], until: undefined }],
     ['<!-- runs in the tests with cosign, registry -->', { kind: 'runs', needs: ['cosign', 'registry'] }],
+    ['<!-- runs in a second terminal with oras -->', { kind: 'runs', needs: ['oras'], inSecondTerminal: true }],
     ['<!-- runs in the tests and fails -->', { kind: 'runs', until: undefined, fails: true }],
     ['<!-- runs in the tests with oras and fails -->', { kind: 'runs', needs: ['oras'], fails: true }],
     ['<!-- runs in the tests until "is ready" -->', { kind: 'runs', needs: [], until: 'is ready' }],

@@ -6,12 +6,13 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What the comment before a block says about it. CONTRIBUTING.md describes the marks. */
 export type Mark =
-  /** `runs in the tests`, `… with cosign, registry`, `… until "ready"`, `… and fails` */
+  /** `runs in the tests` or `runs in a second terminal`, `… with cosign, registry`, `… until "ready"`, `… and fails` */
   | {
       readonly kind: 'runs';
       readonly needs: readonly string[];
       readonly until: string | undefined;
       readonly fails: boolean;
+      readonly inSecondTerminal: boolean;
     }
   /** `runs in the cluster test`, `runs in test/e2e/samples.e2e-spec.ts` */
   | { readonly kind: 'elsewhere'; readonly file: string }
@@ -83,8 +84,15 @@ function markOf(comment: string, where: string): Mark | undefined {
   if (comment === 'runs in the cluster test') return { kind: 'elsewhere', file: CLUSTER_TEST };
   const file = /^runs in (test\/\S+)$/.exec(comment)?.[1];
   if (file !== undefined) return { kind: 'elsewhere', file };
-  const runs = /^runs in the tests(?: with ([\w-]+(?:, [\w-]+)*))?(?: until "(.+)"|( and fails))?$/.exec(comment);
-  if (runs) return { kind: 'runs', needs: runs[1]?.split(', ') ?? [], until: runs[2], fails: runs[3] !== undefined };
+  const runs =
+    /^runs in (the tests|a second terminal)(?: with ([\w-]+(?:, [\w-]+)*))?(?: until "(.+)"|( and fails))?$/.exec(
+      comment,
+    );
+  if (runs) {
+    const [, place, needs, until, fails] = runs;
+    const inSecondTerminal = place === 'a second terminal';
+    return { kind: 'runs', needs: needs?.split(', ') ?? [], until, fails: fails !== undefined, inSecondTerminal };
+  }
   if (/^(?:runs?|not run|file|output)\b/.test(comment)) throw new Error(`${where}: unknown mark: ${comment}`);
   return undefined;
 }

@@ -62,11 +62,10 @@ export class ShellSession {
   }
 
   /**
-   * Runs a block whose last command goes on, such as a server; resolves when it has printed `expected`. It runs until the
-   * next block of this kind, as if the reader had pressed Ctrl-C, or until the session ends.
+   * Runs a block whose last command goes on, such as a server; resolves when it has printed `expected`. It runs until
+   * `interrupt`, or until the session ends.
    */
   async runUntil(expected: string, text: string): Promise<Result> {
-    await this.stopServer();
     const { script, output } = this.write(`${text.trimEnd()} &\n`);
     const read = (): string => (existsSync(output) ? readFileSync(output, 'utf8') : '');
     this.shell.stdin?.write(
@@ -80,10 +79,21 @@ export class ShellSession {
     return { status: read().includes(expected) ? 0 : 1, output: read() };
   }
 
+  /** Ends the command that goes on, as the reader does with Ctrl-C. */
+  async interrupt(): Promise<void> {
+    const { server } = this;
+    this.server = undefined;
+    if (server === undefined) return;
+    kill(server, 'SIGTERM');
+    await until(() => !isAlive(server), 'the end of the server').catch(() => {
+      kill(server, 'SIGKILL');
+    });
+  }
+
   /** Ends the shell and all that it has started. */
   async end(): Promise<void> {
     stopped(this);
-    await this.stopServer();
+    await this.interrupt();
     const { shell } = this;
     kill(shell.pid ?? 0, 'SIGTERM');
     if (shell.exitCode === null && shell.signalCode === null) await once(shell, 'exit');
@@ -106,16 +116,6 @@ export class ShellSession {
     await until(() => done() !== undefined || ended(), `the end of the block: ${this.reports}`, BLOCK_MS);
     // A block that says `exit` ends the page, whatever its status.
     return Number(done() ?? Math.max(shell.exitCode ?? 1, 1));
-  }
-
-  private async stopServer(): Promise<void> {
-    const { server } = this;
-    this.server = undefined;
-    if (server === undefined) return;
-    kill(server, 'SIGTERM');
-    await until(() => !isAlive(server), 'the end of the server').catch(() => {
-      kill(server, 'SIGKILL');
-    });
   }
 }
 

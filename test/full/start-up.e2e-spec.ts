@@ -63,11 +63,15 @@ const LIGHT: readonly (readonly string[])[] = [
   ['status', '--metrics-listen-addr', '127.0.0.1:1'],
   ['notify', 'esp32', '--metrics-listen-addr', '127.0.0.1:1'],
   ['token', 'esp32'],
+  ['completion', 'bash'],
+  ['init', '--registry-url', LAYOUTS, '--output', '/dev/full', '--force'],
   ['sign-url', 'esp32'],
 ];
 
 /** Commands that ask a registry. */
 const MIDDLE: readonly (readonly string[])[] = [
+  ['list', 'esp32', '--registry-url', LAYOUTS],
+  ['delete', 'esp32', '9.9.9', '--yes', '--registry-url', LAYOUTS],
   ['verify', 'esp32', '--registry-url', LAYOUTS],
   ['verify', 'signed-bundle', '--registry-url', LAYOUTS, '--cosign-pub-key-path', fixture('keys/cosign.pub')],
   ['verify', 'esp32', '--registry-url', 'http://127.0.0.1:1'],
