@@ -89,7 +89,7 @@ describe('otaflux status', () => {
   });
 
   it('says why a release is stale', async () => {
-    await start({ REFRESH_INTERVAL: '1ms', REGISTRY_TIMEOUT: '500ms' });
+    await start({ REFRESH_INTERVAL: '1ms', REGISTRY_TIMEOUT: '1300ms' });
     push('a', '1.0.0');
     await service.version('a');
     registry.fault = (_request, response) => {

@@ -140,7 +140,7 @@ describe('a dialect of a team’s own', () => {
   });
 
   it('answers 503 while the registry is away, as /version does', async () => {
-    await start({ REGISTRY_TIMEOUT: '300ms' }, parts);
+    await start({ REGISTRY_TIMEOUT: '1300ms' }, parts);
     await registry.stop();
     expect((await service.fetch('/own/fw/sends')).status).toBe(503);
   });
@@ -190,7 +190,7 @@ it('/version as JSON has the length of the bytes that are sent, also beyond ASCI
 it('MAX_STALE holds for what is asked for by its version, too', async () => {
   registry.push('fw', '1.0.0', firmware);
   registry.push('fw', '2.0.0', next);
-  await start({ REFRESH_INTERVAL: '50ms', MAX_STALE: '400ms', REGISTRY_TIMEOUT: '200ms' });
+  await start({ REFRESH_INTERVAL: '50ms', MAX_STALE: '400ms', REGISTRY_TIMEOUT: '1300ms' });
   expect(await service.versionOf('fw')).toBe('2.0.0');
   expect((await service.firmware('fw&version=1.0.0')).status).toBe(200);
   await registry.stop();
@@ -248,7 +248,7 @@ describe('Last-Modified', () => {
 
   it('is the same after a restart while the registry is away', async () => {
     registry.push('fw', '1.0.0', firmware);
-    const options = { CACHE_DIR: folder, REGISTRY_TIMEOUT: '300ms' };
+    const options = { CACHE_DIR: folder, REGISTRY_TIMEOUT: '1300ms' };
     await start(options);
     const { modified } = await dates();
     await service.stop();

@@ -308,7 +308,7 @@ describe.each(['http', 'https'] as const)('the device plane over %s', (scheme) =
     const gone = await new FakeRegistry().start();
     gone.push('kept', '1.0.0', firmware);
     const own = await TestService.start(
-      { REGISTRY_URL: gone.url, REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '300ms', ...options },
+      { REGISTRY_URL: gone.url, REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '1300ms', ...options },
       {},
       tls,
     );

@@ -78,7 +78,7 @@ describeWith(['docker-registry'], 'a CNCF Distribution registry that is killed',
     const service = await TestService.start({
       REGISTRY_URL: registry.url,
       REFRESH_INTERVAL: '50ms',
-      REGISTRY_TIMEOUT: '500ms',
+      REGISTRY_TIMEOUT: '1300ms',
     });
     expect(await service.versionOf('fw')).toBe('1.0.0');
     await registry.kill();

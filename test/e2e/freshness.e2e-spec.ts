@@ -40,7 +40,7 @@ describe('freshness', () => {
   });
 
   const start = async (options: TestOptions = {}): Promise<void> => {
-    service = await TestService.start({ REGISTRY_URL: registry.url, REGISTRY_TIMEOUT: '300ms', ...options });
+    service = await TestService.start({ REGISTRY_URL: registry.url, REGISTRY_TIMEOUT: '1300ms', ...options });
   };
   const later = (seconds: number): void => {
     jest.advanceTimersByTime(seconds * 1000);

@@ -8,6 +8,7 @@ import { optionOf, VARIABLES } from '../../src/config/index.js';
 import { Repeats } from '../../src/logging/repeats.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { Cli } from '../support/cli.js';
+import { amount } from '../support/extent.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { RawClient } from '../support/raw-client.js';
 import { TestService, until, type LogLine, type TestOptions } from '../support/service.js';
@@ -105,15 +106,20 @@ describe('log lines', () => {
     expect(reports).toEqual([['refresh.failed', 9_950]]);
   });
 
-  it('are few when the registry is down for 3,000 devices', async () => {
+  const fleet = amount(500, 3_000);
+  it(`are few when the registry is down for ${fleet} devices`, async () => {
     const running = await start({ REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '200ms' });
     registry.fault = (request) => {
       request.socket.destroy();
       return true;
     };
-    for (let i = 0; i < 3_000; i += 100)
+    const startedMs = performance.now();
+    for (let i = 0; i < fleet; i += 100)
       await Promise.all(Array.from({ length: 100 }, (_value, k) => running.version(`d${i + k}`)));
-    expect(running.logs.filter(({ level }) => level === 'warn' || level === 'error').length).toBeLessThan(120);
+    const minutes = Math.ceil((performance.now() - startedMs) / 60_000);
+    // Fifty of a kind in a minute, and a few of other kinds.
+    const lines = running.logs.filter(({ level }) => level === 'warn' || level === 'error');
+    expect(lines.length).toBeLessThan(60 * (minutes + 1));
   });
 });
 

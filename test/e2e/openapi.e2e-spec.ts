@@ -22,7 +22,7 @@ describe('/openapi.json', () => {
   beforeAll(async () => {
     await registry.start();
     registry.push('esp32', '1.0.0', firmwareBytes(1_000));
-    service = await TestService.start({ REGISTRY_URL: registry.url, REGISTRY_TIMEOUT: '300ms' });
+    service = await TestService.start({ REGISTRY_URL: registry.url, REGISTRY_TIMEOUT: '1300ms' });
     document = (await (await fetch(`${service.managementUrl}/openapi.json`)).json()) as Document;
   });
   afterAll(async () => {

@@ -33,7 +33,7 @@ describe('a start while the registry is away', () => {
   const start = async (options: TestOptions = {}): Promise<void> => {
     service = await TestService.start({
       REGISTRY_URL: registry.url,
-      REGISTRY_TIMEOUT: '300ms',
+      REGISTRY_TIMEOUT: '1300ms',
       CACHE_DIR: folder,
       ...options,
     });

@@ -193,7 +193,7 @@ const CASES: Case[] = [
 
 describe('a registry that', () => {
   const registry = new FakeRegistry();
-  const options: TestOptions = { REGISTRY_TIMEOUT: '400ms', REFRESH_INTERVAL: '0' };
+  const options: TestOptions = { REGISTRY_TIMEOUT: '1300ms', REFRESH_INTERVAL: '0' };
   let service: TestService;
 
   beforeAll(() => registry.start());

@@ -75,7 +75,7 @@ describe('where signatures are looked for in two ways', () => {
   const start = async (): Promise<void> => {
     service = await TestService.start({
       REGISTRY_URL: registry.url,
-      REGISTRY_TIMEOUT: '500ms',
+      REGISTRY_TIMEOUT: '1300ms',
       REFRESH_INTERVAL: '0',
       COSIGN_PUB_KEY: ours.pem,
     });

@@ -361,7 +361,7 @@ describe('with a key', () => {
 
   it('whose signatures cannot be reached: the last good release is served on, an unknown device gets 503', async () => {
     signLegacy(registry, 'fw', registry.push('fw', '1.0.0', firmware), ours);
-    await start({ REGISTRY_TIMEOUT: '300ms' });
+    await start({ REGISTRY_TIMEOUT: '1300ms' });
     expect(await service.versionOf('fw')).toBe('1.0.0');
     signLegacy(registry, 'fw', registry.push('fw', '1.1.0', other), ours);
     registry.fault = (request, response) => {
@@ -371,7 +371,7 @@ describe('with a key', () => {
     };
     expect(await service.versionOf('fw')).toBe('1.0.0');
     await service.stop();
-    await start({ REGISTRY_TIMEOUT: '300ms' });
+    await start({ REGISTRY_TIMEOUT: '1300ms' });
     expect(await service.versionOf('fw')).toBe(503);
   });
 
@@ -442,7 +442,7 @@ describe('keys in files', () => {
   const start = async (options: TestOptions = {}): Promise<void> => {
     service = await TestService.start({
       REGISTRY_URL: registry.url,
-      REGISTRY_TIMEOUT: '300ms',
+      REGISTRY_TIMEOUT: '1300ms',
       REFRESH_INTERVAL: '1h',
       COSIGN_PUB_KEY_PATH: folder,
       ...options,

@@ -41,7 +41,7 @@ describe('webhooks', () => {
         REGISTRY_URL: registry.url,
         REPOSITORY_PREFIX: 'fw',
         REFRESH_INTERVAL: '1h',
-        REGISTRY_TIMEOUT: '500ms',
+        REGISTRY_TIMEOUT: '1300ms',
         ...options,
       },
       { sources: [OwnSource] },

@@ -66,7 +66,7 @@ const start = async (
   parts: Parameters<typeof TestService.start>[1] = {},
 ): Promise<TestService> =>
   (service = await TestService.start(
-    { REGISTRY_URL: registry.url, REGISTRY_TIMEOUT: '300ms', REFRESH_INTERVAL: '0', ...options },
+    { REGISTRY_URL: registry.url, REGISTRY_TIMEOUT: '1300ms', REFRESH_INTERVAL: '0', ...options },
     parts,
   ));
 
@@ -462,10 +462,11 @@ describe('The question to the registry', () => {
   it('leads to few lines about a registry that comes and goes', async () => {
     registry.push('esp32', '1.0.0', firmwareBytes(100));
     registry.fault = (_request, response, kind) => {
-      if (kind === 'blob') error(response, 503, 'UNAVAILABLE');
+      // To wait for so long is to give up at once.
+      if (kind === 'blob') error(response, 503, 'UNAVAILABLE', { 'Retry-After': '60' });
       return kind === 'blob';
     };
-    await start({ REGISTRY_TIMEOUT: '50ms' });
+    await start({ REGISTRY_TIMEOUT: '10s' });
     await until(() => service.events('registry.reached').length > 0, 'the event');
     for (let i = 0; i < 10; i++) expect(await service.versionOf('esp32')).toBe(503);
     expect(service.events('registry.failed')).toHaveLength(1);

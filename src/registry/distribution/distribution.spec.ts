@@ -352,7 +352,7 @@ describe('a registry over TLS', () => {
   it('is trusted by the authority in REGISTRY_CA_CERT_PATH, and not without it', async () => {
     const trusting = await registryAt({ REGISTRY_URL: url, REGISTRY_CA_CERT_PATH: cert });
     expect(await trusting.listTags('fw', never)).toEqual(['1.0.0']);
-    const wary = await registryAt({ REGISTRY_URL: url, REGISTRY_TIMEOUT: '500ms' });
+    const wary = await registryAt({ REGISTRY_URL: url, REGISTRY_TIMEOUT: '5s' });
     await expect(wary.listTags('fw', never)).rejects.toThrow(/self-signed.*--registry-ca-cert-path/);
   });
 
@@ -398,7 +398,7 @@ describe('a proxy', () => {
     await new Promise((resolve) => proxy.once('listening', resolve));
     process.env.http_proxy = process.env.HTTP_PROXY = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
     process.env.no_proxy = process.env.NO_PROXY = '';
-    const proxied = await registryAt({ REGISTRY_URL: origin.url, REGISTRY_TIMEOUT: '500ms' });
+    const proxied = await registryAt({ REGISTRY_URL: origin.url, REGISTRY_TIMEOUT: '5s' });
     expect(await proxied.listTags('fw', never)).toEqual(['1.0.0']);
     expect(asked).toEqual([`${origin.url}/v2/fw/tags/list?n=1000`]);
     asked.length = 0;
