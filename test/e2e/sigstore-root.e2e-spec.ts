@@ -62,7 +62,7 @@ describe('the trusted root of the public Sigstore instance, while it cannot be f
     await until(() => service.events('refresh.failed').length >= 12, 'all to be logged');
     expect(service.events('refresh.failed')[0]).toMatchObject({
       code: 'unavailable',
-      reason: expect.stringMatching(/^the trusted root of Sigstore cannot be fetched: /),
+      reason: expect.stringMatching(/^the trusted root of Sigstore cannot be fetched from /),
     });
   });
 
