@@ -10,6 +10,8 @@ export default defineConfig({
   srcExclude: ['README.md'],
   // What lies outside of docs/ is on the repository's page.
   ignoreDeadLinks: [
+    // Addresses of the reader's own machine.
+    /^https?:\/\/(?:localhost|127\.0\.0\.1)\b/,
     /^\.\.\//,
     /^\.\/\.\.\//,
     /\/\.\.\/\.\.\//,
