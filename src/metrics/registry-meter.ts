@@ -22,7 +22,7 @@ export class RegistryMeter {
     });
     this.durations = new Histogram({
       name: 'otaflux_registry_request_duration_seconds',
-      help: 'Duration of registry operations, including retries. The time to transfer a blob is not included.',
+      help: 'Duration of registry operations, including retries and the transfer of a blob.',
       labelNames: ['operation'],
       buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 15, 30],
       registers: [metrics],

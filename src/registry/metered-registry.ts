@@ -7,7 +7,7 @@ import type { RegistryState } from './registry-state.js';
 
 /**
  * Wraps a registry: counts and times its operations, and notes their results in RegistryState. A blob is counted when
- * its stream is returned.
+ * its stream ends or fails; a stream that its reader leaves is not counted.
  */
 export class MeteredRegistry extends Registry {
   constructor(
@@ -31,15 +31,21 @@ export class MeteredRegistry extends Registry {
   }
 
   override async fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
-    const stream = await this.measure('blob', signal, () => this.registry.fetchBlob(repository, blob, signal));
-    // Most errors of a blob occur while it is read.
-    return stream
-      .once('error', (error) => {
-        this.note('blob', error, signal);
-      })
-      .once('end', () => {
+    const startedMs = performance.now();
+    const failed = (error: unknown): void => {
+      this.meter.registryRequest('blob', codeOf(error), performance.now() - startedMs);
+      this.note('blob', error, signal);
+    };
+    try {
+      const stream = await this.registry.fetchBlob(repository, blob, signal);
+      return stream.once('error', failed).once('end', () => {
+        this.meter.registryRequest('blob', 'ok', performance.now() - startedMs);
         this.state.answered('blob');
       });
+    } catch (error) {
+      failed(error);
+      throw error;
+    }
   }
 
   override listReferrers(
@@ -79,13 +85,16 @@ export class MeteredRegistry extends Registry {
     try {
       const value = await ask();
       done('ok');
-      // The stream of a blob may be returned before any request was sent.
-      if (operation !== 'blob') this.state.answered(operation);
+      this.state.answered(operation);
       return value;
     } catch (error) {
-      done(error instanceof OtaError ? error.code : 'unavailable');
+      done(codeOf(error));
       this.note(operation, error, signal);
       throw error;
     }
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof OtaError ? error.code : 'unavailable';
 }

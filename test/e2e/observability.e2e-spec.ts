@@ -54,6 +54,26 @@ describe('metrics', () => {
     await fetch(`${service.url}/webhooks/generic`, { method: 'POST', body: '{"repository":"esp32"}' });
   };
 
+  it('count a blob when it has come, and one that fails by its error', async () => {
+    registry.push('sensor', '1.0.0', firmwareBytes(2_000));
+    registry.fault = (_request, response, kind) => {
+      if (kind === 'blob') response.writeHead(404).end();
+      return kind === 'blob';
+    };
+    const own = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0' });
+    const counted = async (): Promise<string[]> =>
+      [
+        ...(await own.metrics()).matchAll(/^otaflux_registry_requests_total\{operation="blob",result="(\w+)"\} 1$/gm),
+      ].map((match) => match[1] ?? '');
+    expect((await own.version('sensor')).status).toBe(502);
+    expect(await counted()).toEqual(['absent']);
+    registry.fault = () => false;
+    await until(async () => (await own.version('sensor')).status === 200, 'the registry to be asked again');
+    await until(async () => (await counted()).length === 2, 'the blob to be counted');
+    expect(await counted()).toEqual(['absent', 'ok']);
+    await own.stop();
+  });
+
   it('are all in docs/observability.md, with their types and words, and nothing else is', async () => {
     const text = await service.metrics();
     const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map((match) => [match[1]!, match[2]!]));
