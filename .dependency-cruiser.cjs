@@ -47,7 +47,7 @@ const roomRules = Object.entries(rooms).map(([room, allowed]) => {
       path: '^src/',
       pathNot: [
         `^src/(${folders})/`,
-        '^src/(abort|constant-time|errors|backoff|http-date|http-proxy|no-proxy|parts|pem|percent|redact|reloaded|repository-name|request-context|semver|system-errors|timers|tracing|usable-folder|version)\\.ts$',
+        '^src/(abort|constant-time|errors|backoff|http-date|http-proxy|no-proxy|parts|pem|percent|redact|reloaded|repository-name|request-context|schema-problem|semver|system-errors|timers|tracing|usable-folder|version)\\.ts$',
       ],
     },
   };

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import type { Settings } from '../config/index.js';
 import { ConfigError, OtaError, reasonOf } from '../errors.js';
+import { whyNoDeviceId } from '../repository-name.js';
 import { Assessor } from '../firmware/assessor.js';
 import { FirmwareLocator } from '../firmware/firmware-locator.js';
 import { repositoryPrefix } from '../firmware/repository-prefix.js';
@@ -37,7 +38,7 @@ export async function verify(settings: Settings, device: string, json: boolean):
   const repository = repositoryPrefix(settings.repositoryPrefix) + device;
   if (!isRepositoryName(repository))
     throw new ConfigError(
-      `device: got ${JSON.stringify(device)}, expected a repository name such as esp32 or line-1/sensor`,
+      `device: got ${JSON.stringify(device)}: ${whyNoDeviceId(device)}. Expected esp32 or line-1/sensor`,
     );
   const registry = await createRegistry(settings);
   const verifier = await createVerifier(settings, registry);
@@ -52,7 +53,9 @@ export async function verify(settings: Settings, device: string, json: boolean):
     const served = servedOf(rows, settings.maxUnverified);
     print(rows, served, repository, json);
     if (!json && !wantsSignatures(settings))
-      process.stderr.write('otaflux: no key and no identity is configured, so nothing was verified\n');
+      process.stderr.write(
+        'otaflux: no signature was checked, because no key and no identity is configured. Set --cosign-pub-key-path\n',
+      );
     return served ? EXIT_SERVED : EXIT_NONE;
   } catch (error) {
     process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
@@ -63,7 +66,8 @@ export async function verify(settings: Settings, device: string, json: boolean):
 async function judge(registry: Registry, assessor: Assessor, repository: string, settings: Settings): Promise<Row[]> {
   const { signal } = new AbortController();
   const candidates = newestFirst(await registry.listTags(repository, signal), settings);
-  if (candidates.length === 0) throw new OtaError('absent', `${repository} has no tag that is a semantic version`);
+  if (candidates.length === 0)
+    throw new OtaError('absent', `${repository} has no tag that is a semantic version. Push a version such as 1.0.0`);
   const rows: Row[] = [];
   for (const candidate of candidates.slice(0, MAX_ROWS)) {
     const manifest = await registry.resolve(repository, candidate.tag, signal);

@@ -12,5 +12,7 @@ export async function* limited(source: AsyncIterable<Buffer>, maxBytes: number):
 
 /** Firmware, or what it is packed in, exceeds the limit: another version may not. */
 export function tooLarge(maxBytes: number): NoFirmware {
-  return new NoFirmware(`firmware has more than ${maxBytes} bytes (--max-firmware-size)`);
+  return new NoFirmware(
+    `the firmware has more than ${maxBytes} bytes (--max-firmware-size). Raise the limit, or push a smaller file`,
+  );
 }

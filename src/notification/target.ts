@@ -82,7 +82,7 @@ export class Target {
       return path === undefined ? {} : { [use]: readPem(`${where}: ${use}`, path, use) };
     };
     if ((this.option('cert') === undefined) !== (this.option('key') === undefined))
-      throw this.wrong(this.option('cert') === undefined ? 'key alone' : 'cert alone', 'cert and key together');
+      throw this.wrong(this.option('cert') === undefined ? 'key alone' : 'cert alone', 'both cert and key');
     const files = { ...read('ca'), ...read('cert'), ...read('key') };
     demandPair(`${where}: cert, key`, files);
     return files;

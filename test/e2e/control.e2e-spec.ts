@@ -124,7 +124,7 @@ describe('otaflux status', () => {
     expect((await fetch(`${service.url}/status`)).status).toBe(404);
     expect((await fetch(`${service.url}/notify?device=a`, { method: 'POST' })).status).toBe(404);
     const wrongPort = await run(['status', '--url', service.url]);
-    expect(wrongPort.stderr).toContain('is this the management port?');
+    expect(wrongPort.stderr).toContain('Use the management port in --url');
   });
 
   it('finds the server by the settings that the server has, and says when there is none', async () => {
@@ -134,7 +134,7 @@ describe('otaflux status', () => {
     const none = await run(['status', '--metrics-listen-addr', '0.0.0.0:1']);
     expect(none).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*connection refused/),
+      stderr: expect.stringMatching(/^otaflux: cannot reach http:\/\/127\.0\.0\.1:1: .*connection refused/),
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,

@@ -160,7 +160,10 @@ describe('otaflux push to a folder', () => {
 
 it('otaflux push says when the registry cannot be reached, or refuses', async () => {
   const down = await run(['push', 'x', '1.0.0', espFile, '--registry-url', 'http://127.0.0.1:1']);
-  expect(down).toMatchObject({ code: 1, stderr: expect.stringMatching(/^otaflux: cannot reach http:\/\/127\.0\.0\.1:1: connection refused/) });
+  expect(down).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^otaflux: cannot reach http:\/\/127\.0\.0\.1:1: connection refused/),
+  });
   const registry = await new FakeRegistry().start();
   registry.auth = { user: 'robot', password: 'secret' };
   const refused = await run(['push', 'x', '1.0.0', espFile, '--registry-url', registry.url]);

@@ -280,7 +280,7 @@ describe('a registry that', () => {
       return true;
     });
     expect(await patient.versionOf('fw')).toBe(502);
-    expect(patient.events('refresh.failed')[0]?.reason).toMatch(/paging does not end after 1000 pages/);
+    expect(patient.events('refresh.failed')[0]?.reason).toMatch(/has more than 1000 pages/);
     expect(registry.count('tags')).toBe(1000);
     await patient.stop();
   });

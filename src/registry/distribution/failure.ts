@@ -91,7 +91,7 @@ export async function notRegistry(response: RegistryResponse): Promise<OtaError>
   const type = isPage(response) ? ' with a web page' : '';
   return new OtaError(
     'protocol',
-    `${origin} is not a container registry: ${pathname} answered ${response.status}${type}`,
+    `${origin} is not a container registry: ${pathname} answered ${response.status}${type}. Check --registry-url`,
   );
 }
 

@@ -49,7 +49,10 @@ export class HttpTransport implements Transport {
       if (!REDIRECTS.has(response.status) || !isRead(request) || location === undefined) return response;
       discard(response);
       if (hops === MAX_REDIRECTS)
-        throw new OtaError('protocol', `${request.url.host} redirects more than ${MAX_REDIRECTS} times`);
+        throw new OtaError(
+          'protocol',
+          `${request.url.host} redirects more than ${MAX_REDIRECTS} times. Check --registry-url and the registry`,
+        );
       const target = redirectTarget(location, url);
       if (target.origin !== url.origin) headers = withoutCredentials(headers);
       url = target;
@@ -121,13 +124,17 @@ function isRead(request: RegistryRequest): boolean {
 }
 
 function redirectTarget(location: string, from: URL): URL {
-  if (!URL.canParse(location, from.href)) throw new OtaError('protocol', `${from.host} redirects to no URL`);
+  if (!URL.canParse(location, from.href))
+    throw new OtaError(
+      'protocol',
+      `${from.host} redirects to something that is not a URL. Check proxies in front of it`,
+    );
   const target = new URL(location, from.href);
   const downgraded = from.protocol === 'https:' && target.protocol !== 'https:';
   if (downgraded || !/^https?:$/.test(target.protocol)) {
     throw new OtaError(
       'protocol',
-      `${from.host} redirects from ${from.protocol} to ${target.protocol}, which is not followed`,
+      `${from.host} redirects from ${from.protocol} to ${target.protocol}, which is not followed. Check the address in the configuration of the registry`,
     );
   }
   return target;

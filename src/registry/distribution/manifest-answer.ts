@@ -23,7 +23,10 @@ export function contentType(response: RegistryResponse): string {
 /** `descriptor`, which `reference` was asked for; throws OtaError `protocol` when that is another digest. */
 export function expectDigest(descriptor: Descriptor, reference: string): Descriptor {
   if (isDigest(reference) && descriptor.digest !== reference) {
-    throw new OtaError('protocol', `asked for ${reference}, got ${descriptor.digest}`);
+    throw new OtaError(
+      'protocol',
+      `the registry was asked for ${reference}, and sent ${descriptor.digest}. Check the registry and its storage`,
+    );
   }
   return descriptor;
 }

@@ -58,6 +58,7 @@ export class FileTrustedRoot extends TrustedRoot {
 /** A file that was emptied or half written must not be taken for a root that trusts nobody. */
 function parse(content: string): TrustMaterial {
   const message = TrustedRootMessage.fromJSON(JSON.parse(content));
-  if (message.certificateAuthorities.length === 0) throw new Error('it names no certificate authority');
+  if (message.certificateAuthorities.length === 0)
+    throw new Error('it names no certificate authority. Expected a trusted_root.json of Sigstore');
   return toTrustMaterial(message);
 }
