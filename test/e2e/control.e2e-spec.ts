@@ -52,7 +52,7 @@ describe('otaflux status', () => {
     const { code, stdout, stderr } = await command(['status']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^server {4}\d+\.\d+\.\d+, up for [\d.]+s\nregistry {2}up, last answer \d{4}-.*\n/);
-    expect(stdout).toMatch(/\nown {7}connected, 2 notices pending\n/);
+    expect(stdout).toMatch(/\nown {7}connected, 2 messages pending\n/);
     expect(stdout).toMatch(/\nDEVICE +VERSION +DIGEST +BYTES +AGE +PENDING +NOTE\n/);
     expect(stdout).toMatch(new RegExp(`\\nesp32 +1\\.2\\.3 +${digest.slice(0, 19)}… +1000 +[\\d.]+s +own +-\\n`));
     expect(stdout).toMatch(/\nline-1\/sensor +2\.0\.0 /);
@@ -138,7 +138,7 @@ describe('otaflux status', () => {
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,
-      stderr: 'otaflux: --url: got "nowhere", expected a URL\n',
+      stderr: 'otaflux: --url: got "nowhere", expected a URL such as http://127.0.0.1:9090\n',
     });
     expect((await run(['status', '--metrics-listen-addr', 'nowhere'])).code).toBe(2);
   });
@@ -153,7 +153,7 @@ describe('otaflux health', () => {
       code: 1,
       stdout: '',
       stderr: expect.stringMatching(
-        /^otaflux: the registry cannot be used: .*401.*\. Check REGISTRY_USERNAME, REGISTRY_PASSWORD\.\n$/,
+        /^otaflux: the registry cannot be used: .*401.*\. Check --registry-username and --registry-password\n$/,
       ),
     });
     expect(refused.stderr).not.toContain('wrong-password');
@@ -212,7 +212,7 @@ describe('otaflux notify', () => {
     isAway = true;
     expect(await command(['notify', 'a'])).toMatchObject({
       code: 1,
-      stdout: 'a 1.0.0\nown: not confirmed yet, waits\n',
+      stdout: 'a 1.0.0\nown: not confirmed yet\n',
     });
     expect(await command(['notify', 'unknown'])).toMatchObject({
       code: 1,

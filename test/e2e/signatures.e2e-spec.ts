@@ -520,7 +520,7 @@ describe('keys in files', () => {
     await until(() => service.events('signature.keys_failed').length === 1, 'the failure to be told');
     const source = `--cosign-pub-key-path ${folder}`;
     expect(service.events('signature.keys_failed')).toMatchObject([
-      { source, reason: expect.stringMatching(/a\.pub holds no public key/) },
+      { source, reason: expect.stringMatching(/a\.pub": it holds no PEM text, expected a public key/) },
     ]);
     expect(await service.metrics()).toContain(`otaflux_signature_keys_readable{source="${source}"} 0`);
     expect(await service.versionOf('fw')).toBe('1.0.0');

@@ -1,4 +1,5 @@
 import { PolicyError, VerificationError, Verifier, type SignedEntity, type TrustMaterial } from '@sigstore/verify';
+import { reasonOf } from '../../errors.js';
 import { isSignatureOf } from '../keys/public-key.js';
 import type { Distrust } from '../signature-verifier.js';
 import type { Refusal, StoredSignature } from './stored-signature.js';
@@ -112,7 +113,7 @@ function distrustOf(error: unknown): Distrust {
   if (!(error instanceof VerificationError)) return 'malformed';
   switch (error.code) {
     case 'CERTIFICATE_ERROR':
-      return error.message.includes('expired') ? 'expired' : 'bad-certificate';
+      return reasonOf(error).includes('expired') ? 'expired' : 'bad-certificate';
     case 'SIGNATURE_ERROR':
       return 'bad-signature';
     case 'TIMESTAMP_ERROR':
