@@ -27,7 +27,7 @@ const rooms = {
 const sideDoors = [
   'config/yaml',
   'device/access/credentials',
-  'firmware/(assessor|firmware-locator|repository-prefix|select-version)',
+  'firmware/(assessor|firmware-locator|passed-over|repository-prefix|select-version)',
   'oci/names',
   'registry/(adapters|wrong-size)',
   'signature/create-verifier',

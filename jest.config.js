@@ -1,8 +1,15 @@
+/**
+ * `npm test` leaves out test/full, which is long or needs real servers, and test/docs, which runs every block of the
+ * documentation (decision 46). A file that is named is run wherever it is; `npm run test:all` runs everything.
+ */
+const namesFiles = process.argv.slice(2).some((argument) => !argument.startsWith('-'));
+
 /** Jest runs the TypeScript sources as ES modules; swc only strips the types (decision 2). */
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/test'],
   testRegex: '\\.(spec|e2e-spec)\\.ts$',
+  testPathIgnorePatterns: ['/node_modules/', ...(namesFiles ? [] : ['<rootDir>/test/full/', '<rootDir>/test/docs/'])],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {

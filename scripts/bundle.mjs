@@ -7,6 +7,7 @@
  * Libraries that only some servers need stay packages: they are loaded from node_modules when they are used.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -16,6 +17,12 @@ const TARGET = join(ROOT, 'dist', 'bundle');
 
 /** The commands, the server, and what plug-ins share with it: files of dist/cli, and of dist/bundle by the same names. */
 const ENTRIES = ['run', 'serve', 'door', 'nest', 'plugin-hooks'];
+
+/** Modules of dist that commands load late: commands that ask a registry, and what they ask it by. */
+const LATE = [
+  ...['cli/push.js', 'cli/verify.js', 'signature/cosign/index.js'],
+  ...['registry/distribution/index.js', 'registry/layout/layout-registry.js', 'registry/layout/layout-writer.js'],
+];
 
 /**
  * What every start needs; the dependencies of these packages are bundled, too. Not reflect-metadata: an import of a
@@ -63,26 +70,38 @@ const options = {
 };
 const { output: draft } = await bundle.generate(options);
 /**
- * What a command needs that asks a running server goes into one file, what every start of the server needs into another,
- * the rest by need.
+ * One file holds what every command needs, one what the commands that ask a registry share with the server, and one what
+ * else the server needs at every start. The rest is loaded by need.
  */
-const forCommands = earlyModules(draft, ['run.js', fileOf(draft, 'control.js')]);
-const forServing = earlyModules(draft, ['serve.js']);
+const forCommands = earlyModules(draft, ['run.js', fileOf(draft, 'cli/control.js')]);
+const forServing = earlyModules(draft, ['serve.js', 'door.js', 'nest.js']);
+const late = earlyModules(
+  draft,
+  LATE.map((name) => fileOf(draft, name)),
+);
 rmSync(TARGET, { recursive: true, force: true });
 const { output } = await bundle.write({
   ...options,
   codeSplitting: {
     groups: [
-      { name: 'command', priority: 2, test: (id) => forCommands.has(id) },
+      { name: 'command', priority: 3, test: (id) => forCommands.has(id) },
+      { name: 'shared', priority: 2, test: (id) => late.has(id) && (forServing.has(id) || bringsNoPackage(id)) },
       { name: 'service', priority: 1, test: (id) => forServing.has(id) },
     ],
   },
 });
 await bundle.close();
 
-/** The file that holds the module `name` of dist/cli, which is loaded when it is used. */
+/** Whether a module is in a file that brings no package: rolldown would put it into the file of the server otherwise. */
+function bringsNoPackage(id) {
+  const chunk = draft.find(({ moduleIds = [] }) => moduleIds.includes(id));
+  const isLate = LATE.some((name) => chunk.moduleIds.includes(join(ROOT, 'dist', name)));
+  return !isLate && chunk.imports.every((name) => isBuiltin(name) || draft.some(({ fileName }) => fileName === name));
+}
+
+/** The file that holds the module `name` of dist, which is loaded when it is used. */
 function fileOf(chunks, name) {
-  const id = join(ROOT, 'dist', 'cli', name);
+  const id = join(ROOT, 'dist', name);
   return chunks.find(({ moduleIds = [] }) => moduleIds.includes(id)).fileName;
 }
 

@@ -30,7 +30,7 @@ function defaultOf({ default: value, required }) {
 
 function row({ variable, option }) {
   const notes = option.secret
-    ? `${option.help} A secret: \`${variable}_FILE\` names a file that holds it.`
+    ? `${option.help} Secret: \`${variable}_FILE\` can name a file that holds it.`
     : option.help;
   return `| \`--${flagOf(variable)}\`<br>\`${variable}\` | ${cell(notes)} | ${cell(option.kind.takes)} | ${defaultOf(option)} |`;
 }
@@ -38,13 +38,13 @@ function row({ variable, option }) {
 function markdown() {
   const tables = sections().map(
     ({ title, variables }) =>
-      `## ${title}\n\n| flag, variable | what it does | takes | default |\n| --- | --- | --- | --- |\n${variables.map(row).join('\n')}\n`,
+      `## ${title}\n\n| flag, variable | meaning | value | default |\n| --- | --- | --- | --- |\n${variables.map(row).join('\n')}\n`,
   );
   return `# Configuration
 
 <!-- Generated from src/config/options.ts by \`npm run docs\`. -->
 
-An option is given as a flag, as an environment variable or as a key in a YAML file, whichever you like best:
+Give an option as a flag, as an environment variable, or as a key in a YAML file:
 
 \`\`\`sh
 otaflux --refresh-interval 1m
@@ -52,19 +52,22 @@ REFRESH_INTERVAL=1m otaflux
 otaflux --config otaflux.yaml      # refresh-interval: 1m
 \`\`\`
 
-A flag wins over a variable, a variable over the file, the file over the default. An empty variable counts as not set.
-The file's keys are the flags without dashes in front; [config/otaflux.yaml](../config/otaflux.yaml) has all of them.
-\`--config\`, or the variable \`CONFIG\`, names the file.
+\`--config\`, or the variable \`CONFIG\`, is the path of such a file. Its keys are the flags without
+dashes in front. [config/otaflux.yaml](../config/otaflux.yaml) lists all of them.
+
+If an option is given in several ways, the flag has priority over the variable, and the variable over the file. An empty
+variable is ignored.
 
 - A **duration** is written as \`500ms\`, \`30s\`, \`5m\`, \`1h30m\` or \`7d\`.
 - A **size** is written as \`512MiB\`, \`4GiB\`, \`100MB\` or a number of bytes.
-- A **boolean** is \`--x\`, \`--x=false\` or \`--no-x\` as a flag, else \`true\`, \`false\`, \`1\`, \`0\`, \`yes\` or \`no\`.
-- A **list** is separated by commas, or a list in the file.
-- A **secret** may stand in a file of its own: \`REGISTRY_PASSWORD_FILE=/run/secrets/password\`, \`--registry-password-file\`,
+- A **boolean** is \`--x\`, \`--x=false\` or \`--no-x\` as a flag. As a variable or in the file it is \`true\`, \`false\`, \`1\`,
+  \`0\`, \`yes\` or \`no\`.
+- A **list** is separated by commas. In the file it can be a YAML list.
+- A **secret** can be in a file of its own: \`REGISTRY_PASSWORD_FILE=/run/secrets/password\`, \`--registry-password-file\`,
   or \`registry-password-file\` in the YAML file. Secrets are never logged or printed.
 
-A wrong value, an unknown flag or an unknown key ends the start with exit code 2 and one line that names the option, what
-it got and what it takes. \`otaflux --help\` prints this page in short.
+If a value is wrong, or a flag or a key is unknown, the server does not start: it prints one line with the option, the
+value and what was expected, and exits with code 2. \`otaflux help serve\` prints the options in the terminal.
 
 ${tables.join('\n')}`;
 }
@@ -80,7 +83,7 @@ function comment(text) {
 }
 
 function entry({ variable, option }) {
-  const takes = `Takes ${option.kind.takes}.`;
+  const takes = `Value: ${option.kind.takes}.`;
   const value = option.default === undefined ? '' : option.default === '' ? '""' : option.default;
   const lines = [comment(`${option.help} ${takes}`), `#${flagOf(variable)}:${value && ` ${value}`}`];
   if (option.secret) lines.push(`#${flagOf(variable)}-file:`);
@@ -92,7 +95,7 @@ function yaml() {
     ({ title, variables }) => `# --- ${title} ---\n\n${variables.map(entry).join('\n\n')}\n`,
   );
   return `# Every option of OtaFlux, with its default. Generated from src/config/options.ts by \`npm run docs\`.
-# Use it by \`otaflux --config otaflux.yaml\`; flags and environment variables win over it.
+# Use it with \`otaflux --config otaflux.yaml\`. Flags and environment variables have priority over it.
 
 ${blocks.join('\n')}`;
 }

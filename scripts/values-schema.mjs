@@ -160,9 +160,15 @@ function typeOf(value) {
   return { type: ['string', 'number', 'null'] };
 }
 
-/** What the value of an option takes; undefined when there is no such option. An empty value leaves it to the server. */
+/**
+ * What the value of an option takes; undefined when there is no such option. An empty value leaves it to the server.
+ * Helm prints a value that does not match, but of a double negation only where it failed: so no secret is printed.
+ */
 function optionSchema(variable, { variables, optionOf }) {
-  return variables.includes(variable) ? orNothing(optionOf(variable).kind.json) : undefined;
+  if (!variables.includes(variable)) return undefined;
+  const { kind, secret } = optionOf(variable);
+  const schema = orNothing(kind.json);
+  return secret ? { not: { not: schema } } : schema;
 }
 
 /** `schema`, and an empty value beside it. */

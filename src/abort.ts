@@ -1,19 +1,19 @@
 import { setMaxListeners } from 'node:events';
 import { after, type Timer } from './timers.js';
 
-/** A signal for one piece of work, which follows others for as long as the work lasts. */
+/** A signal for one piece of work. It follows other signals for as long as the work lasts. */
 export interface Link {
   readonly signal: AbortSignal;
-  /** The work has ended: the signals that were followed hold nothing of it any more. May be called again. */
+  /** Stops following the other signals, which then hold no reference to the work. May be called more than once. */
   readonly end: () => void;
 }
 
 /**
- * A signal that is aborted as soon as one of `parents` is, or after `ms` milliseconds with a TimeoutError; after either
- * it has ended by itself.
+ * Returns a signal that is aborted as soon as one of `parents` is aborted, or after `ms` milliseconds with a
+ * TimeoutError.
  *
- * In place of `AbortSignal.any`, which on Node 20 and 22 leaves something behind at a parent for every signal that was
- * made of it, until the parent is gone: for the signal of a shutdown that is the life of the process.
+ * It replaces `AbortSignal.any`. On Node 20 and 22, every signal made by `AbortSignal.any` leaves something behind at
+ * its parents until they are collected. The parent of a shutdown signal lives as long as the process.
  */
 export function link(parents: readonly AbortSignal[], ms = Infinity): Link {
   const controller = new AbortController();
@@ -34,7 +34,7 @@ export function link(parents: readonly AbortSignal[], ms = Infinity): Link {
       abort(parent.reason);
       break;
     }
-    // Any number of requests may be under way; Node warns beyond ten.
+    // Many requests may run at the same time. Node warns if there are more than ten listeners.
     setMaxListeners(0, parent);
     parent.addEventListener('abort', follow);
   }
@@ -49,7 +49,10 @@ export function link(parents: readonly AbortSignal[], ms = Infinity): Link {
   return { signal: controller.signal, end };
 }
 
-/** Runs `work` with a signal that follows `parents` and is aborted after `ms` milliseconds, until the work settles. */
+/**
+ * Runs `work` with a signal that follows `parents` and is aborted after `ms` milliseconds. The signal stops following
+ * them when the work settles.
+ */
 export async function linked<T>(
   parents: readonly AbortSignal[],
   ms: number,

@@ -14,26 +14,33 @@ import { SettingsModule, type AsyncGiven } from './settings/index.js';
 import { WebhookModule, type WebhookSource } from './webhook/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 
-/** Parts of a team's own. */
+/** Your own implementations of ports, in place of or beside the built-in ones. */
 export interface OwnParts {
+  /** Replaces the built-in registries. */
   registry?: Part<Registry>;
+  /** Replaces the verification of cosign signatures. */
   verifier?: Part<SignatureVerifier>;
+  /** Replaces the store in memory and CACHE_DIR. */
   store?: Type<FirmwareStore>;
+  /** Further device protocols. */
   protocols?: Part<DeviceProtocol>[];
+  /** Further ways to authenticate devices. */
   authenticators?: Part<DeviceAuthenticator>[];
+  /** Further webhook senders. */
   sources?: Part<WebhookSource>[];
+  /** Further notifiers. */
   notifiers?: Part<Notifier>[];
 }
 
-/** What the service is made of; every part can be yours. */
+/** Options of the service, with your own implementations of ports. */
 export interface AppModuleOptions extends OwnParts {
-  /** Option values as somebody wrote them; see `gather`. */
+  /** Values of options as they were written, each with its source. `gather` returns them. */
   given: GivenValues | AsyncGiven;
 }
 
 /**
- * The service: which modules it has, and which of them imports which. It exports `ReleaseService`, `Registry`,
- * `SignatureVerifier`, `NotificationService` and `FirmwareStore`, for the application that imports it.
+ * The root module of the service. It exports `ReleaseService`, `Registry`, `SignatureVerifier`, `NotificationService`
+ * and `FirmwareStore`, so that the application that imports it can inject them.
  */
 @Module({})
 export class AppModule {

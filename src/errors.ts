@@ -3,17 +3,18 @@ import { schemaProblem } from './schema-problem.js';
 import { wordsFor } from './system-errors.js';
 
 /**
- * Why a release cannot be had. `absent` and `untrusted` are answers; the others are failures, after which nobody knows
- * what the answer would have been:
- * - `absent`: it is not there, says the registry
- * - `untrusted`: it is there, but no signature that is asked for verifies
- * - `denied`: the registry refuses to say (401, 403): wrong credentials, a lost permission, a private repository
- * - `unavailable`: the registry cannot be asked now
- * - `protocol`: the registry answered, and the answer is wrong
+ * Why there is no release. `absent` and `untrusted` are answers. The others are failures, after which the answer is not
+ * known:
+ * - `absent`: the registry says that it does not exist
+ * - `untrusted`: it exists, but has no valid signature
+ * - `denied`: the registry refused the request (401, 403): wrong credentials, a missing permission, a private
+ *   repository
+ * - `unavailable`: the registry cannot be reached now
+ * - `protocol`: the answer of the registry is wrong
  */
 export type OtaErrorCode = 'absent' | 'untrusted' | 'denied' | 'unavailable' | 'protocol';
 
-/** The one error that crosses rooms. Its message is for logs, never for a device. */
+/** The error by which the ports report failures. Its message is for logs and is never sent to a device. */
 export class OtaError extends Error {
   constructor(
     readonly code: OtaErrorCode,
@@ -24,44 +25,48 @@ export class OtaError extends Error {
     this.name = 'OtaError';
   }
 
-  /** Whether `error` says what is so (`absent`, `untrusted`), and not only that it could not be found out. */
+  /** Returns whether `error` is an answer (`absent`, `untrusted`) and not a failure. */
   static isAnswer(error: unknown): error is OtaError {
     return error instanceof OtaError && (error.code === 'absent' || error.code === 'untrusted');
   }
 
-  /** `error` itself when it is one, else an OtaError with `code` whose cause it is. */
+  /** Returns `error` itself if it is an OtaError, otherwise a new OtaError with `code` and `error` as its cause. */
   static from(error: unknown, code: OtaErrorCode, message: string): OtaError {
     return error instanceof OtaError ? error : new OtaError(code, `${message}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
-/** A wrong option, flag, key or file: ends the process with exit code 2 and this one line. */
+/** A wrong option, flag, key or file. It ends the process with exit code 2 and prints its message. */
 export class ConfigError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'ConfigError';
   }
 
-  /** Whether `error` is one, also one that comes from the bundle of the service, which has a class of its own. */
+  /**
+   * Returns whether `error` is a ConfigError. It also recognizes the ConfigError of the bundle, which is another class.
+   */
   static is(error: unknown): error is ConfigError {
     return types.isNativeError(error) && error.name === 'ConfigError';
   }
 }
 
-/** An error whose message is complete: its cause, the error of a library, is for debugging only. */
+/** An error with a complete message. Its cause, an error of a library, is for debugging only. */
 export class ExplainedError extends Error {
   override readonly name = 'ExplainedError';
 }
 
-/** The code of a system or library error, such as ENOENT; undefined when it has none. Knows errors of other realms, too. */
+/**
+ * Returns the code of a system or library error, such as ENOENT, or undefined. Works for errors of other realms, too.
+ */
 export function codeOf(error: unknown): string | undefined {
   if (!isError(error)) return undefined;
   if ('code' in error && typeof error.code === 'string') return error.code;
-  // undici gives no code to what does not even begin like HTTP.
+  // undici sets no code if the response does not begin like HTTP.
   return error.name === 'HTTPParserError' ? 'HPE_INVALID_CONSTANT' : undefined;
 }
 
-/** The codes of `error` and of what it wraps, from the outside in. */
+/** Returns the codes of `error` and of its causes, outermost first. */
 export function codesOf(error: unknown): string[] {
   if (!isError(error)) return [];
   const code = codeOf(error);
@@ -69,14 +74,17 @@ export function codesOf(error: unknown): string[] {
 }
 
 /**
- * One line that says what went wrong, for people. The codes of the system and of libraries are translated; errors of
- * ours say all that there is to say, and of others the innermost cause that adds something is added.
+ * Returns one line for people that says what went wrong. It translates codes of the system and of libraries. The
+ * message of an own error is complete. For other errors, it appends the innermost cause that adds information.
  */
 export function reasonOf(error: unknown): string {
   return oneLine(textOf(error));
 }
 
-/** The same and, where that is a translation, the `cause`: the texts of the libraries beneath, which are for debugging. */
+/**
+ * Returns the line of `reasonOf` and, if that is a translation, the messages of the libraries as `cause`, for
+ * debugging.
+ */
 export function explained(error: unknown): { reason: string; cause?: string } {
   const reason = reasonOf(error) + placeOf(error);
   const cause = causesOf(error)
@@ -112,15 +120,15 @@ function parsingProblem(error: Error): string | undefined {
     : undefined;
 }
 
-/** What the code of `error`, or that of what it wraps, means in words. */
+/** Returns the meaning of the code of `error`, or of the code of its cause, in words. */
 function translationOf(error: Error): string | undefined {
   const words = wordsFor(codeOf(error) ?? '');
-  // A library's "fetch failed" says less than what it wraps.
+  // "fetch failed" of a library says less than its cause.
   if (words !== undefined || codeOf(error) === undefined) return words;
   return isError(error.cause) ? translationOf(error.cause) : undefined;
 }
 
-/** The texts of the errors that are not ours, from the outside in. */
+/** Returns the messages of the errors of libraries in the chain of causes, outermost first. */
 function causesOf(error: unknown): string[] {
   if (!isError(error)) return [];
   const inner = causesOf(error.cause);
@@ -136,7 +144,10 @@ function oneLine(text: string): string {
   return text.replaceAll(/\s*\n\s*/g, ' ').trim();
 }
 
-/** Also for errors of other realms, and for what aborts a signal, which is no native error. */
+/**
+ * Returns whether `value` is an error, of this realm or another one, or the reason of an aborted signal (a
+ * DOMException).
+ */
 function isError(value: unknown): value is Error {
   return types.isNativeError(value) || value instanceof Error || value instanceof DOMException;
 }

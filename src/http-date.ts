@@ -2,7 +2,9 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 
 const MONTH = `(?<month>${MONTHS.join('|')})`;
 const TIME = '(?<hour>[01]\\d|2[0-3]):(?<minute>[0-5]\\d):(?<second>[0-5]\\d|60)';
-/** The three forms that a recipient must take (RFC 9110, section 5.6.7): IMF-fixdate, RFC 850 and asctime. */
+/**
+ * The three date formats that a recipient has to accept (RFC 9110, section 5.6.7): IMF-fixdate, RFC 850 and asctime.
+ */
 const FORMS = [
   new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?<day>\\d{2}) ${MONTH} (?<year>\\d{4}) ${TIME} GMT$`),
   new RegExp(
@@ -12,8 +14,8 @@ const FORMS = [
 ];
 
 /**
- * Returns the time that an HTTP-date names, in milliseconds since the epoch, or undefined for anything else. `Date.parse`
- * takes much that is none: `1` is a day in 2001 to it.
+ * Returns the time of an HTTP-date in milliseconds since the epoch, or undefined if the text is not an HTTP-date.
+ * `Date.parse` is not used, because it accepts other texts: it reads `1` as a day in 2001.
  */
 export function parseHttpDate(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
@@ -25,8 +27,8 @@ export function parseHttpDate(text: string | undefined): number | undefined {
 }
 
 /**
- * Returns how many milliseconds a `Retry-After` header asks to wait (RFC 9110, section 10.2.3: seconds, or a date), or
- * undefined for anything else. A date in the past is no wait.
+ * Returns the milliseconds to wait for a `Retry-After` header (RFC 9110, section 10.2.3: seconds or a date), or
+ * undefined if the header is not valid. Returns 0 for a date in the past.
  */
 export function retryAfterMs(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
@@ -46,12 +48,15 @@ function timeOf(parts: Record<string, string | undefined>): number | undefined {
     Number(parts.minute),
     Number(parts.second),
   );
-  // The 31st of June would become the 1st of July.
+  // Date would turn the 31st of June into the 1st of July.
   const overflows = Number(parts.second) < 60 && new Date(time).getUTCDate() !== day;
   return overflows || day === 0 ? undefined : time;
 }
 
-/** A year of two digits that seems more than 50 years ahead is one of the past (RFC 9110, section 5.6.7). */
+/**
+ * Returns the full year of a two-digit year. A year that appears to be more than 50 years in the future is in the past
+ * (RFC 9110, section 5.6.7).
+ */
 function fullYear(text: string): number {
   const year = Number(text);
   if (text.length > 2) return year;

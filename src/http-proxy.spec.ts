@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
@@ -7,6 +6,7 @@ import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request, type Dispatcher } from 'undici';
+import { Authority } from '../test/support/authority.js';
 import { createDispatcher } from './http-proxy.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-proxy-'));
@@ -29,10 +29,7 @@ const seenByServer: (string | undefined)[] = [];
 let ca: Buffer;
 
 beforeAll(async () => {
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  // prettier-ignore
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-    '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  const { cert, keyPath } = new Authority(folder, '127.0.0.1', 'IP:127.0.0.1');
   ca = readFileSync(cert);
   const http1 = createServer((incoming, response) => {
     seenByServer.push(incoming.headers['proxy-authorization']);
@@ -40,7 +37,7 @@ beforeAll(async () => {
   });
   http = `http://127.0.0.1:${await listen(http1)}`;
   const tls = createHttpsServer(
-    { key: readFileSync(key), cert: ca },
+    { key: readFileSync(keyPath), cert: ca },
     (_incoming, response) => void response.end('secret'),
   );
   https = `https://127.0.0.1:${await listen(tls)}`;

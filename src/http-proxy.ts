@@ -1,24 +1,24 @@
 import type { ConnectionOptions } from 'node:tls';
 import { Agent, Dispatcher, Pool, ProxyAgent } from 'undici';
 import { ConfigError, codeOf } from './errors.js';
-import { NoProxy } from './no-proxy.js';
+import { noProxyOf, variableIn, type NoProxy } from './no-proxy.js';
 
-/** How connections of an HTTP client of ours are made. */
+/** How an HTTP client makes its connections. */
 export interface ConnectionSettings {
-  /** To the server that is spoken to, through a proxy or not. */
+  /** TLS options for the target server, which apply with and without a proxy. */
   readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key'> | undefined;
-  /** Longest time until a connection stands, until headers come, and between two pieces of a body, in milliseconds. */
+  /** Longest time to connect, to receive the headers, and between two pieces of a body, in milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** Connections to each host. */
+  /** Maximum number of connections to each host. */
   readonly connections?: number | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * An HTTP client's connections, through the proxies that the environment names: `HTTPS_PROXY` for https, `HTTP_PROXY`
- * for http, neither for what `NO_PROXY` names. Plain http is sent to the proxy in absolute form (RFC 9112, section 3.2.2).
- * Throws ConfigError for a proxy that cannot be used.
+ * Returns the dispatcher of an HTTP client. It uses the proxies of the environment: `HTTPS_PROXY` for https,
+ * `HTTP_PROXY` for http, none for the hosts in `NO_PROXY`. Requests for plain http are sent to the proxy in absolute
+ * form (RFC 9112, section 3.2.2). Throws ConfigError for a proxy that cannot be used.
  */
 export function createDispatcher(
   settings: ConnectionSettings = {},
@@ -36,15 +36,15 @@ export function createDispatcher(
   );
 }
 
-/** A proxy of the environment, and the variable that names it. */
+/** A proxy from the environment, and the variable that contains it. */
 export interface NamedProxy {
   readonly variable: 'HTTP_PROXY' | 'HTTPS_PROXY';
   readonly host: string;
-  /** Whether it names a user. */
+  /** Whether its URL contains a user name. */
   readonly hasUser: boolean;
 }
 
-/** The proxy that a request to `url` goes through; undefined for none. */
+/** Returns the proxy for a request to `url`, or undefined if it uses none. */
 export function proxyFor(url: URL, environment: Environment = process.env): NamedProxy | undefined {
   const name = url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
   const proxy = proxyUrl(name, environment);
@@ -56,12 +56,7 @@ export function proxyFor(url: URL, environment: Environment = process.env): Name
   };
 }
 
-/** The hosts that no proxy is used for. */
-export function noProxyOf(environment: Environment = process.env): NoProxy {
-  return new NoProxy(variable('no_proxy', environment) ?? '');
-}
-
-/** An answer of the proxy itself, in place of one of the server behind it. */
+/** A response of the proxy itself instead of the target server. */
 export class ProxyRefusal extends Error {
   constructor(
     readonly status: number,
@@ -81,25 +76,20 @@ function describeRefusal(status: number, url: URL): string {
     : `the proxy answered 407: it demands a user and password. Set ${name}=http://USER:PASSWORD@HOST:PORT`;
 }
 
-/** `error` of a request to `url` or, where it is undici's word for a proxy that opened no tunnel, a ProxyRefusal. */
+/** Returns `error` of a request to `url`, or a ProxyRefusal if undici reports that the proxy opened no tunnel. */
 export function refusalOfProxy(error: unknown, url: URL): unknown {
   if (codeOf(error) !== 'UND_ERR_ABORTED' || !(error instanceof Error)) return error;
   const [, status] = /^Proxy response \((\d{3})\)/.exec(error.message) ?? [];
   return status === undefined ? error : new ProxyRefusal(Number(status), url);
 }
 
-/** The lower-case name counts first; an empty value is none. */
-function variable(name: string, environment: Environment): string | undefined {
-  return environment[name] || environment[name.toUpperCase()] || undefined;
-}
-
-/** `http[s]://[user:password@]host[:port]`, or without the scheme, which is http then. */
+/** Parses `http[s]://[user:password@]host[:port]`. Without a scheme, it is http. */
 function proxyUrl(name: string, environment: Environment): URL | undefined {
-  const value = variable(name, environment)?.trim();
+  const value = variableIn(environment, name)?.trim();
   if (!value) return undefined;
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  // The value may hold a password.
+  // The value may contain a password.
   if (!url?.hostname || !/^https?:$/.test(url.protocol))
     throw new ConfigError(
       `${name.toUpperCase()}: got a value that is not shown, because it may hold a password. Expected http://[user:password@]host[:port]`,
@@ -115,7 +105,7 @@ function agentOptions({ tls, timeoutMs, connections }: ConnectionSettings): Agen
   };
 }
 
-/** https goes through a tunnel (CONNECT), in which our certificate and authorities are for the server at its end. */
+/** For https, opens a tunnel (CONNECT). The client certificate and the authorities are for the server at its end. */
 function tunnel(proxy: URL, settings: ConnectionSettings): ProxyAgent {
   const token = authorizationOf(proxy);
   const { connect, ...options } = agentOptions(settings);
@@ -128,7 +118,7 @@ function tunnel(proxy: URL, settings: ConnectionSettings): ProxyAgent {
   } as ProxyAgent.Options);
 }
 
-/** A proxy is trusted by the same authorities, but gets no certificate of ours. */
+/** Returns the TLS options for the proxy: the same authorities, but no client certificate. */
 function proxyTls({ tls, timeoutMs }: ConnectionSettings): object {
   return { ...(timeoutMs !== undefined && { timeout: timeoutMs }), ...(tls?.ca !== undefined && { ca: tls.ca }) };
 }
@@ -146,7 +136,7 @@ function unescaped(text: string): string {
   }
 }
 
-/** Sends requests for plain http to a proxy as they are, with the whole URL in the request line. */
+/** Sends requests for plain http to a proxy unchanged, with the complete URL in the request line. */
 class AbsoluteFormProxy extends Dispatcher {
   private readonly pool: Pool;
   private readonly authorization: string | undefined;
@@ -177,7 +167,7 @@ class AbsoluteFormProxy extends Dispatcher {
   }
 }
 
-/** Chooses for each request whether it goes through a proxy, and through which. */
+/** Selects the proxy for each request, or none. */
 class ProxiedDispatcher extends Dispatcher {
   constructor(
     private readonly direct: Dispatcher,

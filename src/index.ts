@@ -17,6 +17,7 @@ export {
   Settings,
   type Given,
   type GivenValues,
+  type JsonSchema,
   type Kind,
   type ListenAddress,
   type Option,
@@ -57,7 +58,7 @@ export {
   type ReleaseStanding,
 } from './firmware/index.js';
 export { HealthModule } from './health/index.js';
-export { ManagementServer, MetricsModule } from './metrics/index.js';
+export { ManagementServer, MetricsModule, type RegistryOperation } from './metrics/index.js';
 export {
   NotificationModule,
   NotificationService,
@@ -74,7 +75,9 @@ export {
   verified,
   type FetchedManifest,
   type RegistryModuleOptions,
+  type RegistryFailure,
   type RegistryState,
+  type RegistrySummary,
 } from './registry/index.js';
 export { Service, type ServiceOptions } from './service.js';
 export { SettingsModule, type AsyncGiven, type PlainValues } from './settings/index.js';

@@ -3,9 +3,11 @@ import { domainToASCII } from 'node:url';
 
 type Rule = (host: string, port: string) => boolean;
 
-/** The hosts of `NO_PROXY`: names with all below them, addresses, networks, each with a port or without, and `*`. */
+/**
+ * The hosts of `NO_PROXY`: names with their subdomains, addresses and networks, each with or without a port, and `*`.
+ */
 export class NoProxy {
-  /** Entries that name no host, address or network, and have no effect. */
+  /** Entries that are not a host, an address or a network. They have no effect. */
   readonly unreadable: readonly string[];
   private readonly rules: readonly Rule[];
 
@@ -27,7 +29,19 @@ export class NoProxy {
   }
 }
 
-/** Undefined for an entry that cannot be read. */
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Returns the hosts that are reached without a proxy. */
+export function noProxyOf(environment: Environment = process.env): NoProxy {
+  return new NoProxy(variableIn(environment, 'no_proxy') ?? '');
+}
+
+/** Returns a proxy variable. The lower-case name takes precedence. An empty value counts as unset. */
+export function variableIn(environment: Environment, name: string): string | undefined {
+  return environment[name] || environment[name.toUpperCase()] || undefined;
+}
+
+/** Returns undefined for an entry that cannot be parsed. */
 function ruleOf(entry: string): Rule | undefined {
   if (entry === '*') return () => true;
   const network = networkOf(entry);

@@ -14,14 +14,16 @@ import { DeviceRouter } from './device/index.js';
 import { demandProduction } from './production.js';
 import { givenBy, type AsyncGiven, type PlainValues } from './settings/index.js';
 
+/** Options of OtaFluxModule. */
 export interface OtaFluxOptions extends OwnParts {
-  /** Options by variable, such as `{ REGISTRY_URL: 'https://registry.example.com' }`. */
+  /** Values of options by their variable, such as `{ REGISTRY_URL: 'https://registry.example.com' }`. */
   options: PlainValues;
 }
 
+/** Options of OtaFluxModule whose values a factory returns. */
 export interface OtaFluxAsyncOptions extends OwnParts, AsyncGiven {}
 
-/** Gives device requests to the device plane, and leaves the rest to the application. */
+/** Passes device requests to the device plane, and all others to the application. */
 class DeviceMiddleware implements NestMiddleware {
   private readonly router: DeviceRouter;
 
@@ -31,7 +33,7 @@ class DeviceMiddleware implements NestMiddleware {
 
   use(request: IncomingMessage & { originalUrl?: string }, response: ServerResponse, next: () => void): void {
     const { url = '' } = request;
-    // Express takes off what a middleware is mounted at.
+    // Express removes the path at which a middleware is mounted.
     request.url = request.originalUrl ?? url;
     if (this.router.handle(request, response)) return;
     request.url = url;
@@ -40,21 +42,23 @@ class DeviceMiddleware implements NestMiddleware {
 }
 
 /**
- * OtaFlux as a module of your own Nest application (Express). Devices, webhooks and probes are answered on the
- * application's port. Create the application with `bodyParser: false`, or let your body parser skip `/webhooks`, because
- * the signature of a webhook covers its raw bytes. The module exports what `AppModule` exports. For the second port, TLS and
- * the shutdown of the server itself, start a `Service` instead.
+ * OtaFlux as a module of your own Nest application (Express). It answers devices, webhooks and health checks on the
+ * port of the application. Create the application with `bodyParser: false`, or exclude `/webhooks` from your body
+ * parser, because the signature of a webhook covers its raw bytes. The module exports the same providers as
+ * `AppModule`. To get the management port, TLS and the graceful shutdown as well, start a `Service` instead.
  *
  * @publicApi
  */
 @Module({})
 export class OtaFluxModule implements NestModule {
-  /** Rejects the start with ConfigError for options that are wrong. */
+  /**
+   * Returns the module for `options`. The application does not start, and gets a ConfigError, if an option is wrong.
+   */
   static forRoot({ options, ...parts }: OtaFluxOptions): DynamicModule {
     return OtaFluxModule.with({ ...parts, given: givenBy(options) });
   }
 
-  /** The same with options that a factory finds. */
+  /** Returns the module for options that a factory returns. */
   static forRootAsync({ imports, inject, useFactory, ...parts }: OtaFluxAsyncOptions): DynamicModule {
     const given: AsyncGiven = { useFactory, ...(imports && { imports }), ...(inject && { inject }) };
     return OtaFluxModule.with({ ...parts, given });

@@ -1,15 +1,15 @@
 import { Inject, type InjectionToken, type Provider, type Type } from '@nestjs/common';
 
-/** Something of a team's own behind a port: a class that Nest makes, or an object. */
+/** Your own implementation of a port: a class, which Nest instantiates, or an object. */
 export type Part<T> = Type<T> | T;
 
-/** What a module needs to have `parts` injected. */
+/** The providers and tokens by which a module injects `parts`. */
 export interface Parts {
   readonly providers: Provider[];
   readonly tokens: InjectionToken[];
 }
 
-/** Providers for parts of one port, and the tokens to inject them by, in their order. */
+/** Returns providers for implementations of one port, and the tokens by which to inject them, in the same order. */
 export function partsOf(parts: readonly Part<object>[]): Parts {
   const providers = parts.map((part): Provider => {
     if (isClass(part)) return part;
@@ -26,7 +26,8 @@ function isClass(part: Part<object>): part is Type<object> {
 }
 
 /**
- * Says what Nest hands to the constructor of `target`, for code without decorators: `injects(MyProtocol, ReleaseService)`.
+ * Declares which providers Nest passes to the constructor of `target`, for code without decorators:
+ * `injects(MyProtocol, ReleaseService)`. Returns `target`.
  *
  * @publicApi
  */

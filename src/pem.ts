@@ -1,7 +1,7 @@
 import { ExplainedError } from './errors.js';
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 
-/** What a PEM block is, by its label (RFC 7468); SSH and cosign have labels of their own. */
+/** The content of PEM blocks by their labels (RFC 7468, SSH and cosign). */
 const BLOCKS: readonly (readonly [RegExp, string])[] = [
   [/^(?:TRUSTED |X509 )?CERTIFICATE$/, 'a certificate'],
   [/^(?:NEW )?CERTIFICATE REQUEST$/, 'a certificate request'],
@@ -14,7 +14,7 @@ const BLOCKS: readonly (readonly [RegExp, string])[] = [
   [/^PUBLIC KEY$/, 'a public key'],
 ];
 
-/** What `text` holds, for an error message: `a private key`, or `no PEM text`. */
+/** Returns what `text` contains, for an error message: `a private key`, or `no PEM text`. */
 export function contentOf(text: string): string {
   const labels = [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----/g)].map(([, label = '']) => label);
   const kinds = labels.map((label) => BLOCKS.find(([pattern]) => pattern.test(label))?.[1] ?? `a block ${label}`);
@@ -26,9 +26,9 @@ export function contentOf(text: string): string {
 }
 
 /**
- * The certificates in `text`, the first of which is the one that counts.
+ * Returns the certificates in `text`. The first one is the certificate of the server or client itself.
  *
- * @throws Error with one line that says what the text holds instead
+ * @throws Error with one line that says what the text contains instead
  */
 export function certificatesIn(text: string): X509Certificate[] {
   const blocks = text.match(/-----BEGIN (?:X509 )?CERTIFICATE-----[\s\S]*?-----END (?:X509 )?CERTIFICATE-----/g) ?? [];
@@ -51,9 +51,9 @@ export function certificatesIn(text: string): X509Certificate[] {
 }
 
 /**
- * The private key in `text`.
+ * Returns the private key in `text`.
  *
- * @throws Error with one line that says what the text holds instead
+ * @throws Error with one line that says what the text contains instead
  */
 export function privateKeyIn(text: string): KeyObject {
   const encrypted = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text);
@@ -71,9 +71,9 @@ export function privateKeyIn(text: string): KeyObject {
 }
 
 /**
- * The certificate in the file `certPath`, whose key is the one in the file `keyPath`.
+ * Returns the certificate in the file `certPath`, after checking that it belongs to the key in the file `keyPath`.
  *
- * @throws Error with one line that names the file that is wrong
+ * @throws Error with one line that names the wrong file
  */
 export function certificateOfPair(certPath: string, cert: string, keyPath: string, key: string): X509Certificate {
   const [certificate] = inFile(certPath, () => certificatesIn(cert));
@@ -84,7 +84,7 @@ export function certificateOfPair(certPath: string, cert: string, keyPath: strin
   );
 }
 
-/** What `read` finds; an error of it names the file. */
+/** Returns the result of `read`. Adds the name of the file to its errors. */
 export function inFile<T>(path: string, read: () => T): T {
   try {
     return read();

@@ -1,6 +1,6 @@
 /**
- * `text` out of a URL with its percent-encoding undone. A `%` that begins none, as in a password that was pasted as it is,
- * stays what it is, as browsers have it (WHATWG URL, "percent-decode").
+ * Returns `text`, a part of a URL, with its percent-encoding decoded. A `%` that does not start a code is kept, as in a
+ * password that was pasted as it is (WHATWG URL, "percent-decode").
  */
 export function percentDecoded(text: string): string {
   return text.replaceAll(/(?:%[0-9A-Fa-f]{2})+/g, (encoded) => {

@@ -2,15 +2,18 @@ import { isLoopback, type Settings } from './config/index.js';
 import { ConfigError } from './errors.js';
 import { verifiesByDefault } from './signature/index.js';
 
-/** What the settings do not tell. */
+/** Facts that are not in the settings. */
 export interface Surroundings {
-  /** Whether a verifier of a team's own decides on signatures. */
+  /** Whether your own verifier checks the signatures. */
   readonly hasOwnVerifier: boolean;
-  /** Whether the ports are those of the settings, and not those of an application around it. */
+  /** Whether the server opens its own ports. False inside of another application. */
   readonly hasOwnPorts: boolean;
 }
 
-/** Throws a ConfigError that lists all that PRODUCTION demands and the settings lack, a line each; nothing when it is off. */
+/**
+ * Throws a ConfigError that lists every requirement of PRODUCTION that the settings do not meet, one per line. Does
+ * nothing if PRODUCTION is off.
+ */
 export function demandProduction(settings: Settings, surroundings: Surroundings): void {
   if (!settings.production) return;
   const missing = missingIn(settings, surroundings);

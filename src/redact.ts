@@ -1,11 +1,14 @@
 const MASK = '[redacted]';
-/** Shorter values would blank out ordinary words. */
+/** Shorter values would remove ordinary words. */
 const MIN_LENGTH = 4;
 
-/** User and password in a URL. */
+/** The user name and the password in a URL. */
 const USER_INFO = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#@"]+@/gi;
 
-/** Takes `secrets` out of a line of text, as they are, as JSON and as a URL writes them, and user names and passwords out of URLs. */
+/**
+ * Returns a function that removes `secrets` from a line of text: in plain form, as JSON, percent-encoded and as base64.
+ * It also removes user names and passwords from URLs.
+ */
 export function redactor(secrets: readonly string[]): (line: string) => string {
   const forms = new Set<string>();
   for (const secret of secrets.filter((value) => value.length >= MIN_LENGTH)) {
@@ -15,7 +18,7 @@ export function redactor(secrets: readonly string[]): (line: string) => string {
       .add(encodeURIComponent(secret))
       .add(Buffer.from(secret).toString('base64'));
   }
-  // The longest first, so that no part of a secret is left over.
+  // The longest first, so that no part of a longer secret remains.
   const ordered = [...forms].sort((a, b) => b.length - a.length);
   return (line) => {
     let text = line;

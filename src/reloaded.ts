@@ -4,25 +4,26 @@ import { ConfigError, explained, ExplainedError, reasonOf } from './errors.js';
 import { inFile } from './pem.js';
 import { every, type Timer } from './timers.js';
 
-/** How often files are looked at: a mounted Secret takes up to a minute to change anyway. */
+/** How often the files are checked. A mounted Secret takes up to a minute to change anyway. */
 export const RELOAD_MS = 10_000;
 
 /**
- * What files say, read again when they change. A change that cannot be read or parsed is logged, once for each mistake,
- * and changes nothing: half of a new pair of files must not take the service away. Files that do not belong together get
- * a Reloaded each, so that a mistake in one holds up no change in another.
+ * A value that is read from files, and read again when they change. If the changed files cannot be read or parsed, the
+ * old value stays, and each different error is logged once: a pair of files of which only one is replaced must not stop
+ * the service. Files that do not belong together get a Reloaded each, so that an error in one does not delay a change
+ * in another.
  */
 export class Reloaded<T> {
   private texts: readonly string[];
   private value: T;
-  /** Why the files cannot be used now; undefined when they can. */
+  /** Why the files cannot be used now; undefined if they can. */
   private problem: string | undefined;
   private readonly timer: Timer;
 
   /**
-   * Throws ConfigError, which names `option`, when the files cannot be read or parsed now.
+   * Throws ConfigError, which names `option`, if the files cannot be read or parsed now.
    *
-   * @param parse throws an Error with one line for what is wrong, which names the file where there are several
+   * @param parse throws an Error with one line that says what is wrong, and names the file if there are several
    */
   constructor(
     private readonly option: string,
@@ -46,7 +47,7 @@ export class Reloaded<T> {
     return this.value;
   }
 
-  /** Looks at the files now. */
+  /** Checks the files now. */
   reload(): void {
     try {
       const texts = this.read();

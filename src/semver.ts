@@ -1,13 +1,13 @@
-/** A number of more digits than a double holds, without leading zeros. */
+/** A number with more digits than a double can represent, without leading zeros. */
 interface BigNumber {
   readonly digits: string;
 }
 
 type Identifier = number | BigNumber | string;
 
-/** A semantic version 2.0.0, read once to be compared often. */
+/** A semantic version 2.0.0, parsed once to be compared often. */
 export interface SemanticVersion {
-  /** As it was written, without `v`. */
+  /** The version as it was written, without `v`. */
   readonly text: string;
   /** Major, minor and patch. */
   readonly core: readonly Identifier[];
@@ -16,12 +16,12 @@ export interface SemanticVersion {
 }
 
 const FORM = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([\da-zA-Z.-]+))?(?:\+([\da-zA-Z.-]+))?$/;
-/** Every number of so many digits is a safe integer. */
+/** Every number with so many digits is a safe integer. */
 const SAFE_DIGITS = 15;
 
 /**
- * Reads a semantic version; undefined when `text` is none. Our own, because the specification sets no bound to its numbers
- * or its length (sections 2, 9 and 11), and the library that everybody uses does.
+ * Parses a semantic version. Returns undefined if `text` is not a version. The specification does not limit the numbers
+ * or the length (sections 2, 9 and 11), but the usual library does, so this parser is our own.
  */
 export function parseVersion(text: string): SemanticVersion | undefined {
   const match = FORM.exec(text);
@@ -38,7 +38,7 @@ export function parseVersion(text: string): SemanticVersion | undefined {
   };
 }
 
-/** Below 0 when `a` is older than `b`: by precedence (section 11), which build metadata has no part in. */
+/** Returns a negative number if `a` is older than `b`, by precedence (section 11). Build metadata does not count. */
 export function comparePrecedence(a: SemanticVersion, b: SemanticVersion): number {
   const core = compareAll(a.core, b.core);
   if (core !== 0) return core;
@@ -47,12 +47,14 @@ export function comparePrecedence(a: SemanticVersion, b: SemanticVersion): numbe
   return compareAll(a.prerelease, b.prerelease);
 }
 
-/** Below 0 when `a` is older than `b`: by precedence, then by build metadata, identifier by identifier. */
+/**
+ * Returns a negative number if `a` is older than `b`: by precedence, then by build metadata, identifier by identifier.
+ */
 export function compareWithBuild(a: SemanticVersion, b: SemanticVersion): number {
   return comparePrecedence(a, b) || compareAll(a.build, b.build);
 }
 
-/** Fewer identifiers are older than more of the same. */
+/** If all identifiers are equal, the longer list is newer. */
 function compareAll(a: readonly Identifier[], b: readonly Identifier[]): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
@@ -62,7 +64,7 @@ function compareAll(a: readonly Identifier[], b: readonly Identifier[]): number 
   return a.length - b.length;
 }
 
-/** Numbers by their value, and below words; words by ASCII. */
+/** Numbers are compared by value, and are older than words. Words are compared by ASCII. */
 function compare(a: Identifier, b: Identifier): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b;
   if (typeof a === 'string' || typeof b === 'string') {

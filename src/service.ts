@@ -12,12 +12,13 @@ import { GraceTime } from './settings/index.js';
 import { enableTracing } from './tracing.js';
 import { HttpMeter, LimitMeter, ManagementServer } from './metrics/index.js';
 
+/** Options of Service. */
 export interface ServiceOptions extends AppModuleOptions {
   settings: Settings;
   logger: LoggerService | false;
 }
 
-/** A running OtaFlux: both ports open, devices answered. */
+/** A running OtaFlux with both ports open. */
 export class Service {
   private constructor(
     readonly app: INestApplication,
@@ -30,8 +31,8 @@ export class Service {
   ) {}
 
   /**
-   * Starts without waiting for the registry. Rejects with ConfigError when an address cannot be listened on, or when
-   * PRODUCTION demands more than is set.
+   * Starts the service, without waiting for the registry. Rejects with ConfigError if it cannot listen on an address,
+   * or if the settings do not meet the requirements of PRODUCTION.
    */
   static async start({ settings, logger, ...options }: ServiceOptions): Promise<Service> {
     demandProduction(settings, { hasOwnVerifier: options.verifier !== undefined, hasOwnPorts: true });
@@ -48,7 +49,7 @@ export class Service {
     const nestOptions: NestApplicationOptions = {
       logger,
       abortOnError: false,
-      // Webhooks are signed over their raw bytes, and nothing else has a body.
+      // Webhooks are signed over their raw bytes, and no other request has a body.
       bodyParser: false,
     };
     const app: INestApplication = await NestFactory.create(AppModule.forRoot(options), adapter, nestOptions);
@@ -82,7 +83,10 @@ export class Service {
     }
   }
 
-  /** Not ready from now on, no new connections; resolves when downloads in flight have ended, or the grace time has. */
+  /**
+   * Stops the service: it is not ready any more, and accepts no connections. Resolves when the downloads in progress
+   * have ended, or after the grace time.
+   */
   async stop(): Promise<void> {
     this.tls?.stop();
     this.app.get(Lifecycle, { strict: false }).end();
@@ -93,7 +97,7 @@ export class Service {
   }
 }
 
-/** The route that Express matched, which the code names; what a client made up is all one. */
+/** Returns the route that Express matched, which is a name in the code. All unknown paths are `other`. */
 function routeOf(request: IncomingMessage & { route?: { path?: unknown } }): string {
   return typeof request.route?.path === 'string' ? request.route.path : 'other';
 }

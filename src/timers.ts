@@ -1,21 +1,24 @@
 /**
- * The longest time that Node's timers and most libraries can count: 2^31 - 1 ms, 24.8 days. Node runs a longer timer
+ * The longest time that timers of Node and of most libraries accept: 2^31 - 1 ms, 24.8 days. Node runs a longer timer
  * after 1 ms.
  */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Work that is to be done later. */
+/** Work that is scheduled for later. */
 export interface Timer {
-  /** The work is not done any more. */
+  /** Cancels the work. */
   stop(): void;
 }
 
 export interface TimerOptions {
-  /** The process may end before the time is over. */
+  /** If true, the timer does not keep the process alive. */
   readonly background?: boolean;
 }
 
-/** Runs `work` once, `ms` milliseconds from now: of any length, `Infinity` is never, and what is not above 0 is at once. */
+/**
+ * Runs `work` once, `ms` milliseconds from now. Any length is allowed: `Infinity` means never, 0 and less means at
+ * once.
+ */
 export function after(ms: number, work: () => void, { background = false }: TimerOptions = {}): Timer {
   let timer: NodeJS.Timeout;
   const wait = (leftMs: number): void => {
@@ -34,7 +37,7 @@ export function after(ms: number, work: () => void, { background = false }: Time
   };
 }
 
-/** Runs `work` every `ms` milliseconds until it is stopped; does not keep the process alive. */
+/** Runs `work` every `ms` milliseconds until it is stopped. Does not keep the process alive. */
 export function every(ms: number, work: () => void): Timer {
   let timer: Timer;
   const wait = (): void => {
@@ -55,7 +58,7 @@ export function every(ms: number, work: () => void): Timer {
   };
 }
 
-/** Resolves after `ms` milliseconds, of any length; rejects with the reason of `signal` as soon as that is aborted. */
+/** Resolves after `ms` milliseconds, of any length. Rejects with the reason of `signal` as soon as it is aborted. */
 export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
@@ -71,7 +74,7 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** A duration as a timer, or a timeout option of a library, takes it: from 0 to `MAX_TIMER_MS`. */
+/** Returns a duration that timers, and timeout options of libraries, accept: from 0 to `MAX_TIMER_MS`. */
 export function timerMs(ms: number): number {
   return ms > 0 ? Math.min(ms, MAX_TIMER_MS) : 0;
 }
@@ -81,7 +84,7 @@ function reasonFor(signal: AbortSignal | undefined): Error {
   return reason instanceof Error ? reason : new Error('aborted', { cause: reason });
 }
 
-/** Resolves behind what waits in the event loop now: for long work that must not hold up answers. */
+/** Resolves after everything that waits in the event loop now. Use it in long work that must not delay responses. */
 export const turn = (): Promise<void> =>
   new Promise((resolve) => {
     setImmediate(resolve);

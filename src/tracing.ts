@@ -4,12 +4,13 @@ import { ConfigError } from './errors.js';
 
 const NAME = 'otaflux';
 
-/** Undefined as long as nobody asks for traces: then every span is one comparison. */
+/** Undefined if tracing is off. A span then costs one comparison. */
 let api: typeof otel | undefined;
 
 /**
- * Makes spans where the standard `OTEL_…` variables ask for them. Who collects them is loaded by the operator, as with
- * `node --import @opentelemetry/auto-instrumentations-node/register`. Rejects with ConfigError when the package is missing.
+ * Turns on spans if the standard `OTEL_…` variables ask for them. The operator loads the SDK that exports them, for
+ * example with `node --import @opentelemetry/auto-instrumentations-node/register`. Rejects with ConfigError if the
+ * package @opentelemetry/api is missing.
  */
 export async function enableTracing(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
   const { OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT } =
@@ -26,7 +27,7 @@ export async function enableTracing(environment: Readonly<Record<string, string 
   }
 }
 
-/** `work` within a span of that name, whose parent is the span around it; the error of a rejection is the span's. */
+/** Runs `work` in a span with that name, below the current span. If the work rejects, the span records the error. */
 export function traced<T>(name: string, attributes: otel.Attributes, work: () => Promise<T>): Promise<T> {
   if (!api) return work();
   const { trace, SpanStatusCode } = api;
@@ -43,7 +44,10 @@ export function traced<T>(name: string, attributes: otel.Attributes, work: () =>
   });
 }
 
-/** `work` within the span around it, which an instrumented server makes, else in the trace that the caller's `traceparent` names. */
+/**
+ * Runs `work` in the current span, if an instrumented server has started one, otherwise in the trace of the caller's
+ * `traceparent`.
+ */
 export function continued<T>(headers: IncomingHttpHeaders, work: () => T): T {
   if (!api) return work();
   const { context, propagation, trace } = api;

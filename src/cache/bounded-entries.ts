@@ -1,22 +1,25 @@
-/** One thing in a bounded place. */
+/** One entry of a limited store. */
 export interface Entry {
   readonly sizeBytes: number;
-  /** Uses under way. */
+  /** Number of uses in progress. */
   leases: number;
-  /** Dropped after all others before this time, on the clock of `performance.now()`. */
+  /** Until this time, on the clock of `performance.now()`, all other entries are dropped first. */
   heldUntilMs: number;
 }
 
-/** Room kept for an entry that is on its way; released just before it is added, or when it does not come. */
+/**
+ * Room that is reserved for an entry that is being received. Release it just before the entry is added, or if it does
+ * not arrive.
+ */
 export interface Reservation {
   readonly sizeBytes: number;
-  /** Gives the room back; only the first call counts. */
+  /** Gives the room back. Only the first call has an effect. */
   release(): void;
 }
 
 /**
- * Entries by key, least recently used first, bounded by number and by bytes.
- * An entry in use is never dropped: then the bounds are exceeded, or what is new is refused.
+ * Entries by key, least recently used first, limited by number and by bytes. An entry that is in use is never dropped.
+ * If too many are in use, a new entry exceeds the limits or is refused.
  */
 export class BoundedEntries<E extends Entry> {
   private readonly entries = new Map<string, E>();
@@ -38,12 +41,12 @@ export class BoundedEntries<E extends Entry> {
     return this.entries.has(key);
   }
 
-  /** The entry of `key`, without counting as a use. */
+  /** Returns the entry of `key`. Does not count as a use. */
   peek(key: string): E | undefined {
     return this.entries.get(key);
   }
 
-  /** The entry of `key`, which is now the most recently used. */
+  /** Returns the entry of `key`, and makes it the most recently used one. */
   use(key: string): E | undefined {
     const entry = this.entries.get(key);
     if (!entry) return undefined;
@@ -52,7 +55,7 @@ export class BoundedEntries<E extends Entry> {
     return entry;
   }
 
-  /** Makes room for an entry of `sizeBytes` that is about to come; undefined when there can be none. */
+  /** Reserves room for an entry of `sizeBytes`. Returns undefined if there is none. */
   reserve(sizeBytes: number): Reservation | undefined {
     if (sizeBytes > this.maxBytes || this.maxEntries === 0) return undefined;
     this.reservedBytes += sizeBytes;
@@ -69,7 +72,9 @@ export class BoundedEntries<E extends Entry> {
     return undefined;
   }
 
-  /** Adds an entry as the most recently used and drops what is over the bounds, but not the entry itself. */
+  /**
+   * Adds an entry as the most recently used one. Drops other entries to stay within the limits, but never the new one.
+   */
   add(key: string, entry: E): void {
     this.remove(key);
     this.entries.set(key, entry);
@@ -88,7 +93,9 @@ export class BoundedEntries<E extends Entry> {
     return entry;
   }
 
-  /** Drops until all is within the bounds, what is held last of all; false when entries in use are in the way. */
+  /**
+   * Drops entries until the limits are kept, entries that are held last. Returns false if entries in use prevent that.
+   */
   private shrink(): boolean {
     return this.dropWhileOver(performance.now()) || this.dropWhileOver(Infinity);
   }

@@ -5,12 +5,13 @@ import { demandFolder } from '../usable-folder.js';
 import { FirmwareStore } from './firmware-store.js';
 import { TieredStore } from './tiered-store.js';
 
+/** Options of CacheModule. */
 export interface CacheModuleOptions {
-  /** A store of your own in place of memory and disk. */
+  /** Your own store instead of memory and disk. */
   store?: Type<FirmwareStore>;
 }
 
-/** Provides FirmwareStore: memory and CACHE_DIR, or yours. */
+/** Provides FirmwareStore: the built-in store in memory and CACHE_DIR, or yours. */
 @Module({})
 export class CacheModule {
   static forRoot({ store }: CacheModuleOptions = {}): DynamicModule {

@@ -13,7 +13,10 @@ import crcjam from 'crc/crcjam';
 import * as zlib from 'node:zlib';
 import type { Checksum } from '../config/index.js';
 
-/** A CRC that is computed piece by piece: the value so far in, the next one out; undefined before the first piece. */
+/**
+ * Computes a CRC piece by piece: takes a piece and the value so far (undefined for the first piece), returns the next
+ * value.
+ */
 export type RunningCrc = (piece: Buffer, previous: number | undefined) => number;
 
 /** CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), which the crc package does not have. */
@@ -29,7 +32,7 @@ function crc32c(piece: Buffer, previous = 0): number {
   return ~crc >>> 0;
 }
 
-/** zlib's is native and some twenty times as fast; it is there from Node 20.15 and 22.2 on. */
+/** The native function of zlib is about twenty times as fast. It exists since Node 20.15 and 22.2. */
 const nativeCrc32: RunningCrc | undefined =
   'crc32' in zlib ? (piece, previous = 0) => zlib.crc32(piece, previous) : undefined;
 

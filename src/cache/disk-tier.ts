@@ -7,29 +7,32 @@ import { OwnedFolder } from './owned-folder.js';
 import { sameStamp, stampAt, StoredFile, type Stamp } from './stored-file.js';
 
 export interface DiskEntry extends Entry {
-  /** The file whose bytes were read and hashed, or written, by this process; undefined until they were. */
+  /** The stamp of the file when this process read and hashed it, or wrote it. Undefined before that. */
   verified: Stamp | undefined;
-  /** Whether this process has marked the file as used. Once is enough: each mark makes its neighbours hash it again. */
+  /**
+   * Whether this process has marked the file as used. Once is enough: after each mark, other processes hash the file
+   * again.
+   */
   marked: boolean;
 }
 
-/** What a process has begun to write in the folder, each in a folder of its own. */
+/** Prefix of the folders for unfinished files, one for each process. */
 const INCOMING = 'incoming-';
-/** So long a neighbour on another machine may write nothing before what it has begun is removed. */
+/** If another machine has not written to its unfinished files for this time, they are removed. */
 const UNUSED_MS = 3_600_000;
 
 /** A file that is being written under a temporary name. */
 export interface DiskWriter {
   write(piece: Buffer): Promise<void>;
-  /** Makes it last and gives it its name. */
+  /** Flushes the file to the disk and gives it its final name. */
   commit(sha256: string, sizeBytes: number): Promise<void>;
   abandon(): Promise<void>;
 }
 
 /**
- * Firmware as content-addressed files, `DIR/sha256/HEX`. Other processes may use the same folder: what is written gets its
- * name only when it is whole, and a file is looked at before each use, since anybody may have removed or changed it.
- * Every method may reject or throw with what the file system says.
+ * Firmware in content-addressed files, `DIR/sha256/HEX`. Other processes may use the same folder: a file gets its name
+ * when it is complete, and is checked before each use, because another process may have removed or changed it. Every
+ * method may reject or throw with the error of the file system.
  */
 export class DiskTier {
   readonly entries: BoundedEntries<DiskEntry>;
@@ -37,8 +40,8 @@ export class DiskTier {
   private incoming: Promise<OwnedFolder> | undefined;
 
   /**
-   * @param onFailure told when the file system fails behind the caller's back
-   * @param onLost told when a file is not what this process left there
+   * @param onFailure called if the file system fails in the background
+   * @param onLost called if a file is missing, or is not as this process left it
    */
   constructor(
     private readonly root: string,
@@ -56,13 +59,13 @@ export class DiskTier {
     return join(this.folder, sha256);
   }
 
-  /** Takes up what an earlier run left, oldest first, and removes what it did not finish. */
+  /** Loads the entries of an earlier run, oldest first, and removes unfinished files. */
   async load(): Promise<void> {
     await mkdir(this.folder, { recursive: true });
     await OwnedFolder.removeDead(this.root, INCOMING, UNUSED_MS);
     const found: { name: string; sizeBytes: number; usedMs: number }[] = [];
     for (const name of await readdir(this.folder)) {
-      // Earlier versions wrote beside what is whole.
+      // Earlier versions wrote unfinished files into the same folder.
       if (name.endsWith('.tmp')) await rm(join(this.folder, name), { force: true });
       else if (/^[a-f0-9]{64}$/.test(name)) {
         const stats = await stat(this.path(name)).catch(unlessMissing);
@@ -96,7 +99,10 @@ export class DiskTier {
     };
   }
 
-  /** Whether the file of `sha256` was verified and is as it was then; a system call, no read. */
+  /**
+   * Returns whether the file of `sha256` was verified and has not changed since. Costs one system call, reads no
+   * content.
+   */
   isIntact(sha256: string): boolean {
     const entry = this.entries.peek(sha256);
     if (!entry?.verified) return false;
@@ -106,7 +112,7 @@ export class DiskTier {
     return false;
   }
 
-  /** The file of `sha256`, when it was verified and is as it was then; to be released. */
+  /** Returns the file of `sha256` if it was verified and has not changed since. Release it after use. */
   open(sha256: string): StoredFile | undefined {
     const entry = this.entries.use(sha256);
     if (!entry?.verified) return undefined;
@@ -118,7 +124,7 @@ export class DiskTier {
     return undefined;
   }
 
-  /** The file of `sha256`, to be read and hashed; to be released. Undefined when it is not there. */
+  /** Returns the file of `sha256` to read and hash it, or undefined if it does not exist. Release it after use. */
   openUnverified(sha256: string): StoredFile | undefined {
     const entry = this.entries.use(sha256);
     if (!entry) return undefined;
@@ -127,13 +133,16 @@ export class DiskTier {
     return file;
   }
 
-  /** Drops the entry, and the file when it is still that of `stamp`: a neighbour may have put a good one in its place. */
+  /**
+   * Drops the entry, and deletes the file if it still has `stamp`: another process may have replaced it with a good
+   * one.
+   */
   async drop(sha256: string, stamp: Stamp): Promise<void> {
     this.entries.remove(sha256);
     await this.removeFile(sha256, stamp);
   }
 
-  /** Removes what was begun and not finished. */
+  /** Removes unfinished files. */
   async close(): Promise<void> {
     const incoming = await this.incoming?.catch(() => undefined);
     this.incoming = undefined;
@@ -143,7 +152,7 @@ export class DiskTier {
   private openFile(sha256: string, entry: DiskEntry): StoredFile | undefined {
     try {
       return new StoredFile(this.path(sha256), () => {
-        // Whatever is wrong with it: before its next use it is read and hashed anew.
+        // Whatever the error is, the file is read and hashed again before its next use.
         entry.verified = undefined;
       });
     } catch (error) {
@@ -158,7 +167,7 @@ export class DiskTier {
     if (!stamp) this.entries.remove(sha256);
   }
 
-  /** A new file in this process's own folder, which is made when there is none, or no longer. */
+  /** Creates a file in the folder of this process. Creates the folder if it does not exist, or no longer. */
   private async begin(): Promise<{ temporary: string; handle: FileHandle }> {
     for (let tries = 0; ; tries++) {
       this.incoming ??= OwnedFolder.create(this.root, INCOMING);
@@ -174,7 +183,7 @@ export class DiskTier {
     }
   }
 
-  /** Removes a file unless it is another one by now than that of `stamp`. */
+  /** Removes a file, unless it no longer has `stamp`. */
   private async removeFile(sha256: string, stamp: Stamp | undefined): Promise<void> {
     const path = this.path(sha256);
     const now = stampAt(path);
@@ -191,7 +200,7 @@ async function closeQuietly(handle: FileHandle): Promise<void> {
   await handle.close().catch(() => undefined);
 }
 
-/** A rename lasts only when the folder is synced, too. Not every file system allows it. */
+/** Makes a rename durable by flushing the folder. Not every file system allows that. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   await handle.sync().catch(() => undefined);

@@ -2,18 +2,21 @@ import { createHash } from 'node:crypto';
 import type { Checksum } from '../config/index.js';
 import { runningCrc } from './crc.js';
 
-/** What is known of firmware once all of its bytes went by. CRCs are unsigned numbers, the rest lower-case hex. */
+/**
+ * Size and digests of firmware, computed from all of its bytes. CRCs are unsigned numbers, the digests are lower-case
+ * hex.
+ */
 export interface Firmware {
   readonly sizeBytes: number;
   readonly crc32: number;
-  /** The CRC that CHECKSUM asks for; the same as `crc32` by default. */
+  /** The CRC that CHECKSUM selects. By default the same as `crc32`. */
   readonly checksum: number;
   readonly md5: string;
   readonly sha1: string;
   readonly sha256: string;
 }
 
-/** Counts and hashes firmware in one pass. */
+/** Computes size, CRCs and digests of firmware in one pass. */
 export class FirmwareDigester {
   private readonly md5 = createHash('md5');
   private readonly sha1 = createHash('sha1');

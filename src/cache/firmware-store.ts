@@ -1,42 +1,47 @@
 import type { Readable } from 'node:stream';
 import type { Firmware } from './firmware-digester.js';
 
-/** Firmware in use: it stays where it is until it is released. */
+/** Firmware in use. The store does not drop it before it is released. */
 export interface Lease {
-  /** All of it, when it is in memory. */
+  /** All bytes, if they are in memory. */
   readonly bytes: Buffer | undefined;
-  /** The bytes from `start` to `end`, both included. */
+  /** Returns the bytes from `start` to `end`, both inclusive. */
   read(start: number, end: number): Readable;
-  /** Ends the use. Called once. */
+  /** Ends the use. Must be called once. */
   release(): void;
 }
 
-/** Firmware to be stored. */
+/** Firmware to store. */
 export interface FirmwareSource {
-  /** Its size when that is known beforehand; decides where it is kept while it comes in. */
+  /** Size in bytes, or undefined if it is not known yet. Decides where the firmware is kept while it is received. */
   readonly sizeBytes: number | undefined;
-  /** Its bytes from the first one; called again when the first place to store them failed. */
+  /** Returns the bytes from the first one. It is called again if the first place to store them failed. */
   open(): AsyncIterable<Buffer>;
 }
 
 /**
- * Keeps firmware by its SHA-256, bounded by bytes. What is in use is never dropped.
- * Being an abstract class, it is also the token that it is injected by.
+ * Stores firmware by its SHA-256, limited by bytes. It never drops firmware that is in use. This abstract class is also
+ * the injection token.
  *
  * @publicApi
  */
 export abstract class FirmwareStore {
-  /** What is stored under a SHA-256 (64 hex digits), its bytes checked since this process started; undefined when it is not there. */
+  /**
+   * Resolves to size and digests of the firmware with this SHA-256 (64 hex digits), or to undefined if it is not
+   * stored. Its bytes were checked since this process started.
+   */
   abstract find(sha256: string): Promise<Firmware | undefined>;
   /**
-   * Reads a source to its end and keeps it. Rejects with what the source fails with, keeping nothing;
-   * with OtaError `unavailable` when there is no room for it anywhere.
+   * Reads a source to its end and stores it. If the source fails, rejects with the error of the source and stores
+   * nothing. Rejects with OtaError `unavailable` if there is no room.
    */
   abstract put(source: FirmwareSource): Promise<Firmware>;
-  /** Begins a use of what is stored, or undefined when it is not there. */
+  /** Returns a lease of stored firmware, or undefined if it is not stored. */
   abstract open(sha256: string): Lease | undefined;
-  /** Whether `open` would find it; for the hot path. */
+  /** Returns whether `open` would return a lease. Called on the hot path. */
   abstract has(sha256: string): boolean;
-  /** Asks to keep it until `untilMs` (on the clock of `performance.now()`) if the bounds allow. */
+  /**
+   * Asks the store to keep the firmware until `untilMs` (on the clock of `performance.now()`), if the limits allow it.
+   */
   abstract hold(sha256: string, untilMs: number): void;
 }

@@ -1,16 +1,16 @@
 import type { BoundedEntries, Entry, Reservation } from './bounded-entries.js';
 
-/** Room is asked for in steps of this size when nobody knows how much is coming. */
+/** Room is reserved in steps of this size if the total size is not known. */
 const STEP_BYTES = 1024 * 1024;
 
-/** Collects firmware in memory while it comes in, within the room that the cache can make; gives up when there is none. */
+/** Collects firmware in memory while it is received. Gives up if the cache cannot make room. */
 export class MemorySink {
   private readonly whole: Buffer | undefined;
   private readonly pieces: Buffer[] = [];
   private room: Reservation | undefined;
   private length = 0;
 
-  /** @param sizeBytes how much is coming, or undefined when nobody knows */
+  /** @param sizeBytes the expected size, or undefined if it is not known */
   constructor(
     private readonly memory: Pick<BoundedEntries<Entry>, 'reserve'>,
     sizeBytes: number | undefined,
@@ -19,7 +19,7 @@ export class MemorySink {
     this.whole = this.room && sizeBytes !== undefined ? Buffer.allocUnsafeSlow(sizeBytes) : undefined;
   }
 
-  /** False once there was no more room: nothing is collected any more. */
+  /** False after there was no more room. Then nothing more is collected. */
   get isOpen(): boolean {
     return this.room !== undefined;
   }
@@ -31,7 +31,10 @@ export class MemorySink {
     this.length += piece.length;
   }
 
-  /** All that came, the room for it given back to be taken by an entry; undefined when it did not fit, or less came than was said. */
+  /**
+   * Returns all bytes and releases their reserved room, so that an entry can take it. Returns undefined if the bytes
+   * did not fit, or if fewer arrived than expected.
+   */
   take(): Buffer | undefined {
     if (!this.room || (this.whole && this.length !== this.whole.length)) return undefined;
     const bytes = this.whole ?? Buffer.concat(this.pieces, this.length);

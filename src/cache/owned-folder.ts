@@ -6,16 +6,17 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { codeOf } from '../errors.js';
 
-/** The socket in a folder that its owner listens on as long as it lives. */
+/** Name of the socket in a folder. The owner listens on it as long as it lives. */
 const SOCKET = 'owner';
-/** In place of the machine in the name of a folder that has no socket. */
+/** Replaces the machine in the name of a folder that has no socket. */
 const UNOWNED = 'unowned';
-/** What sockaddr_un takes on every system. */
+/** Length that sockaddr_un accepts on every system. */
 const MAX_SOCKET_PATH_BYTES = 103;
 
 /**
- * A folder that belongs to one process. Whether that process lives is asked of a socket in it, which the kernel closes with
- * the process: a process id says nothing where the next process, or a neighbour in another container, has the same one.
+ * A folder that belongs to one process. A socket in it shows whether that process lives, because the kernel closes the
+ * socket with the process. A process id would not show it: the next process, or a process in another container, may
+ * have the same id.
  */
 export class OwnedFolder {
   private static readonly open = new Set<OwnedFolder>();
@@ -28,10 +29,10 @@ export class OwnedFolder {
     OwnedFolder.open.add(this);
   }
 
-  /** Makes a folder in `parent` whose name begins with `prefix`. It is removed when the process exits. */
+  /** Creates a folder in `parent` whose name begins with `prefix`. It is removed when the process exits. */
   static async create(parent: string, prefix: string): Promise<OwnedFolder> {
     await mkdir(parent, { recursive: true });
-    // It gets its name only when its socket listens: nobody takes it for one whose owner is dead.
+    // The folder gets its name after its socket listens, so that no other process considers its owner dead.
     const fresh = await mkdtemp(join(parent, 'otaflux-'));
     const owned = join(parent, `${prefix}${machine()}-${randomBytes(6).toString('hex')}`);
     const fits = Buffer.byteLength(join(owned, SOCKET)) <= MAX_SOCKET_PATH_BYTES;
@@ -44,8 +45,9 @@ export class OwnedFolder {
   /**
    * Removes the folders in `parent` whose names begin with `prefix` and whose owner is dead.
    *
-   * @param unusedMs the age from which folders are removed whose owner cannot be asked: of another machine, or without a
-   *   socket; undefined when `parent` belongs to this machine alone, so that every socket can be asked
+   * @param unusedMs age from which folders are removed whose owner cannot be checked: folders of another machine, and
+   *   folders without a socket. Undefined if `parent` belongs to this machine alone, so that every socket can be
+   *   checked
    */
   static async removeDead(parent: string, prefix: string, unusedMs?: number): Promise<void> {
     const names = await readdir(parent).catch(() => []);
@@ -57,7 +59,7 @@ export class OwnedFolder {
     }
   }
 
-  /** Removes it with what is in it. Files that are open can be read to their end. */
+  /** Removes the folder and its content. Open files can still be read to their end. */
   async remove(): Promise<void> {
     this.leave();
     await rm(this.path, { recursive: true, force: true });
@@ -74,7 +76,7 @@ export class OwnedFolder {
   };
 }
 
-/** Listens without keeping the process alive; undefined where the file system has no sockets. */
+/** Listens without keeping the process alive. Returns undefined if the file system does not support sockets. */
 async function listen(path: string): Promise<Server | undefined> {
   const server = createServer((socket) => socket.destroy()).unref();
   return new Promise((resolve) => {
@@ -87,7 +89,10 @@ async function listen(path: string): Promise<Server | undefined> {
   });
 }
 
-/** Whether nobody listens any more; undefined when the socket does not say, such as one of another user, or none. */
+/**
+ * Returns whether no process listens on the socket. Returns undefined if that cannot be determined, for example because
+ * the socket belongs to another user or does not exist.
+ */
 async function isDead(socketPath: string): Promise<boolean | undefined> {
   return new Promise((resolve) => {
     const socket = connect(socketPath);
@@ -105,7 +110,7 @@ async function isUnused(folder: string, unusedMs: number | undefined): Promise<b
   return unusedMs !== undefined && Date.now() - (await lastChangeMs(folder)) > unusedMs;
 }
 
-/** When the folder or a file in it was last written to. */
+/** Returns when the folder, or a file in it, was last written to. */
 async function lastChangeMs(folder: string): Promise<number> {
   const names = await readdir(folder).catch(() => []);
   const paths = [folder, ...names.map((name) => join(folder, name))];
@@ -115,7 +120,10 @@ async function lastChangeMs(folder: string): Promise<number> {
 
 let thisMachine: string | undefined;
 
-/** This machine since its last start, the same in all of its containers: whose sockets can be asked from here. */
+/**
+ * Returns an id of this machine since its last boot. It is the same in all containers of the machine, whose sockets can
+ * be checked from here.
+ */
 function machine(): string {
   thisMachine ??= createHash('sha256').update(bootId()).digest('hex').slice(0, 12);
   return thisMachine;

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 
 type ReadDone = (error: Error | null, bytesRead: number, buffer: Buffer) => void;
 
-/** What changes when a file is written to or replaced. */
+/** Properties of a file that change when it is written to or replaced. */
 export interface Stamp {
   readonly sizeBytes: number;
   readonly ino: bigint;
@@ -11,7 +11,7 @@ export interface Stamp {
   readonly ctimeNs: bigint;
 }
 
-/** The stamp of the file at `path`; undefined when there is none. Takes some microseconds. */
+/** Returns the stamp of the file at `path`, or undefined if it does not exist. Takes some microseconds. */
 export function stampAt(path: string): Stamp | undefined {
   const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stats && stampOf(stats);
@@ -22,14 +22,14 @@ export function sameStamp(a: Stamp, b: Stamp): boolean {
 }
 
 /**
- * A file that stays readable while it is used, also when its name is removed or given to another one. It is closed when
- * it was released and every stream over it has ended.
+ * An open file. It stays readable while it is used, even if its name is removed or given to another file. It is closed
+ * when it was released and every stream of it has ended.
  */
 export class StoredFile {
   private users = 1;
   private readonly descriptor: number;
 
-  /** Throws what the file system says. */
+  /** Throws the error of the file system. */
   constructor(
     path: string,
     private readonly onFailure: () => void = () => undefined,
@@ -37,13 +37,13 @@ export class StoredFile {
     this.descriptor = openSync(path, 'r');
   }
 
-  /** Marks it as used now, so that the next run drops it later than others. */
+  /** Marks the file as used now, so that the next run drops it later than other files. */
   touch(): void {
     const now = new Date();
     try {
       futimesSync(this.descriptor, now, now);
     } catch {
-      // Not ours, or a file system without times: it is dropped earlier, that is all.
+      // Not our file, or a file system without times. The only effect is that it is dropped earlier.
     }
   }
 
@@ -51,7 +51,7 @@ export class StoredFile {
     return stampOf(fstatSync(this.descriptor, { bigint: true }));
   }
 
-  /** The bytes from `start` to `end`, both included. The stream fails when the file has fewer. */
+  /** Returns the bytes from `start` to `end`, both inclusive. The stream fails if the file has fewer bytes. */
   read(start: number, end: number): Readable {
     this.users++;
     return createReadStream('', {

@@ -16,10 +16,10 @@ export interface TieredStoreOptions {
   maxEntries: number;
   memoryBytes: number;
   checksum: Checksum;
-  /** Keeps firmware across restarts; none means memory only. */
+  /** Folder that keeps firmware across restarts. Without it, firmware is kept in memory only. */
   directory: string | undefined;
   diskBytes: number;
-  /** Told of every failure of the folder. */
+  /** Called at every failure of the folder. */
   onDiskFailure?: () => void;
 }
 
@@ -28,8 +28,9 @@ interface MemoryEntry extends Entry {
 }
 
 /**
- * Firmware in memory, and on disk when there is a folder. What is too large for memory goes to the folder, or to a
- * temporary one that is removed at exit. A folder that fails is reported and done without.
+ * Firmware in memory, and on disk if there is a folder. Firmware that is too large for the memory goes to the folder,
+ * or to a temporary folder that is removed at exit. If the folder fails, the failure is reported, and the store works
+ * without it.
  */
 export class TieredStore extends FirmwareStore implements OnApplicationShutdown {
   private readonly logger = new Logger('FirmwareStore');
@@ -45,7 +46,10 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     if (options.directory !== undefined) this.disk = this.tierIn(options.directory);
   }
 
-  /** Takes up the folder, and removes what killed processes left. Not being able to is no reason not to serve. */
+  /**
+   * Loads the content of the folder, and removes what killed processes have left. If that fails, the service still
+   * starts.
+   */
   async start(): Promise<void> {
     await Spool.removeDead();
     try {
@@ -55,7 +59,7 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     }
   }
 
-  /** Removes what is temporary. What is being sent can be read to its end. */
+  /** Removes temporary files. Firmware that is being sent can still be read to its end. */
   async onApplicationShutdown(): Promise<void> {
     await Promise.all([this.disk?.close(), this.spool.close()]).catch((error: unknown) => {
       this.diskFailed('drop', error);
@@ -107,7 +111,7 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     try {
       return this.tierOf(sha256)?.isIntact(sha256) === true;
     } catch (error) {
-      // It cannot be looked at: `find` drops it then, and it is fetched again.
+      // The file cannot be checked. `find` drops the entry later, and the firmware is downloaded again.
       this.diskFailed('stat', error);
       return false;
     }
@@ -129,8 +133,8 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
   }
 
   /**
-   * Reads a source into memory as long as there is room, and into `tier`. Undefined when neither could take it;
-   * rejects with what the source fails with.
+   * Reads a source into memory, as long as there is room, and into `tier`. Resolves to undefined if neither has room.
+   * Rejects with the error of the source.
    */
   private async write(source: FirmwareSource, tier: DiskTier | undefined): Promise<Firmware | undefined> {
     const sink = new MemorySink(this.memory, source.sizeBytes);
@@ -145,7 +149,7 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
       }
       const firmware = digester.finish();
       const bytes = sink.take();
-      // What is in memory needs no temporary file.
+      // Firmware in memory needs no temporary file.
       if (bytes && tier !== this.disk) {
         await writer?.abandon();
         writer = undefined;
@@ -171,7 +175,7 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     });
   }
 
-  /** The writer again, or undefined when it failed: then the disk is done without. */
+  /** Returns the writer, or undefined if it failed. Then the firmware is not written to the disk. */
   private async attempt(
     writer: DiskWriter | undefined,
     work: (writer: DiskWriter) => Promise<void>,
@@ -188,14 +192,14 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     }
   }
 
-  /** Takes a file into memory, if it fits. */
+  /** Copies a file into memory, if it fits. */
   private async promote(file: StoredFile, { sha256, sizeBytes }: Firmware): Promise<void> {
     const room = this.memory.reserve(sizeBytes);
     if (!room) return;
     try {
       const bytes = Buffer.concat((await file.read(0, sizeBytes - 1).toArray()) as Buffer[]);
       room.release();
-      // It may have been changed since it was hashed.
+      // The file may have changed since it was hashed.
       if (createHash('sha256').update(bytes).digest('hex') === sha256)
         this.memory.add(sha256, { bytes, sizeBytes, leases: 0, heldUntilMs: 0 });
     } catch (error) {
@@ -205,7 +209,10 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     }
   }
 
-  /** Reads a file that this process has not hashed, or that is not as it was then: only what has its digest is served. */
+  /**
+   * Reads and hashes a file that this process has not hashed yet, or that has changed. Only content with the right
+   * digest is served.
+   */
   private async verify(tier: DiskTier, sha256: string, entry: DiskEntry): Promise<Firmware | undefined> {
     let file: StoredFile | undefined;
     entry.leases++;

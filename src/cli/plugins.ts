@@ -9,19 +9,20 @@ import { codeOf, ConfigError, reasonOf } from '../errors.js';
 import type { SharedModules } from './plugin-hooks.js';
 import { PORTS, problemOfParts } from './plugin-parts.js';
 
-/** What a plug-in exports by default: its parts, or a function that makes them of the settings. */
+/** The default export of a plug-in: its parts, or a function that returns them for the settings. */
 export type Plugin = OwnParts | ((context: PluginContext) => OwnParts | Promise<OwnParts>);
 
+/** The argument of a plug-in that is a function. */
 export interface PluginContext {
   readonly settings: Settings;
 }
 
-/** The settings, and the parts that the plug-ins of PLUGIN bring. Rejects with ConfigError. */
+/** Returns the settings, and the parts of all plug-ins in PLUGIN. Rejects with ConfigError. */
 export async function withPlugins(given: GivenValues): Promise<{ parts: OwnParts; settings: Settings }> {
   const names = (parseOption('PLUGIN', given) as string[] | undefined) ?? [];
   if (names.length === 0) return { parts: {}, settings: parseSettings(given) };
   register(new URL('./plugin-hooks.js', import.meta.url), { data: sharedModules() });
-  // A plug-in that brings the registry leaves REGISTRY_URL without a meaning.
+  // If a plug-in provides the registry, REGISTRY_URL has no effect.
   const provisional = given.REGISTRY_URL ? given : { ...given, REGISTRY_URL: { value: 'oci:.', where: 'PLUGIN' } };
   const settings = parseSettings(provisional);
   const parts: OwnParts = {};
@@ -65,7 +66,10 @@ async function imported(name: string): Promise<Plugin> {
   return module.default;
 }
 
-/** Where a path from the current directory, or a package that is installed there, is; throws ConfigError for neither. */
+/**
+ * Returns the location of a plug-in: a path from the current directory, or a package that is installed there. Throws
+ * ConfigError if it is neither.
+ */
 function locate(name: string): string {
   const path = resolve(name);
   if (existsSync(path)) return pathToFileURL(path).href;
@@ -81,7 +85,7 @@ function locate(name: string): string {
   }
 }
 
-/** What to do about a module that Node.js does not load. */
+/** Returns what to do about a module that Node.js does not load. */
 function problemOfImport(error: unknown, url: string): string {
   const code = codeOf(error) ?? '';
   const text = reasonOf(error);
@@ -102,7 +106,7 @@ function problemOfImport(error: unknown, url: string): string {
   return text;
 }
 
-/** Adds parts; throws ConfigError for a second one where there can be one only. */
+/** Adds parts. Throws ConfigError for a second one if only one is allowed. */
 function merge(parts: OwnParts, added: OwnParts, name: string, owners: Map<string, string>): void {
   for (const key of Object.keys(PORTS) as (keyof OwnParts)[]) {
     const part = added[key];

@@ -1,7 +1,10 @@
 import { Command } from 'commander';
 import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
+import { completionCommand } from './completion-command.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
+import { listCommand } from './list-command.js';
+import { deleteCommand } from './delete-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
 import { pushCommand } from './push-command.js';
 import { serveCommand } from './serve-command.js';
@@ -17,7 +20,7 @@ export const FIRST_STEPS = [
 const EXAMPLES = [
   ...FIRST_STEPS,
   'otaflux --registry-url https://harbor.example.com --repository-prefix fw',
-  'otaflux init && otaflux --config otaflux.yaml',
+  'otaflux list esp32 --registry-url oci:./registry',
 ];
 
 /** The whole command line. With `defaults`, `serve` runs where no command is given. */
@@ -32,12 +35,15 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     .addCommand(serveCommand(), { isDefault: defaults });
   const others = [
     pushCommand(),
+    listCommand(),
+    deleteCommand(),
     verifyCommand(),
     statusCommand(),
     healthCommand(),
     notifyCommand(),
     tokenCommand(),
     signUrlCommand(),
+    completionCommand(),
   ];
   for (const command of others) program.addCommand(command);
   return program;

@@ -44,12 +44,13 @@ describe('progress', () => {
       const screen: Screen = { isTTY: true, columns: width + 1, write: (text) => written.push(text) };
       StatusLine.on(screen)?.show(progressText({ ...state, name }, width));
       const [line = ''] = written;
+      // eslint-disable-next-line no-control-regex
       expect(line).toMatch(/^\r.*\u001B\[K$/);
       // eslint-disable-next-line no-control-regex
       const shown = line.replaceAll(/^\r|\u001B\[K$/g, '');
       expect(shown).not.toMatch(/\p{Cc}/u);
       const wide = shown.match(/[\u{1F680}固件]/gu)?.length ?? 0;
-      expect([...shown].length + wide).toBeLessThanOrEqual(width);
+      expect(Array.from(shown).length + wide).toBeLessThanOrEqual(width);
     }
   });
 

@@ -88,7 +88,7 @@ export function progressText({ name, bytes, totalBytes, elapsedMs }: State, widt
 /** `text` in at most `width` columns, its end cut off where it is longer. Control characters would move the cursor. */
 function fitted(text: string, width: number): string {
   const shown = text.replaceAll(/\p{Cc}/gu, '?');
-  const cells = [...shown].map((character) => ({ character, width: widthOf(character) }));
+  const cells = Array.from(shown, (character) => ({ character, width: widthOf(character) }));
   const total = cells.reduce((sum, cell) => sum + cell.width, 0);
   if (total <= width) return shown;
   let left = width - 1;

@@ -43,7 +43,7 @@ function withoutHelpWord(argv: readonly string[]): string[] {
 const FIRST_STEPS_TEXT = `
 To try OtaFlux with a folder as the registry:
 ${FIRST_STEPS.map((step) => `  ${step}\n`).join('')}
-Run otaflux init to write a configuration file, and otaflux --help for all commands.
+Run otaflux --help for all commands.
 `;
 
 /** An error of commander, and the command that it is about. */

@@ -4,7 +4,7 @@ import { CliCommand } from './cli-command.js';
 import { addFlags, givenFlags, REGISTRY_VARIABLES } from './flags.js';
 
 /** The options that decide what is served, as `serve` has them. */
-const VERIFY_VARIABLES = VARIABLES.filter(
+export const VERIFY_VARIABLES = VARIABLES.filter(
   (variable) =>
     REGISTRY_VARIABLES.includes(variable) ||
     /^(?:COSIGN|SIGSTORE|SIGNATURE)_/.test(variable) ||

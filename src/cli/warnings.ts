@@ -6,7 +6,7 @@ import {
   VARIABLES,
   type Settings,
 } from '../config/index.js';
-import { noProxyOf } from '../http-proxy.js';
+import { noProxyOf } from '../no-proxy.js';
 import { percentDecoded } from '../percent.js';
 
 /** A log line about something that is most likely a mistake, and stops nothing. */

@@ -6,22 +6,19 @@ export {
   type Rate,
   type RegistryLocation,
 } from './kinds.js';
+export type { JsonSchema } from './json-schema.js';
 export { isLoopback } from './loopback.js';
+export { CHECKSUMS, NOTIFY_SCHEMES, type Checksum, type Option, type TypedOption } from './option.js';
 export {
-  CHECKSUMS,
   flagOf,
-  NOTIFY_SCHEMES,
   optionOf,
   sectionOf,
   settingOf,
   VARIABLES,
-  type Checksum,
-  type Option,
   type OPTIONS,
   type SettingName,
   type SettingValue,
   type SettingValues,
-  type TypedOption,
   type Variable,
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';

@@ -1,6 +1,6 @@
 /**
  * JSON Schemas (draft 7) of what each kind of option takes, for the values of the Helm chart. They give the verdict that
- * the server's own parser gives; test/e2e/helm-values.e2e-spec.ts compares the two.
+ * the server's own parser gives; test/full/helm-values.e2e-spec.ts compares the two.
  *
  * Patterns use only what RE2 (Helm) and JavaScript (editors) share: no look-ahead, no inline flags.
  */

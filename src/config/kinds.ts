@@ -5,25 +5,25 @@ import * as json from './json-schema.js';
 import type { JsonSchema } from './json-schema.js';
 
 /**
- * How the value of an option is read, whoever gives it: a flag or a variable gives text, the file may give a number,
- * a boolean or a list. `takes` completes "expected …" in an error and "takes …" in the documentation.
+ * How the value of an option is parsed. A flag or a variable provides text. The file may provide a number, a boolean or
+ * a list. `takes` completes "expected …" in an error and "takes …" in the documentation.
  */
 export interface Kind<T> {
   readonly takes: string;
-  /** The placeholder in `--help`; undefined for a boolean, whose flag may stand alone. */
+  /** The placeholder in `--help`. Undefined for a boolean, whose flag needs no value. */
   readonly placeholder: string | undefined;
-  /** A number in the file may be written as YAML has numbers: 1e3, 0x10. */
+  /** Whether a number in the file may be written in YAML's forms: 1e3, 0x10. */
   readonly numeric?: true;
-  /** Returns the value that was written. Throws Unreadable, whose message completes "expected …". */
+  /** Returns the parsed value. Throws Unreadable, whose message completes "expected …". */
   read(written: unknown): T;
-  /** The same verdict as a JSON Schema, for the values of the Helm chart. */
+  /** A JSON Schema that accepts the same values, for the values of the Helm chart. */
   readonly json: JsonSchema;
 }
 
-/** A value that an option does not take. */
+/** A value that an option does not accept. */
 export class Unreadable extends Error {}
 
-/** The text of a string, a number or a boolean; undefined for anything else. */
+/** Returns the text of a string, a number or a boolean, otherwise undefined. */
 function scalar(written: unknown): string | undefined {
   return ['string', 'number', 'boolean'].includes(typeof written) ? String(written) : undefined;
 }
@@ -184,7 +184,7 @@ export const size = numeric(
   }),
 );
 
-/** So many a second. */
+/** A number of requests per second. */
 export interface Rate {
   readonly perSecond: number;
 }
@@ -260,10 +260,10 @@ export const bearerTokens: Kind<string[]> = {
   },
 };
 
-/** Where a server listens. */
+/** An address on which a server listens. */
 export interface ListenAddress {
   readonly host: string;
-  /** 0 lets the system choose. */
+  /** 0: the operating system selects a free port. */
   readonly port: number;
 }
 
@@ -278,12 +278,12 @@ export const listenAddress = kind(
   },
 );
 
-/** Where the registry is: an HTTP origin with the path that stands before every repository, or a folder. */
+/** The location of the registry: an HTTP origin with the path that precedes every repository, or a folder. */
 export type RegistryLocation =
   | { readonly kind: 'http'; readonly origin: string | undefined; readonly host: string; readonly path: string }
   | { readonly kind: 'layout'; readonly directory: string };
 
-/** `origin` is undefined for a URL without scheme: REGISTRY_INSECURE then tells http from https. */
+/** `origin` is undefined for a URL without a scheme. REGISTRY_INSECURE then selects http or https. */
 export const registryUrl = kind(
   'url',
   json.registryUrl,

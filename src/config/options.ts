@@ -1,173 +1,128 @@
 // First, so that declaration files name these types directly: what the public interface names must be exported from it.
-import type { Kind, ListenAddress, Rate, RegistryLocation } from './kinds.js';
+import type { ListenAddress, Rate, RegistryLocation } from './kinds.js';
 import * as kinds from './kinds.js';
+import { CHECKSUMS, NOTIFY_SCHEMES, option, type Option, type TypedOption } from './option.js';
 import { signaturePolicy } from './signature-policy.js';
-
-/** What is known of one option. The rest (flag, file key, setting name) follows from its variable. */
-export interface Option<T = unknown> {
-  readonly kind: Kind<T>;
-  /** In sentences for `--help` and the documentation. */
-  readonly help: string;
-  /** As a user would write it. Without one the setting may be undefined. */
-  readonly default?: string;
-  readonly required?: true;
-  /** Never printed, and may come from a file: `X_FILE` beside `X`. */
-  readonly secret?: true;
-  /** The heading in the documentation; it holds for the options that follow, too. */
-  readonly section?: string;
-}
-
-/** An option of the table: `T` is the type of its value, `D` is `undefined` when it has no default. */
-export interface TypedOption<T, D extends string | undefined> extends Option<T> {
-  readonly defaulted: D;
-}
-
-type Rest = Omit<Option, 'kind' | 'default'>;
-
-function option<T>(kind: Kind<T>, rest: Rest & ({ default: string } | { required: true })): TypedOption<T, string>;
-function option<T>(kind: Kind<T>, rest: Rest): TypedOption<T, undefined>;
-function option<T>(kind: Kind<T>, rest: Rest & { default?: string }): TypedOption<T, string | undefined> {
-  return { kind, ...rest, defaulted: rest.default };
-}
-
-/** What `/version` may hold in line 2: CRC-32 as zlib computes it, or what an STM32 (mpeg2) or other hardware computes. */
-export const CHECKSUMS = [
-  'crc32',
-  'crc32c',
-  'crc32mpeg2',
-  'crcjam',
-  'crc24',
-  'crc16',
-  'crc16ccitt',
-  'crc16kermit',
-  'crc16modbus',
-  'crc16xmodem',
-  'crc8',
-  'crc81wire',
-  'crc8dvbs2',
-] as const;
-export type Checksum = (typeof CHECKSUMS)[number];
-
-/** What NOTIFY speaks, by the scheme of a URL. */
-export const NOTIFY_SCHEMES = [
-  ...['mqtt', 'mqtts', 'ws', 'wss', 'redis', 'rediss', 'nats', 'tls'],
-  ...['amqp', 'amqps', 'kafka', 'kafkas', 'http', 'https'],
-] as const;
 
 /** The one option table: flags, variables, file keys, `--help` and docs/configuration.md come from it. */
 export const OPTIONS = {
   REGISTRY_URL: option<RegistryLocation>(kinds.registryUrl, {
     section: 'Registry',
     required: true,
-    help: 'Where firmware is pushed to. A path stands before every repository. `oci:DIR` is a folder with one OCI image layout per repository.',
+    help: 'URL of the registry that holds your firmware. A path in the URL is prepended to every repository name. `oci:DIR` uses the folder DIR, with one OCI image layout per repository.',
   }),
   REPOSITORY_PREFIX: option(kinds.repositoryPrefix, {
     default: '',
-    help: 'Stands before the device id in the repository name; a slash at its end is optional.',
+    help: 'Prefix of every repository name. The repository of a device is the prefix followed by the device id. A slash at the end is optional.',
   }),
-  REGISTRY_USERNAME: option(kinds.text, { help: 'User or robot account. Anonymous without it.' }),
-  REGISTRY_PASSWORD: option(kinds.text, { secret: true, help: 'Password or access token of that user.' }),
+  REGISTRY_USERNAME: option(kinds.text, {
+    help: 'User name or robot account at the registry. Default: anonymous access.',
+  }),
+  REGISTRY_PASSWORD: option(kinds.text, { secret: true, help: 'Password or access token of REGISTRY_USERNAME.' }),
   REGISTRY_AUTH_FILE: option(kinds.path, {
-    help: 'A docker or podman `config.json` with the credentials; used when no user is set. Credential helpers are not run.',
+    help: 'Docker or podman `config.json` with credentials for the registry. Ignored if REGISTRY_USERNAME is set. Credential helpers are not supported.',
   }),
-  REGISTRY_INSECURE: option(kinds.boolean, { default: 'false', help: 'Use http for a REGISTRY_URL without scheme.' }),
+  REGISTRY_INSECURE: option(kinds.boolean, {
+    default: 'false',
+    help: 'Use http instead of https if REGISTRY_URL has no scheme.',
+  }),
   REGISTRY_CA_CERT_PATH: option(kinds.path, {
-    help: 'PEM file with certificate authorities to trust for the registry, beside those of the system.',
+    help: 'PEM file with certificate authorities to trust for the registry, in addition to those of the system.',
   }),
   REGISTRY_TIMEOUT: option(kinds.duration, {
     default: '30s',
-    help: 'How long one question to the registry may take, retries included, and how long a download may stand still.',
+    help: 'Maximum duration of a request to the registry, including retries. During a download: maximum time without data.',
   }),
 
   REFRESH_INTERVAL: option(kinds.duration, {
     section: 'Releases',
     default: '30s',
-    help: 'How long a release is answered without asking the registry again; afterwards it is answered at once and refreshed in the background. 0 asks every time.',
+    help: 'Time for which a release is served without asking the registry again. After that time it is still served at once, and refreshed in the background. 0 asks the registry for every request.',
   }),
   MAX_STALE: option(kinds.duration, {
-    help: 'How long the last good release is served while the registry is down. No limit without it.',
+    help: 'Maximum time for which the last good release is served while the registry is unavailable. Default: no limit.',
   }),
   WATCH: option(kinds.deviceGlobs, {
-    help: 'Devices to keep fresh though nobody asks for them: ids, globs, or `all` that the registry lists. Their changes are told without a webhook.',
+    help: 'Devices to refresh even if nobody asks for them: device ids, globs, or `all` for every repository that the registry lists. Their new versions are announced without a webhook.',
   }),
   MIN_VERSION: option(kinds.version, {
-    help: 'Older versions are never served, signed or not: what an attacker could roll back to.',
+    help: 'Lowest version that is served. Older versions are not served, even if they are signed. This prevents a rollback to a version with known flaws.',
   }),
-  PRERELEASES: option(kinds.boolean, { default: 'true', help: 'Whether versions such as 2.0.0-rc.1 are served.' }),
+  PRERELEASES: option(kinds.boolean, { default: 'true', help: 'Serve pre-release versions such as 2.0.0-rc.1.' }),
   FIRMWARE_FILE: option(kinds.text, {
-    help: 'Which file is the firmware, where an artifact holds several: the title of a layer, or a path in a tar layer.',
+    help: 'Name of the firmware file in artifacts that hold several files: the title of a layer, or a path in a tar layer.',
   }),
   MAX_FIRMWARE_SIZE: option(kinds.size, {
     default: '4GiB',
-    help: 'Versions with larger firmware, packed or unpacked, are passed over; `push` refuses it.',
+    help: 'Maximum size of a firmware image, compressed or not. The server skips versions with larger images, and `otaflux push` refuses them.',
   }),
   CHECKSUM: option(kinds.choice(CHECKSUMS), {
     default: 'crc32',
-    help: 'Which CRC stands in line 2 of `/version`; crc32mpeg2 is what the CRC unit of an STM32 computes.',
+    help: 'CRC algorithm of line 2 of `/version`. crc32mpeg2 is the one of the CRC unit of an STM32.',
   }),
 
   COSIGN_PUB_KEY_PATH: option(kinds.list, {
     section: 'Signatures',
-    help: 'Public keys, one of which must have signed a release: PEM files, or folders of them, read again when they change. Without a key, an identity or a policy nothing is verified.',
+    help: 'Public keys: PEM files, or folders of PEM files. A release must be signed with one of them. The files are read again when they change. Without a key, an identity or a policy, signatures are not verified.',
   }),
-  COSIGN_PUB_KEY: option(kinds.text, { help: 'Public keys as PEM text, beside those in files.' }),
+  COSIGN_PUB_KEY: option(kinds.text, { help: 'Public keys as PEM text, in addition to those of COSIGN_PUB_KEY_PATH.' }),
   COSIGN_MATCH_REFERENCE: option(kinds.boolean, {
     default: 'false',
-    help: 'Demand that a legacy signature names this registry and repository (`docker-reference`).',
+    help: 'Require that a signature in the legacy format names this registry and repository (`docker-reference`).',
   }),
   COSIGN_CERTIFICATE_IDENTITY: option(kinds.text, {
-    help: 'Keyless: the identity in the certificate, such as a workflow URL or a mail address.',
+    help: 'Keyless signing: required identity in the certificate, such as a workflow URL or an email address.',
   }),
   COSIGN_CERTIFICATE_IDENTITY_REGEXP: option(kinds.pattern, {
-    help: 'Keyless: the same as a regular expression; it may match a part, so anchor it by ^ and $.',
+    help: 'Keyless signing: regular expression that the identity must match. It may match a part of the identity: use ^ and $ to match all of it.',
   }),
   COSIGN_CERTIFICATE_OIDC_ISSUER: option(kinds.text, {
-    help: 'Keyless: who vouched for the identity, such as https://token.actions.githubusercontent.com.',
+    help: 'Keyless signing: required issuer of the identity, such as https://token.actions.githubusercontent.com.',
   }),
   COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP: option(kinds.pattern, {
-    help: 'Keyless: the same as a regular expression.',
+    help: 'Keyless signing: regular expression that the issuer must match.',
   }),
   COSIGN_INSECURE_IGNORE_TLOG: option(kinds.boolean, {
     default: 'false',
-    help: 'Keyless: do without the transparency log, in a private deployment that has none.',
+    help: 'Keyless signing: accept signatures without an entry in the transparency log. For private deployments that have no log.',
   }),
   COSIGN_INSECURE_IGNORE_SCT: option(kinds.boolean, {
     default: 'false',
-    help: 'Keyless: do without the certificate transparency log, in a private deployment that has none.',
+    help: 'Keyless signing: accept certificates without an entry in the certificate transparency log. For private deployments that have no log.',
   }),
   SIGSTORE_TRUSTED_ROOT_PATH: option(kinds.path, {
-    help: 'Keyless: a `trusted_root.json`, read again when it changes. Without it that of the public Sigstore instance is fetched by TUF.',
+    help: 'Keyless signing: `trusted_root.json` file. It is read again when it changes. Default: the file of the public Sigstore instance, downloaded with TUF.',
   }),
   SIGSTORE_CACHE_DIR: option(kinds.path, {
-    help: 'Keyless: a folder that keeps what TUF fetched, so that a start without the internet works. A temporary one without it.',
+    help: 'Keyless signing: folder for the files that TUF downloads, so that the server can start without internet access. Default: a temporary folder.',
   }),
   SIGNATURE_POLICY: option(signaturePolicy, {
-    help: 'Who must have signed for which device: a list of `match` (a glob of device ids) with `keys`, or `identity` and `issuer` (or their `-regexp`), or `required: false`. The first match decides; a device that none matches is judged by the options above, and refused when there are none.',
+    help: 'Required signers by device: a list of rules with `match` (a glob of device ids) and `keys`, or `identity` and `issuer` (or `identity-regexp` and `issuer-regexp`), or `required: false`. The first rule that matches applies. Devices that match no rule use the options above, and are refused if none of those is set.',
   }),
   SIGNED_VERSION: option(kinds.choice(['check', 'require', 'ignore']), {
     default: 'check',
-    help: 'A tag is not signed. `check`: where a signed manifest states a semantic version (annotation `org.opencontainers.image.version`), it must be that of the tag. `require`: it must state one. `ignore`: whoever can push may give an old signed manifest a new tag.',
+    help: 'Check of the version in a signed manifest (annotation `org.opencontainers.image.version`) against the tag, because a signature does not cover the tag. `check`: a semantic version in the manifest must be the version of the tag. `require`: the manifest must have a version, too. `ignore`: no check, so that everyone who can push can offer an old signed manifest under a new tag.',
   }),
   MAX_UNVERIFIED: option(kinds.integer(1, 10_000), {
     default: '20',
-    help: 'How many versions without a good signature one refresh passes over before it stops looking.',
+    help: 'Maximum number of versions without a valid signature that a refresh skips before it gives up.',
   }),
 
   CACHE_SIZE: option(kinds.integer(0, 1_000_000), {
     section: 'Cache',
     default: '100',
-    help: 'How many firmware images are kept in memory.',
+    help: 'Maximum number of firmware images in memory.',
   }),
-  CACHE_MEMORY: option(kinds.size, { default: '512MiB', help: 'How many bytes of firmware are kept in memory.' }),
+  CACHE_MEMORY: option(kinds.size, { default: '512MiB', help: 'Maximum size of all firmware images in memory.' }),
   CACHE_DIR: option(kinds.path, {
-    help: 'A folder that keeps firmware across restarts, and what the registry said of it: known devices are then served after a start while the registry is away.',
+    help: 'Folder for firmware images and release data. After a restart, the server can serve them while the registry is unavailable. Default: no cache on disk.',
   }),
-  CACHE_DISK: option(kinds.size, { default: '10GiB', help: 'How many bytes of firmware are kept in CACHE_DIR.' }),
+  CACHE_DISK: option(kinds.size, { default: '10GiB', help: 'Maximum size of all firmware images in CACHE_DIR.' }),
 
   LISTEN_ADDR: option<ListenAddress>(kinds.listenAddress, {
     section: 'Server',
     default: '0.0.0.0:8080',
-    help: 'Where devices, webhooks and probes are answered.',
+    help: 'Address of the device port: devices, webhooks and probes.',
   }),
   METRICS_LISTEN_ADDR: option<ListenAddress>(kinds.listenAddress, {
     default: '127.0.0.1:9090',
@@ -183,103 +138,105 @@ export const OPTIONS = {
   }),
   METRICS_DEVICES: option(kinds.integer(0, 10_000), {
     default: '1000',
-    help: 'Number of devices that have series of their own in `/metrics`: those that are asked for most. `http_requests_total` counts all devices.',
+    help: 'Maximum number of devices with their own series in `/metrics`: the devices with the most requests. `http_requests_total` counts all devices.',
   }),
   TLS_CERT_PATH: option(kinds.path, {
-    help: 'PEM file with the certificate of the device port, its chain behind it; read again when it changes. TLS 1.2 and 1.3.',
+    help: 'PEM file with the certificate of the device port, followed by its chain. It is read again when it changes. The device port then uses TLS 1.2 or 1.3. Default: plain HTTP.',
   }),
-  TLS_KEY_PATH: option(kinds.path, { help: 'PEM file with its key. Both files are given, or none.' }),
+  TLS_KEY_PATH: option(kinds.path, {
+    help: 'PEM file with the private key of TLS_CERT_PATH. Required if TLS_CERT_PATH is set.',
+  }),
   TLS_CLIENT_CA_PATH: option(kinds.path, {
-    help: 'PEM file with the authorities of device certificates. The device port then demands one, whose common name or alternative name is the device that it asks for.',
+    help: 'PEM file with the certificate authorities of the devices. The device port then requires a client certificate, and its common name or a subject alternative name must be the requested device id.',
   }),
   TLS_DEVICE_MAP: option(kinds.path, {
-    help: 'YAML file that lets certificates speak for other devices: a map of certificate names to ids or globs; read again when it changes.',
+    help: 'YAML file that maps names in client certificates to device ids or globs, for example for gateways. It is read again when it changes.',
   }),
   SHUTDOWN_GRACE: option(kinds.duration, {
     default: '30s',
-    help: 'How long downloads may go on after SIGTERM, and notices wait for their receiver; a second signal ends at once.',
+    help: 'Maximum time after SIGTERM for downloads to finish and for pending announcements to be sent. A second signal ends the server at once.',
   }),
   PLUGIN: option(kinds.list, {
-    help: 'Modules with parts of your own (registry, notifiers, webhook sources, device protocols and authenticators, verifier): paths, or names of packages; see docs/extending.md.',
+    help: 'Plug-ins: paths of modules, or names of packages. A plug-in adds a registry, notifiers, webhook sources, device protocols, authenticators or a verifier. See docs/extending.md.',
   }),
   LOG_LEVEL: option(kinds.choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal']), {
     default: 'info',
-    help: 'The least severe messages that are logged.',
+    help: 'Lowest level of messages that are logged.',
   }),
   ACCESS_LOG: option(kinds.fraction, {
     default: '0',
-    help: 'Which part of device requests is logged (event `device.request`): 1 for all, 0.01 for one in a hundred.',
+    help: 'Fraction of device requests that are logged (event `device.request`): 1 logs all requests, 0.01 one in a hundred.',
   }),
   LOG_FORMAT: option(kinds.choice(['json', 'pretty']), {
-    help: 'How messages look: json, but pretty on a terminal, without it.',
+    help: 'Log format. Default: `pretty` on a terminal, otherwise `json`.',
   }),
 
   DEVICE_TOKENS_PATH: option(kinds.path, {
     section: 'Devices',
-    help: 'A file with one hashed token a device, as `otaflux token` prints it; read again when it changes. A device shows its token as Bearer, or as the password of Basic authentication.',
+    help: 'File with hashed device tokens, one per line, as printed by `otaflux token`. It is read again when it changes. A device sends its token as a Bearer token, or as the password of Basic authentication.',
   }),
   DEVICE_URL_SECRET: option(kinds.signingSecrets, {
     secret: true,
-    help: 'Lets in devices whose URLs `otaflux sign-url` signed; several for rotation, the first of which signs.',
+    help: 'Secret of signed URLs. Devices with a URL from `otaflux sign-url` have access. Several secrets allow rotation: the first one signs.',
   }),
   DEVICE_HEADER: option(kinds.text, {
-    help: 'A header in which a proxy of TRUST_PROXY names the device whose certificate it has verified, such as X-SSL-Client-S-DN.',
+    help: 'Header in which a proxy of TRUST_PROXY sends the name in the client certificate that it has verified, such as X-SSL-Client-S-DN.',
   }),
   TRUST_PROXY: option(kinds.list, {
     help: 'Addresses and networks of reverse proxies, for example 10.0.0.0/8. Their headers X-Forwarded-For and Forwarded name the client, for limits, logs and offered versions.',
   }),
   ADDRESS_RATE_LIMIT: option<Rate>(kinds.rate, {
     default: '5000/s',
-    help: 'Requests that one address may send, in the long run; twenty times as many at once. 429 beyond it. 0 for no limit.',
+    help: 'Maximum average rate of requests from one address. Twenty times as many are allowed in a burst. Further requests get status 429. 0 means no limit.',
   }),
   DEVICE_RATE_LIMIT: option<Rate>(kinds.rate, {
     default: '5000/s',
-    help: 'The same for one device id, which a whole fleet may share.',
+    help: 'Maximum average rate of requests for one device id, which many units can share. Bursts and status are those of ADDRESS_RATE_LIMIT. 0 means no limit.',
   }),
   MAX_DOWNLOADS: option(kinds.integer(1, 1_000_000), {
-    help: 'Downloads at once. Beyond it `/version` answers 503, while those that were told a version get it. No limit without it.',
+    help: 'Maximum number of simultaneous downloads. Beyond it, `/version` answers 503, and devices that were already offered a version can still download it. Default: no limit.',
   }),
   MAX_CONNECTIONS: option(kinds.integer(1, 1_000_000), {
-    help: 'Connections on the device port; further ones are closed at once. No limit but that of the system without it.',
+    help: "Maximum number of open connections on the device port. Further connections are closed. Default: the operating system's limit.",
   }),
   HEADERS_TIMEOUT: option(kinds.duration, {
     default: '60s',
-    help: 'How long a client may take to send the headers of a request.',
+    help: 'Maximum time for a client to send the headers of a request.',
   }),
 
   WEBHOOK_SECRET: option(kinds.signingSecrets, {
     section: 'Webhooks',
     secret: true,
-    help: 'What a webhook sender must show; several for rotation. Without one, only known and watched devices are refreshed.',
+    help: 'Secret that webhook senders must use. Several secrets allow rotation. Without a secret, everyone can send webhooks, but they refresh only devices that the server already serves or watches.',
   }),
 
   MQTT_URL: option(kinds.url(['mqtt', 'mqtts', 'ws', 'wss']), {
     section: 'Notifications',
     secret: true,
-    help: 'The broker that is told of new releases: `mqtt[s]://[user:pass@]host:port[?client_id=ID]`, or `ws[s]://…` for WebSockets; `version=5` in the query speaks MQTT 5.',
+    help: 'URL of the MQTT broker that announces new versions: `mqtt[s]://[user:pass@]host:port[?client_id=ID]`, or `ws[s]://…` for WebSockets. `version=5` in the query selects MQTT 5. Default: no announcements over MQTT.',
   }),
-  MQTT_USERNAME: option(kinds.text, { help: 'User at the broker.' }),
-  MQTT_PASSWORD: option(kinds.text, { secret: true, help: 'Password at the broker.' }),
+  MQTT_USERNAME: option(kinds.text, { help: 'User name at the MQTT broker.' }),
+  MQTT_PASSWORD: option(kinds.text, { secret: true, help: 'Password of MQTT_USERNAME.' }),
   MQTT_TOPIC: option(kinds.topic, {
-    help: 'Messages go to `TOPIC/DEVICE`, one retained message for each device. Without a topic they go to `/DEVICE`, with a warning at the start.',
+    help: 'First part of the MQTT topic. The topic of a message is `TOPIC/DEVICE`. Each device has one retained message. Without it, the topic is `/DEVICE`, and the server logs a warning at the start.',
   }),
   MQTT_CA_CERT_PATH: option(kinds.path, {
-    help: 'PEM file with the certificate authority of the broker. Default: the authorities that Node.js trusts.',
+    help: 'PEM file with the certificate authority of the MQTT broker. Default: the authorities that Node.js trusts.',
   }),
   MQTT_CLIENT_CERT_PATH: option(kinds.path, {
-    help: 'PEM file with the client certificate for the broker. Give certificate and key together.',
+    help: 'PEM file with the client certificate for the MQTT broker. Requires MQTT_CLIENT_KEY_PATH.',
   }),
-  MQTT_CLIENT_KEY_PATH: option(kinds.path, { help: 'PEM file with the key of the client certificate.' }),
+  MQTT_CLIENT_KEY_PATH: option(kinds.path, { help: 'PEM file with the private key of MQTT_CLIENT_CERT_PATH.' }),
   NOTIFY: option(kinds.urls(NOTIFY_SCHEMES), {
     secret: true,
-    help: 'Further brokers and receivers that are told of new releases, each with its options in its query: see docs/notifications.md.',
+    help: 'URLs of further brokers and receivers that announce new versions. Their options are in the query of each URL. See docs/notifications.md.',
   }),
   NOTIFY_SECRET: option(kinds.signingSecret, {
     secret: true,
-    help: 'Signs what is sent to the http(s) URLs of NOTIFY: HMAC-SHA256 of the body, in `X-Hub-Signature-256`.',
+    help: 'Secret that signs messages to http and https URLs of NOTIFY: HMAC-SHA256 of the body, in the header `X-Hub-Signature-256`.',
   }),
   STATE_DIR: option(kinds.path, {
-    help: 'A folder that remembers what was told, where the receiver itself keeps nothing (http, RabbitMQ, NATS without JetStream). Without it those are told everything once more after a restart.',
+    help: 'Folder that records which versions were announced, for receivers that do not keep messages (http, RabbitMQ, NATS without JetStream). Without it, these get all current versions again after a restart.',
   }),
 } satisfies Record<string, Option>;
 

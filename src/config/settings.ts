@@ -5,15 +5,18 @@ import type { GivenValues } from './sources.js';
 
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type --
    the only way to give a class, which is the injection token, the members of a mapped type */
-/** Every option, read and checked. It is also the injection token of the options. Its members come from the option table. */
+/**
+ * The validated values of all options. The class is also their injection token. Its members come from the option table.
+ */
 export abstract class Settings {}
 export interface Settings extends SettingValues {}
 /* eslint-enable */
 
 /**
- * The settings that `given` makes, defaults filled in.
+ * Returns the settings for `given`, with defaults.
  *
- * @throws ConfigError with one line that names the option as it was written, what it got (a secret is not shown) and what it takes.
+ * @throws ConfigError with one line: the option as it was written, its value (not for a secret), and the values that it
+ *   accepts
  */
 export function parseSettings(given: GivenValues): Settings {
   const read = Object.fromEntries(VARIABLES.map((variable) => [settingOf(variable), parseOption(variable, given)]));
@@ -23,7 +26,7 @@ export function parseSettings(given: GivenValues): Settings {
   return settings;
 }
 
-/** The value of one option alone, for commands that take few; throws ConfigError like `parseSettings`. */
+/** Returns the value of one option, for commands that need few. Throws ConfigError like `parseSettings`. */
 export function parseOption(variable: Variable, given: GivenValues): unknown {
   const { kind, required, default: fallback } = optionOf(variable);
   const written = given[variable]?.value ?? fallback;
@@ -41,7 +44,7 @@ interface Problem {
   readonly takes: string;
 }
 
-/** The first option that is missing beside another. */
+/** Returns the first option that is missing although another one requires it. */
 function problemOf(settings: SettingValues): Problem | undefined {
   return (
     pairProblem(settings, 'TLS_CERT_PATH', 'TLS_KEY_PATH') ??
@@ -65,7 +68,7 @@ function certificateProblem({ tlsCertPath, tlsClientCaPath }: SettingValues): Pr
   return { option: 'TLS_CERT_PATH', takes: 'a path, because TLS_CLIENT_CA_PATH is given' };
 }
 
-/** An identity without its issuer could be vouched for by anybody (cosign demands both, too). */
+/** Any issuer could confirm an identity, so the issuer must be set too, as in cosign. */
 function issuerProblem(settings: SettingValues): Problem | undefined {
   const identity = settings.cosignCertificateIdentity ?? settings.cosignCertificateIdentityRegexp;
   const issuer = settings.cosignCertificateOidcIssuer ?? settings.cosignCertificateOidcIssuerRegexp;
@@ -83,7 +86,7 @@ function userProblem({ registryPassword, registryUsername }: SettingValues): Pro
   return { option: 'REGISTRY_USERNAME', takes: 'a user name, because REGISTRY_PASSWORD is given' };
 }
 
-/** The header is read from trusted proxies only: without one, no device would be let in. */
+/** The header is only read from trusted proxies. Without one, no device would be accepted. */
 function headerProblem({ deviceHeader, trustProxy = [] }: SettingValues): Problem | undefined {
   if (deviceHeader === undefined || trustProxy.length > 0) return undefined;
   return {

@@ -1,7 +1,7 @@
 import { regularExpression, type JsonSchema } from './json-schema.js';
 import { Unreadable, type Kind } from './kinds.js';
 
-/** Who must have signed the releases of the devices that `match` names. */
+/** The required signers for the releases of matching devices. */
 export interface PolicyRule {
   /** A glob of device ids. */
   readonly match: string;
@@ -11,7 +11,7 @@ export interface PolicyRule {
   readonly identityRegexp: RegExp | undefined;
   readonly issuer: string | undefined;
   readonly issuerRegexp: RegExp | undefined;
-  /** False: served without a look at signatures. */
+  /** False if no signature is required. */
   readonly required: boolean;
 }
 

@@ -34,13 +34,19 @@ function differencesOf(a: string, b: string): number {
   const [words, others] = [wordsOf(a), wordsOf(b)];
   // Words may be joined or parted by mistake: COSIGN_PUBKEY_PATH.
   if (words.length !== others.length) return similar(fold(a), fold(b));
-  return words.reduce((sum, word, index) => sum + similar(word, others[index] ?? ''), 0);
+  let sum = 0;
+  // Every start compares its whole environment with all options: most pairs end with their first words.
+  for (let index = 0; index < words.length && sum <= MAX_DIFFERENCES; index++)
+    sum += similar(words[index] ?? '', others[index] ?? '');
+  return sum;
 }
 
 function similar(a: string, b: string): number {
   if (isBeginning(a, b, 3)) return 1;
+  const most = Math.max(1, Math.floor(Math.min(a.length, b.length) / 3));
+  if (Math.abs(a.length - b.length) > most) return Infinity;
   const differences = distance(a, b);
-  return differences <= Math.max(1, Math.floor(Math.min(a.length, b.length) / 3)) ? differences : Infinity;
+  return differences <= most ? differences : Infinity;
 }
 
 /** Whether one is the beginning of the other, and has `min` letters. */
@@ -49,8 +55,16 @@ function isBeginning(a: string, b: string, min: number): boolean {
   return short !== long && short.length >= min && long.startsWith(short);
 }
 
+const known = new Map<string, readonly string[]>();
+
 /** In lower case, and in the singular. */
-function wordsOf(name: string): string[] {
+function wordsOf(name: string): readonly string[] {
+  const words = known.get(name) ?? splitWords(name);
+  known.set(name, words);
+  return words;
+}
+
+function splitWords(name: string): string[] {
   return name
     .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
     .toLowerCase()

@@ -4,38 +4,42 @@ import { text as textKind } from './kinds.js';
 import { flagOf, optionOf, VARIABLES, type Variable } from './options.js';
 import { mostSimilar } from './similar.js';
 
-/** A value as somebody wrote it, and where, for the error that names it. */
+/** A value as it was written, and where, for error messages. */
 export interface Given {
   readonly value: unknown;
   /** `--refresh-interval`, `REFRESH_INTERVAL` or `otaflux.yaml: refresh-interval`. */
   readonly where: string;
 }
 
+/** The options that are set, by variable. */
 export type GivenValues = Partial<Record<Variable, Given>>;
 
-/** Flag over environment variable over file. */
+/** The sources of values. Flags take precedence over environment variables, and those over the file. */
 export interface Sources {
-  /** By flag name without dashes; only those that were given. */
+  /** By flag name without dashes. Contains only the flags that were given. */
   readonly flags: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** A configuration larger than this is a mistake. */
+/** A larger configuration file is a mistake. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** The value that wins for every option; rejects with ConfigError for a file that cannot be read or an unknown key. */
+/**
+ * Returns the value of every option that is set, from the source with precedence. Rejects with ConfigError for a file
+ * that cannot be read or an unknown key.
+ */
 export async function gather({ flags, environment }: Sources): Promise<GivenValues> {
   const file = (flags.config ?? environment.CONFIG) as string | undefined;
   const layers = [
     layer((variable) => ({ value: flags[flagOf(variable)], where: `--${flagOf(variable)}` })),
-    // An empty variable is an unset one: manifests and compose files set variables that they have no value for.
+    // An empty variable counts as unset: manifests and compose files set variables without a value.
     layer((variable) => ({ value: environment[variable] || undefined, where: variable })),
     ...(file ? [await readFile(file)] : []),
   ];
   return Object.assign({}, ...layers.reverse()) as GivenValues;
 }
 
-/** One source's values; a secret's `X_FILE` counts as that source's value of X. */
+/** Returns the values of one source. `X_FILE` of a secret counts as the value of X in that source. */
 function layer(read: (variable: string) => Given): GivenValues {
   const values: GivenValues = {};
   for (const variable of VARIABLES) {
@@ -51,7 +55,7 @@ function layer(read: (variable: string) => Given): GivenValues {
 }
 
 function readSecret({ value, where }: Given): string {
-  // Editors and `echo` end a file with a newline that is no part of the secret.
+  // Editors and `echo` end a file with a newline that is not part of the secret.
   return readText(String(value), where).replace(/\r?\n$/, '');
 }
 

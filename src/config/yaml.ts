@@ -3,9 +3,9 @@ import { ExplainedError } from '../errors.js';
 import { isAlias, isMap, isScalar, isSeq, parseDocument, Scalar } from 'yaml';
 
 /**
- * The content of a YAML text, its scalars as they are written: `0123456`, `1e10`, `0x1F`, `no` and `2024-01-01` are passwords
- * and names here as often as they are numbers, and what is a number or a boolean is read by the option that takes one.
- * A value that is left out is undefined.
+ * Returns the content of a YAML text. Scalars stay as they are written: `0123456`, `1e10`, `0x1F`, `no` and
+ * `2024-01-01` may be passwords or names. An option that accepts a number or a boolean parses it. A missing value is
+ * undefined.
  *
  * @throws Error with one line that says what is wrong
  */

@@ -51,7 +51,7 @@ export class ControlController {
     return openApi();
   }
 
-  /** Tells the current release of a device again: 202 with the notifiers, and whether each has confirmed. */
+  /** Sends the current release of a device again: 202 with the notifiers, and whether each has confirmed. */
   @Post('notify')
   @HttpCode(202)
   @UseGuards(ManagementToken)
@@ -83,7 +83,7 @@ export class ControlController {
     return devices.sort((a, b) => (a.device < b.device ? -1 : 1));
   }
 
-  /** What the registry says now; what is known while it cannot be asked. */
+  /** Returns the current release according to the registry, or the cached one while the registry cannot be asked. */
   private async refreshed(device: string): Promise<Release> {
     try {
       await this.releases.refreshAnew(device).catch(() => undefined);

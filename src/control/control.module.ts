@@ -1,7 +1,10 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { ControlController } from './control.controller.js';
 
-/** What `otaflux status` and `otaflux notify` ask, over the modules of `imports`. */
+/**
+ * Provides the routes of `otaflux status` and `otaflux notify`. `imports` must provide ReleaseService and
+ * NotificationService.
+ */
 @Module({})
 export class ControlModule {
   static forRoot({ imports = [] }: Pick<ModuleMetadata, 'imports'>): DynamicModule {

@@ -3,10 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Settings } from '../config/index.js';
 import { isOneOf } from '../constant-time.js';
 
-/** Longer paths are cut in log lines. */
+/** Longer paths are truncated in log lines. */
 const MAX_TEXT = 128;
 
-/** Lets in requests that show MANAGEMENT_TOKEN (RFC 6750), or all of them when no token is set. */
+/** Allows requests with MANAGEMENT_TOKEN (RFC 6750). Without a token in the settings, allows all requests. */
 @Injectable()
 export class ManagementToken implements CanActivate {
   private readonly logger = new Logger('ManagementToken');

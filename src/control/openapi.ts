@@ -26,7 +26,7 @@ const SIGNED = [
   parameter('expires', 'query', 'Of a signed URL: seconds since the epoch'),
   parameter('signature', 'query', 'Of a signed URL: otaflux sign-url'),
 ];
-/** What every device request may be answered. */
+/** The responses that every device request may get. */
 const REFUSALS = {
   400: text('No device, or an id that none can have'),
   401: text('Nothing known was shown (DEVICE_TOKENS_PATH and its like)'),
@@ -132,7 +132,10 @@ const STATUS = {
 const MANAGEMENT = 'On the management port only.';
 const secured = (scheme: 'webhookSecret' | 'managementToken'): object => ({ security: [{ [scheme]: [] }] });
 
-/** The HTTP interface as OpenAPI 3.1, kept by hand: a test compares it with the routes and with what they answer. */
+/**
+ * Returns the description of the HTTP interface in OpenAPI 3.1. It is written by hand. A test compares it with the
+ * routes and their responses.
+ */
 export function openApi(): object {
   return {
     openapi: '3.1.0',

@@ -1,4 +1,4 @@
-/** What `GET /status` answers; `otaflux status --json` prints it as it is. Times are in seconds and ISO 8601. */
+/** The response of `GET /status`, which `otaflux status --json` prints unchanged. Times are in seconds and ISO 8601. */
 export interface Status {
   readonly version: string;
   readonly uptimeSeconds: number;
@@ -9,11 +9,11 @@ export interface Status {
 }
 
 export interface RegistryStatus {
-  /** `unknown` before the first answer; `down` while the registry cannot be used, whatever the reason. */
+  /** `unknown` before the first answer or failure. `down` while the registry cannot be used, for any reason. */
   readonly state: 'unknown' | 'up' | 'down';
-  /** When it last gave an answer that could be used. */
+  /** Time of its last usable answer. */
   readonly lastAnswer: string | null;
-  /** Why it is down. `options` are the variables to look at. */
+  /** Why it is down. `options` are the variables of the options to check. */
   readonly error: { readonly code: string; readonly reason: string; readonly options: readonly string[] } | null;
 }
 
@@ -28,11 +28,11 @@ export interface DeviceStatus {
   readonly version: string;
   readonly digest: string;
   readonly sizeBytes: number;
-  /** Since the registry last confirmed it. */
+  /** Time since the registry last confirmed it. */
   readonly ageSeconds: number;
-  /** Why the last refresh failed; null after a good one. */
+  /** Why the last refresh failed; null after a successful one. */
   readonly failure: string | null;
-  /** Whether newer versions are passed over because they are not trusted. */
+  /** Whether newer versions are skipped because they are not trusted. */
   readonly passedOver: boolean;
   /** Notifiers that have not confirmed its newest notice. */
   readonly pending: readonly string[];

@@ -2,14 +2,14 @@ import type { ServerResponse } from 'node:http';
 import { OtaError } from '../errors.js';
 import { whyNoDeviceId } from '../repository-name.js';
 
-/** An answer that is no success, with the body that devices and dashboards know it by. */
+/** A refusal: an unsuccessful response, with the body that devices and dashboards expect. */
 export class DeviceRefusal extends Error {
   constructor(
     readonly status: number,
     /** One line for the device, without internals. */
     readonly body: string,
     readonly headers: readonly string[] = [],
-    /** One sentence for the log, where it says more than the body. */
+    /** One sentence for the log, if it says more than the body. */
     readonly reason?: string,
   ) {
     super(body);
@@ -17,7 +17,7 @@ export class DeviceRefusal extends Error {
   }
 }
 
-/** A device that was told to come back does so after 5 to 15 s, not all at once. */
+/** Range of `Retry-After`: 5 to 15 s, so that devices do not return at the same time. */
 const MIN_RETRY_AFTER_S = 5;
 const RETRY_AFTER_SPREAD_S = 11;
 
@@ -66,7 +66,9 @@ function jitteredSeconds(): number {
   return MIN_RETRY_AFTER_S + Math.floor(Math.random() * RETRY_AFTER_SPREAD_S);
 }
 
-/** The one table from what went wrong to what a device is answered (CONTRACT, "Device endpoints"). */
+/**
+ * Returns the refusal for an error. This is the only mapping from errors to statuses (CONTRACT, "Device endpoints").
+ */
 export function refusalOf(error: unknown, device: string | undefined): DeviceRefusal {
   if (error instanceof DeviceRefusal) return error;
   if (!(error instanceof OtaError)) return internalError();
@@ -82,7 +84,9 @@ export function refusalOf(error: unknown, device: string | undefined): DeviceRef
   }
 }
 
-/** Sends a refusal. The connection closes behind it: the seed's ESP32 client has no other way to find its end. */
+/**
+ * Sends a refusal and closes the connection, because the ESP32 client has no other way to find the end of the response.
+ */
 export function answerRefusal(response: ServerResponse, { status, body, headers }: DeviceRefusal): void {
   if (response.headersSent) {
     response.destroy();

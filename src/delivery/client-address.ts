@@ -5,10 +5,10 @@ import proxyAddr from 'proxy-addr';
 import { ConfigError } from '../errors.js';
 import { parseForwarded, parseForwardedFor, type Entry, type ForwardedClient } from './forwarded.js';
 
-/** IPv4 addresses that are written as IPv6 ones: mapped, translated (RFC 6145), behind NAT64 (RFC 6052). */
+/** Forms in which an IPv6 address contains an IPv4 address: mapped, translated (RFC 6145), behind NAT64 (RFC 6052). */
 const EMBEDDED: readonly string[] = ['ipv4Mapped', 'rfc6145', 'rfc6052'];
 
-/** The addresses of clients: the peer of a connection, or the client that the proxies of TRUST_PROXY forward. */
+/** The addresses of clients: the peer of a connection, or the client that a proxy of TRUST_PROXY forwards. */
 export class ClientAddress {
   private readonly isTrusted: ((address: string) => boolean) | undefined;
 
@@ -19,21 +19,22 @@ export class ClientAddress {
     this.isTrusted = (address) => trust(address, 0);
   }
 
-  /** Whether the peer of this request is a trusted proxy. */
+  /** Returns whether the peer of this request is a trusted proxy. */
   isProxied({ socket }: IncomingMessage): boolean {
     return this.isTrusted?.(socket.remoteAddress ?? '') ?? false;
   }
 
-  /** Returns the address of the client; that of the peer when no trusted proxy forwards one. */
+  /** Returns the address of the client: that of the peer, unless a trusted proxy forwards another one. */
   of(raw: IncomingMessage): string {
     return this.forwarded(raw)?.address ?? plain(raw.socket.remoteAddress ?? '');
   }
 
   /**
-   * Returns the client that a trusted proxy forwards; undefined when the peer is no trusted proxy, or forwards none.
+   * Returns the client that a trusted proxy forwards. Returns undefined if the peer is not a trusted proxy, or forwards
+   * no client.
    *
-   * `X-Forwarded-For` decides. `Forwarded` is used when the former is missing, and adds the port when both name the same
-   * address: most proxies pass on the one of the two that they do not set as the client has sent it.
+   * `X-Forwarded-For` decides. `Forwarded` is used if `X-Forwarded-For` is missing, and adds the port if both contain
+   * the same address: most proxies set one of the two, and pass on the other one as the client has sent it.
    */
   forwarded(raw: IncomingMessage): ForwardedClient | undefined {
     if (!this.isProxied(raw)) return undefined;
@@ -47,8 +48,8 @@ export class ClientAddress {
   }
 
   /**
-   * Returns the nearest client that is no trusted proxy, or the farthest one when all are trusted. Each proxy adds on the
-   * right the client that it got the request from, so entries on the left of a stranger are the word of that stranger.
+   * Returns the nearest client that is not a trusted proxy, or the farthest one if all are trusted. Each proxy adds its
+   * client on the right, so an untrusted client may have made up the entries to its left.
    */
   private nearest(entries: readonly Entry[]): ForwardedClient | undefined {
     let client: ForwardedClient | undefined;
@@ -62,8 +63,8 @@ export class ClientAddress {
 }
 
 /**
- * What a limit counts as one address: an IPv4 address, or an IPv6 network of 64 bits, which is the least that a
- * subscriber gets (RFC 6177), so that nobody has more than one by changing the rest.
+ * Returns what a limit counts as one address: an IPv4 address, or an IPv6 network of 64 bits. A subscriber has at least
+ * such a network (RFC 6177), and must not get several limits by changing the other bits.
  */
 export function networkOf(address: string): string {
   const parsed = ipv6(address);
@@ -73,22 +74,29 @@ export function networkOf(address: string): string {
   return `${prefix.join(':')}::/64`;
 }
 
-/** An IPv4 address that a socket for both families shows as `::ffff:a.b.c.d` is written as IPv4, IPv6 in its shortest form. */
+/**
+ * Returns the normal form of an address: IPv4 for `::ffff:a.b.c.d`, which a socket for both families reports, and the
+ * shortest form of IPv6.
+ */
 function plain(address: string): string {
   const parsed = ipv6(address);
   if (!parsed) return address;
   return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed.toString();
 }
 
-/** Undefined for what is no IPv6 address. */
+/** Returns undefined if the text is not an IPv6 address. */
 function ipv6(address: string): ipaddr.IPv6 | undefined {
   if (!address.includes(':') || isIP(address) !== 6) return undefined;
-  // The library does not know every form that Node does, such as `64:ff9b::192.0.2.1`, but the one that Node writes.
+  // The library does not know every form that Node accepts, such as `64:ff9b::192.0.2.1`, but it knows the form that
+  // Node writes.
   const written = ipaddr.IPv6.isValid(address) ? address : new SocketAddress({ address, family: 'ipv6' }).address;
   return ipaddr.IPv6.isValid(written) ? ipaddr.IPv6.parse(written) : undefined;
 }
 
-/** An entry of TRUST_PROXY as proxy-addr takes it: that has no network of length 0, but two halves are the same. */
+/**
+ * Returns an entry of TRUST_PROXY for proxy-addr, which does not accept a network of length 0: two halves are
+ * equivalent.
+ */
 function networksIn(entry: string): string[] {
   const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
   const family = isIP(address);

@@ -5,14 +5,14 @@ import { parseHttpDate } from '../http-date.js';
 export interface Validators {
   /** Strong, with its quotes. */
   readonly etag: string;
-  /** When this became the answer of its URL, in milliseconds since the epoch, whole seconds. */
+  /** Time at which this became the response of its URL, in milliseconds since the epoch, in whole seconds. */
   readonly lastModifiedMs: number;
 }
 
-/** What the conditions of a GET or HEAD come to, in the order of RFC 9110, section 13.2.2. */
+/** The result of the conditions of a GET or HEAD, in the order of RFC 9110, section 13.2.2. */
 export type Outcome = 'proceed' | 'not-modified' | 'precondition-failed';
 
-/** Evaluates the conditions in `headers`. A date that is no HTTP-date is ignored, as section 13.1.3 demands. */
+/** Evaluates the conditions in `headers`. Ignores a date that is not an HTTP-date, as section 13.1.3 requires. */
 export function evaluateConditions(headers: IncomingHttpHeaders, validators: Validators): Outcome {
   const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = headers;
   if (ifMatch !== undefined) {
@@ -27,15 +27,15 @@ export function evaluateConditions(headers: IncomingHttpHeaders, validators: Val
 }
 
 /**
- * Whether `If-Range` allows a part: it names this very representation by its strong ETag. A date never does: two
- * releases may share a second, and half of one behind half of another is worse than a whole download (RFC 9110,
- * section 13.1.5, allows only dates that are strong validators, and ours are not).
+ * Returns whether `If-Range` allows a partial response: it has to be the strong ETag of this representation. A date is
+ * never enough: two releases may have the same second, and a file made of parts of both is worse than a complete
+ * download. (RFC 9110, section 13.1.5, only allows dates that are strong validators.)
  */
 export function allowsRange(ifRange: string | undefined, validators: Validators): boolean {
   return ifRange === undefined || ifRange.trim() === validators.etag;
 }
 
-/** Whether a list of entity tags names `etag`; weak ones count in weak comparison only (section 8.8.3.2). */
+/** Returns whether a list of entity tags contains `etag`. Weak tags only count in weak comparison (section 8.8.3.2). */
 function lists(header: string, etag: string, weak: boolean): boolean {
   return header.split(',').some((item) => {
     const tag = item.trim();

@@ -2,7 +2,7 @@ import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common'
 import { Delivery } from './delivery.js';
 import { Downloads } from './downloads.js';
 
-/** Provides Delivery, over the ReleaseService of `imports`. */
+/** Provides Delivery. `imports` must provide ReleaseService. */
 @Module({})
 export class DeliveryModule {
   static forRoot({ imports = [] }: Pick<ModuleMetadata, 'imports'>): DynamicModule {

@@ -25,15 +25,15 @@ import { withPatience } from './patience.js';
 import { prepare, type Prepared } from './prepared.js';
 import { parseRange, type ByteRange } from './range.js';
 
-/** A file that went away is restored and sent once more; one that goes away again is a broken disk. */
+/** A missing file is restored and sent once more. If it is missing again, the disk is broken. */
 const MAX_TRIES = 2;
-/** As long as a tag; a longer version is not repeated in an answer. */
+/** Length of a tag. A longer version is not repeated in a response. */
 const MAX_VERSION_LENGTH = 128;
 
 /**
- * The one way from a device's request to bytes on its connection, for every client dialect: finds the release, waits for
- * it, limits downloads, evaluates conditions and ranges (RFC 9110), sends, and answers errors. A dialect adds the words of
- * its own answers. Methods that return no promise have done their work: no promise is made for what is in memory.
+ * Sends firmware to devices, for all protocols: finds the release, waits for it, limits downloads, evaluates conditions
+ * and ranges (RFC 9110), sends the bytes, and answers errors. A protocol adds its own responses. If the release is in
+ * memory, the methods return it directly and create no promise.
  *
  * @publicApi
  */
@@ -42,7 +42,7 @@ export class Delivery {
   private readonly logger = new Logger('Delivery');
   private readonly offered: OfferedReleases;
 
-  /** @internal Nest makes it. */
+  /** @internal Created by Nest. */
   constructor(
     private readonly releases: ReleaseService,
     private readonly downloads: Downloads,
@@ -53,30 +53,32 @@ export class Delivery {
   }
 
   /**
-   * Returns the release to offer to `device` now, its bytes at hand. A device that is offered a version comes for it, so
-   * while MAX_DOWNLOADS are under way it is better asked to come back.
-   * Throws or rejects with OtaError, or the DeviceRefusal of that limit.
+   * Returns the release to offer to `device` now. Its bytes are in the cache. A device that is offered a version
+   * downloads it, so while MAX_DOWNLOADS are in progress, this throws the DeviceRefusal of that limit. Also throws or
+   * rejects with OtaError.
    */
   current(device: string, { receivedAtMs }: DeviceRequest): Release | Promise<Release> {
     this.downloads.demand();
     const found = this.atHand(this.releases.current(device, receivedAtMs));
     if (!(found instanceof Promise)) return found;
     return found.then((release) => {
-      // Others may have begun theirs while this one waited.
+      // Other downloads may have started while this one waited.
       this.downloads.demand();
       return release;
     });
   }
 
-  /** Notes that `release` is offered to the client of `request`: its next download without a version gets this release. */
+  /**
+   * Notes that `release` is offered to the client of `request`: its next download without a version gets this release.
+   */
   offer(release: Release, { raw, receivedAtMs }: DeviceRequest): void {
     this.releases.told(release, receivedAtMs);
     this.offered.note(raw, release, receivedAtMs);
   }
 
   /**
-   * Returns the release to send to `device`: the one with `version` where that is given, else the one that this client was
-   * offered, else the current one. Throws or rejects with OtaError or DeviceRefusal.
+   * Returns the release to send to `device`: the one with `version`, if that is set, otherwise the one that this client
+   * was offered, otherwise the current one. Throws or rejects with OtaError or DeviceRefusal.
    */
   wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
@@ -91,7 +93,10 @@ export class Delivery {
     );
   }
 
-  /** Rejects with what to answer where there is no release with `version`: an engineer who asks by hand wants to know which there is. */
+  /**
+   * Returns the release with `version`. If there is none, rejects with a refusal that names the current version, for a
+   * person who asks.
+   */
   private async missing(device: string, version: string, error: unknown): Promise<never> {
     const isVersion = version.length <= MAX_VERSION_LENGTH && parseVersion(version) !== undefined;
     if (!(error instanceof OtaError) || error.code !== 'absent' || !isVersion) throw error;
@@ -105,10 +110,10 @@ export class Delivery {
   }
 
   /**
-   * Answers `request` with the firmware of `release`: 200, 206, 304, or headers only to HEAD. The bytes follow when the
-   * response owns its connection. Throws the DeviceRefusal of a condition, a range or the limit of downloads.
+   * Answers `request` with the firmware of `release`: 200, 206, 304, or only headers for HEAD. The bytes are sent when
+   * the response owns its connection. Throws the DeviceRefusal of a condition, a range or the limit of downloads.
    *
-   * @param extra headers of the dialect, as a flat list of names and values
+   * @param extra headers of the protocol, as a flat list of names and values
    */
   send(release: Release, request: DeviceRequest, response: ServerResponse, extra: readonly string[] = []): void {
     const { headers } = request.raw;
@@ -132,7 +137,7 @@ export class Delivery {
       return;
     }
     whenOwned(response, () => {
-      // Behind another answer nobody else would catch it.
+      // If the response had to wait for another one, no caller would catch the error.
       try {
         this.begin(release, range, answers, request, response, extra);
       } catch (error) {
@@ -141,7 +146,7 @@ export class Delivery {
     });
   }
 
-  /** Answers with what went wrong, by the one table from error to status; whatever is no OtaError or refusal is a 500. */
+  /** Answers with the status of `error`. An error that is neither an OtaError nor a refusal becomes a 500. */
   refuse(response: ServerResponse, error: unknown, device: string | undefined): void {
     if (!(error instanceof DeviceRefusal) && !(error instanceof OtaError))
       this.logger.error({
@@ -157,12 +162,12 @@ export class Delivery {
     }
   }
 
-  /** Returns the release that the client of `request` was offered, unless it has to be verified again since. */
+  /** Returns the release that the client of `request` was offered, unless it has to be verified again since then. */
   private offeredTo(device: string, { raw, receivedAtMs }: DeviceRequest): Release | undefined {
     return this.offered.to(raw, device, receivedAtMs, this.releases.distrustedAtMs(device));
   }
 
-  /** `release` when its bytes can be sent, else a promise of that, within what a device waits. */
+  /** Returns `release` if its bytes can be sent, otherwise a promise. It rejects after the time that a device waits. */
   private atHand(release: Release | Promise<Release>): Release | Promise<Release> {
     if (release instanceof Promise)
       return withPatience(
@@ -183,7 +188,7 @@ export class Delivery {
     response: ServerResponse,
     extra: readonly string[],
   ): void {
-    // What was offered is delivered: its device would take a refusal for firmware (CONTRACT, device rule 5).
+    // An offered version is always delivered: its device would take a refusal for firmware (CONTRACT, device rule 5).
     if (!this.offeredTo(release.device, request)?.equals(release)) this.downloads.demand();
     this.downloads.begin();
     const download = new Download(
@@ -214,7 +219,10 @@ export class Delivery {
     return lease;
   }
 
-  /** From disk: nothing is answered before its first bytes are here, because until then the release can be restored. */
+  /**
+   * Sends from disk. Nothing is sent before the first bytes were read, because the release can still be restored until
+   * then.
+   */
   private async sendFromStore(
     release: Release,
     known: Lease | undefined,
@@ -273,15 +281,15 @@ export class Delivery {
   }
 }
 
-/** Status, headers and bytes of an answer with firmware. */
+/** Status, headers and range of a response with firmware. */
 interface Head {
   readonly status: 200 | 206;
   readonly headers: string[];
   readonly start: number;
-  /** Included. */
+  /** Inclusive. */
   readonly end: number;
   readonly isWhole: boolean;
-  /** Of the whole firmware. */
+  /** Size of the complete firmware. */
   readonly sizeBytes: number;
 }
 
@@ -304,7 +312,7 @@ function headOf(range: ByteRange | 'whole', sizeBytes: number, answers: Prepared
   return { status: 206, headers, start, end, isWhole: false, sizeBytes };
 }
 
-/** Asked again after a wait: the compiler believes that nothing has changed meanwhile. */
+/** Read again after a wait: the compiler assumes that it has not changed. */
 const isOver = (download: Download): boolean => download.isOver;
 
 function sendFromMemory(bytes: Buffer, head: Head, response: ServerResponse, download: Download): void {

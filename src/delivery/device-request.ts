@@ -1,15 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 
-/** A device's request, taken apart once. */
+/** A parsed request of a device. */
 export interface DeviceRequest {
   readonly method: string;
-  /** What stands before the `?`, as it was sent. */
+  /** The part of the URL before `?`, as it was sent. */
   readonly path: string;
-  /** What stands behind it, empty when nothing does. */
+  /** The part of the URL after `?`; empty if there is none. */
   readonly query: string;
-  /** What the dialect's `match` found in the path; empty when it has no parameters. */
+  /** The parameters that `match` found in the path; empty if there are none. */
   readonly params: Readonly<Record<string, string>>;
   readonly raw: IncomingMessage;
-  /** When it came, on the clock of `performance.now()`: read once, because reading a clock costs as much as finding a release. */
+  /**
+   * Time of arrival, on the clock of `performance.now()`. The clock is read once for each request, because reading it
+   * costs as much as finding a release.
+   */
   readonly receivedAtMs: number;
 }

@@ -3,20 +3,20 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { OtaError } from '../errors.js';
 
-/** Bytes handed to the connection at once: what is counted as sent is exact to this. */
+/** Bytes that are written to the connection at once. The count of sent bytes is exact to this size. */
 const SLICE_BYTES = 256 * 1024;
 
 /**
- * Runs `begin` once `response` owns its connection: at once, or when the answers that stand before it in a pipeline have
- * gone out; never when its client leaves before that. A response without its connection holds nothing, because it emits
- * no `close` when its client leaves (Node's http pipelines).
+ * Calls `begin` once `response` owns its connection: at once, or after the responses before it in a pipeline. Never
+ * calls it if the client leaves before. A response without a connection must not hold resources, because it emits no
+ * `close` when its client leaves (Node's http pipelines).
  */
 export function whenOwned(response: ServerResponse, begin: () => void): void {
   const beginIfOpen = (): void => {
     if (response.socket && !response.socket.destroyed && !response.closed) begin();
   };
   if (response.socket) beginIfOpen();
-  // ServerResponse.assignSocket emits it, and then hands over what was written so far.
+  // ServerResponse.assignSocket emits it, and then writes what was buffered so far.
   else
     response.once('socket', () => {
       process.nextTick(beginIfOpen);
@@ -25,10 +25,13 @@ export function whenOwned(response: ServerResponse, begin: () => void): void {
 
 const begun = new WeakSet<ServerResponse>();
 
-/** Whether firmware is on its way by `response`, or is being read for it. */
+/** Returns whether `response` is sending firmware, or reading it. */
 export const isDownload = (response: ServerResponse): boolean => begun.has(response);
 
-/** One answer with bytes of firmware, from when its response owns the connection until one of the two closes. */
+/**
+ * A response with firmware. It lasts from the moment at which the response owns its connection until one of them
+ * closes.
+ */
 export class Download {
   private readonly socket: Socket | null;
   private readonly closers: (() => void)[] = [];
@@ -36,8 +39,8 @@ export class Download {
   private over = false;
 
   /**
-   * @param taken is called with the number of bytes that the connection has taken
-   * @param ended is called once, with whether the connection has taken all of the answer
+   * @param taken called with the number of bytes that the connection has accepted
+   * @param ended called once, with whether the connection has accepted the complete response
    */
   constructor(
     private readonly response: ServerResponse,
@@ -50,25 +53,25 @@ export class Download {
     this.socket?.once('close', this.end);
   }
 
-  /** Whether the client has left, or has got everything. */
+  /** Whether the client has left, or has received everything. */
   get isOver(): boolean {
     return this.over;
   }
 
-  /** Has `close` called when the download ends, at once when it has ended. */
+  /** Calls `close` when the download ends, or at once if it has ended. */
   onEnd(close: () => void): void {
     if (this.over) close();
     else this.closers.push(close);
   }
 
-  /** Sends `bytes` as the whole body. */
+  /** Sends `bytes` as the complete body. */
   sendBuffer(bytes: Buffer): void {
     this.sendFrom(bytes, 0);
   }
 
   /**
-   * Sends `first` and what follows it in `rest`, which are `sizeBytes` together. Rejects, and sends no byte more than
-   * that, when they are not: the client would take the next answer for the rest of this one.
+   * Sends `first` and then `rest`, which have `sizeBytes` together. If they have more or fewer, rejects and sends no
+   * byte beyond `sizeBytes`: the client would otherwise take the next response for the rest of this one.
    */
   async sendPieces(first: Buffer, rest: AsyncIterator<Buffer>, sizeBytes: number): Promise<void> {
     let left = sizeBytes;
@@ -105,7 +108,7 @@ export class Download {
       });
   }
 
-  /** Resolves when the connection takes more, or the download is over. */
+  /** Resolves when the connection accepts more data, or when the download is over. */
   private async write(piece: Buffer, isLast: boolean): Promise<void> {
     if (this.over) return;
     if (isLast) {
@@ -135,7 +138,7 @@ export class Download {
   };
 }
 
-/** Ends a stream of firmware that nobody reads on; what it says then is of no interest. */
+/** Closes a stream of firmware that is no longer needed, and ignores its errors. */
 export function closeStream(stream: Readable): void {
   stream.on('error', () => undefined).destroy();
 }

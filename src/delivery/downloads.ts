@@ -3,7 +3,7 @@ import { Settings } from '../config/index.js';
 import { LimitMeter } from '../metrics/index.js';
 import { busy } from './answers.js';
 
-/** The downloads under way, and MAX_DOWNLOADS. HEAD, 304 and 416 are none. */
+/** The number of downloads in progress, and the limit MAX_DOWNLOADS. HEAD, 304 and 416 do not count. */
 @Injectable()
 export class Downloads {
   private readonly max: number;
@@ -17,7 +17,7 @@ export class Downloads {
     meter.observe(() => this.underWay);
   }
 
-  /** Throws the DeviceRefusal of a device that is to come back later, because no further download may begin now. */
+  /** Throws a DeviceRefusal, which asks the device to try again later, if no further download may start now. */
   demand(): void {
     if (this.underWay < this.max) return;
     this.meter.refused('downloads');

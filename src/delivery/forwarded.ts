@@ -1,28 +1,28 @@
 import { isIP } from 'node:net';
 
-/** A client as a proxy has seen it. */
+/** A client according to a proxy. */
 export interface ForwardedClient {
   readonly address: string;
-  /** The port that the client connects from, as the proxy wrote it; undefined when the proxy does not forward it. */
+  /** The port from which the client connects, as the proxy wrote it; undefined if the proxy does not forward it. */
   readonly port: string | undefined;
 }
 
-/** One entry of a list; undefined for one that names no address, such as `unknown`. */
+/** Parses one entry of a list. Returns undefined if it contains no address, such as `unknown`. */
 export type Entry = ForwardedClient | undefined;
 
-/** An IPv4 address, or an IPv6 address in brackets, with or without a port. RFC 7239 allows names in place of ports. */
+/** An IPv4 address, or an IPv6 address in brackets, with or without a port. RFC 7239 allows names instead of ports. */
 const NODE = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}|_[\w.-]{1,64}))?$/;
-/** The `for` parameter among the others of an element (RFC 7239, section 4). */
+/** The `for` parameter among the parameters of an element (RFC 7239, section 4). */
 const FOR = /^[ \t]*for=(.*)$/i;
 
-/** Parses `X-Forwarded-For`: the client first, the proxy that is nearest to this server last. */
+/** Parses `X-Forwarded-For`. The client comes first, the nearest proxy last. */
 export function parseForwardedFor(header: string | undefined): Entry[] {
   return header?.trim() ? header.split(',').map(nodeOf) : [];
 }
 
 /**
- * Parses `Forwarded` (RFC 7239) in the same order. Commas and semicolons within quotes are not expected, because no
- * address holds any: such an element names no address.
+ * Parses `Forwarded` (RFC 7239), in the same order. It does not support commas and semicolons within quotes, because
+ * addresses contain none: such an element contains no address.
  */
 export function parseForwarded(header: string | undefined): Entry[] {
   if (!header?.trim()) return [];

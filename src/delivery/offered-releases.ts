@@ -4,13 +4,16 @@ import type { Socket } from 'node:net';
 import { TOLD_MS, type Release } from '../firmware/index.js';
 import type { ClientAddress } from './client-address.js';
 
-/** How long an offer to an address counts when its port is not forwarded: many devices may share the address (NAT). */
+/**
+ * How long an offer to an address is valid if the port of the client is not forwarded: many devices may share the
+ * address (NAT).
+ */
 const SHARED_MS = 60_000;
-/** Offers on one connection. The oldest is forgotten first. */
+/** Maximum number of offers on one connection. The oldest is dropped first. */
 const MAX_PER_CONNECTION = 64;
-/** Offers to clients behind trusted proxies, some 200 bytes each. The oldest is forgotten first. */
+/** Maximum number of offers to clients behind trusted proxies, about 200 bytes each. The oldest is dropped first. */
 const MAX_PROXIED = 50_000;
-/** Characters of a header in which a peer that is not trusted names its client. */
+/** Characters of a header in which an untrusted peer names its client. */
 const MAX_CLAIM = 64;
 
 interface Offer {
@@ -20,8 +23,8 @@ interface Offer {
 }
 
 /**
- * The release that each client was last offered, so that `/firmware` sends what `/version` has promised, although a newer
- * release has appeared (CONTRACT, device rule 5). Decision 4 says what a client is.
+ * The release that was last offered to each client, so that `/firmware` sends the version that `/version` has
+ * announced, even if a newer release has appeared (CONTRACT, device rule 5). Decision 4 defines what a client is.
  */
 export class OfferedReleases {
   private readonly logger = new Logger('OfferedReleases');
@@ -45,10 +48,10 @@ export class OfferedReleases {
   }
 
   /**
-   * Returns the release that the client of `raw` was last offered for `device`; undefined when it was offered none, or too
-   * long ago: ten minutes, or one minute where devices behind one address cannot be told apart.
+   * Returns the release that the client of `raw` was last offered for `device`. Returns undefined if there was no
+   * offer, or if it is too old: ten minutes, or one minute if devices behind one address cannot be told apart.
    *
-   * @param sinceMs earlier offers do not count
+   * @param sinceMs earlier offers are ignored
    */
   to(raw: IncomingMessage, device: string, nowMs: number, sinceMs: number): Release | undefined {
     if (!this.addresses.isProxied(raw))
@@ -57,7 +60,7 @@ export class OfferedReleases {
     return key && this.proxied.find(key.text, Math.max(sinceMs, nowMs - (key.isShared ? SHARED_MS : TOLD_MS)));
   }
 
-  /** Undefined when the proxy does not say who its client is: its connections are shared by all of its clients. */
+  /** Undefined if the proxy does not identify its client, because its connections are shared by all of its clients. */
   private keyBehindProxy(raw: IncomingMessage, device: string): { text: string; isShared: boolean } | undefined {
     const client = this.addresses.forwarded(raw);
     return client && { text: `${device} ${client.address} ${client.port ?? ''}`, isShared: client.port === undefined };
@@ -99,7 +102,10 @@ class Offers {
     return offer && offer.atMs >= sinceMs ? offer.release : undefined;
   }
 
-  /** Two at most, so that each note costs the same, and expired offers go faster than new ones come. */
+  /**
+   * Drops expired offers, and those beyond the limit. With at most two in a call, each call costs the same, and expired
+   * offers disappear faster than new ones arrive.
+   */
   private forgetOldest(nowMs: number): void {
     for (let times = 0; times < 2; times++) {
       const [oldest] = this.offers;
@@ -113,14 +119,15 @@ class Offers {
 const CLAIMS = /^(?:x-forwarded-for|x-real-ip|forwarded)$/i;
 
 /**
- * A device that connects directly is identified by its connection. A peer that is not trusted and names a client is a proxy
- * that TRUST_PROXY does not list: the name is not believed, but it separates the clients that share the connection.
+ * Returns the key of the client. A device that connects directly is identified by its connection. An untrusted peer
+ * that names a client is a proxy that TRUST_PROXY does not list: the name is not trusted, but it separates the clients
+ * that share the connection.
  */
 function keyOnConnection({ rawHeaders }: IncomingMessage, device: string): string {
   let key = device;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? '';
-    // The length first: this runs for every request of a device, and devices send no such header.
+    // The length is checked first: this runs for every request of a device, and devices send no such header.
     if ((name.length === 15 || name.length === 9) && CLAIMS.test(name))
       key += ` ${(rawHeaders[i + 1] ?? '').slice(-MAX_CLAIM)}`;
   }

@@ -2,12 +2,12 @@ import { OtaError } from '../errors.js';
 import { after, type Timer } from '../timers.js';
 
 /**
- * How long a device waits for a release that has to be fetched first. The seed's ESP32 gives up on its socket after
- * 30 s; what is fetched meanwhile is there when it comes back.
+ * How long a device waits for a release that has to be fetched first. The reference ESP32 client gives up after 30 s.
+ * The fetch continues, so that the release is there when the device returns.
  */
 export const DEVICE_WAIT_MS = 20_000;
 
-/** `work`, or OtaError `unavailable` once a device has waited for `waitMs`; the work itself goes on. */
+/** Returns the result of `work`. Rejects with OtaError `unavailable` after `waitMs`; the work itself continues. */
 export async function withPatience<T>(work: Promise<T>, waitMs = DEVICE_WAIT_MS): Promise<T> {
   let timer: Timer | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {

@@ -1,25 +1,25 @@
 import type { Release } from '../firmware/index.js';
 import type { Validators } from './conditions.js';
 
-/** What is the same in every answer about a release, made once. Headers are flat lists, as `writeHead` takes them. */
+/** The parts of all responses about a release, built once. Headers are flat lists, as `writeHead` accepts them. */
 export interface Prepared {
-  /** The body is ASCII, as a version is. */
+  /** The body is ASCII, because a version is. */
   readonly version: { readonly body: string; readonly headers: readonly string[] };
-  /** UTF-8: a signer's name may hold any letter. */
+  /** UTF-8: the name of a signer may contain any letter. */
   readonly json: { readonly body: Buffer; readonly headers: readonly string[] };
   readonly validators: Validators;
-  /** Headers of every answer of `/firmware`, without those about length and range. */
+  /** Headers of every response of `/firmware`, without length and range. */
   readonly common: readonly string[];
-  /** Headers of the whole firmware. */
+  /** Headers of a response with the complete firmware. */
   readonly whole: readonly string[];
 }
 
-/** The ETag has this many hex digits: Zephyr's fota_http resumes with validators under 64 characters only. */
+/** Number of hex digits in the ETag: Zephyr's fota_http only resumes with validators under 64 characters. */
 const ETAG_DIGITS = 32;
 
 const prepared = new WeakMap<Release, Prepared>();
 
-/** The prepared answers of `release`. */
+/** Returns the prepared responses of `release`. */
 export function prepare(release: Release): Prepared {
   let answers = prepared.get(release);
   if (!answers) prepared.set(release, (answers = build(release)));
@@ -44,7 +44,7 @@ function build(release: Release): Prepared {
     }),
   );
   const etag = `"${firmware.sha256.slice(0, ETAG_DIGITS)}"`;
-  // A proxy on the way may keep an answer, but must ask before it gives it to another device.
+  // A proxy may store a response, but must revalidate it before it sends it to another device.
   const cache = ['Cache-Control', 'no-cache'];
   const common = [
     'ETag',

@@ -2,8 +2,8 @@ import { isRepositoryName } from '../oci/index.js';
 import { invalidDevice, missingDevice } from './answers.js';
 
 /**
- * The value of `name` in a query, or undefined. Devices do not encode it, browsers and proxies may: `%2F` is a slash,
- * but `+` stays what it is, because versions hold it and no id holds a space.
+ * Returns the value of `name` in a query, or undefined. Devices do not encode it. Browsers and proxies may: `%2F` is a
+ * slash, but `+` stays `+`, because versions contain it and no id contains a space.
  */
 export function parameter(query: string, name: string): string | undefined {
   for (let start = 0; start < query.length;) {
@@ -22,12 +22,12 @@ function decoded(value: string): string {
   try {
     return decodeURIComponent(value);
   } catch {
-    // No valid id or version holds a percent sign, so it is refused as it stands.
+    // No valid id or version contains a percent sign, so the value is refused later.
     return value;
   }
 }
 
-/** The device that a query names; throws the DeviceRefusal for one that is missing or cannot be a repository. */
+/** Returns the device in a query. Throws a DeviceRefusal if it is missing or is not a repository name. */
 export function deviceIn(query: string): string {
   const device = parameter(query, 'device');
   if (!device) throw missingDevice();

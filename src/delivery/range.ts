@@ -1,4 +1,4 @@
-/** Bytes of a representation, both ends included. */
+/** A range of bytes, both ends inclusive. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
@@ -8,8 +8,9 @@ export interface ByteRange {
 const SINGLE = /^bytes=[ \t]*(\d*)-(\d*)[ \t]*$/i;
 
 /**
- * What a `Range` header asks of `sizeBytes` bytes. `whole` when it is to be ignored: another unit, several ranges,
- * or not well-formed (RFC 9110, section 14.2: such a header is ignored). An end past the last byte is clamped.
+ * Returns the range that a `Range` header requests of `sizeBytes` bytes. Returns `whole` if the header has to be
+ * ignored (RFC 9110, section 14.2): another unit, several ranges, or a syntax error. Limits an end after the last byte
+ * to the last byte.
  */
 export function parseRange(header: string | undefined, sizeBytes: number): ByteRange | 'whole' | 'unsatisfiable' {
   const match = header === undefined ? null : SINGLE.exec(header);

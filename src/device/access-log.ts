@@ -5,10 +5,13 @@ import { contextOf } from '../request-context.js';
 import { ClientAddress, parameter, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
 import { whenOver } from './response-end.js';
 
-/** Longer ones are no device ids: they are cut, so that nobody fills a disk by asking. */
+/** Longer texts are truncated, so that no client can fill a disk. Device ids are shorter. */
 const MAX_TEXT = 128;
 
-/** Refusals by status: an event for each, so that many of one kind hold back no line of another. */
+/**
+ * The event for each status of a refusal. Separate events, so that many refusals of one kind do not suppress lines of
+ * another.
+ */
 const REFUSALS: ReadonlyMap<number, string> = new Map([
   [401, 'device.unauthorized'],
   [403, 'device.forbidden'],
@@ -16,8 +19,8 @@ const REFUSALS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * Logs the device requests that are refused, within the bounds of the logger for repeated warnings, and a sample of all
- * (ACCESS_LOG): none by default, because a fleet asks more than anybody reads.
+ * Logs refused device requests, within the limits for repeated warnings, and a sample of all device requests
+ * (ACCESS_LOG). The sample is empty by default, because a fleet sends more requests than anybody reads.
  */
 @Injectable()
 export class AccessLog {
@@ -30,12 +33,12 @@ export class AccessLog {
     this.addresses = new ClientAddress(settings.trustProxy);
   }
 
-  /** Whether this request is one of those that are logged. */
+  /** Returns whether to log this request in the sample. */
   samples(): boolean {
     return this.fraction > 0 && Math.random() < this.fraction;
   }
 
-  /** Logs a request once its answer has gone out, or its connection has. */
+  /** Logs a request when its response was sent, or when its connection was closed. */
   log(request: DeviceRequest, response: ServerResponse): void {
     const line = { event: 'device.request', ...this.describe(request, parameter(request.query, 'device')) };
     const write = (): void => {
@@ -46,7 +49,7 @@ export class AccessLog {
     else whenOver(request.raw.socket, response, write);
   }
 
-  /** Logs a request that was refused because of who sent it, or how many came; nothing for other refusals. */
+  /** Logs a request that was refused because of its sender or the number of requests. Ignores other refusals. */
   refused(request: DeviceRequest, { status, body, reason = body }: DeviceRefusal, device: string | undefined): void {
     const event = REFUSALS.get(status);
     if (event !== undefined) this.logger.warn({ event, status, reason, ...this.describe(request, device) });

@@ -5,26 +5,26 @@ import { isDownload } from '../delivery/index.js';
 import { after } from '../timers.js';
 
 /**
- * The connections of a server, so that it can end without cutting one.
+ * The connections of a server. Closes them without interrupting a response.
  *
- * `http.Server.close()` destroys a connection whose answer was `end()`ed but is not flushed yet (measured on Node 20.20:
- * 3.9 of 30 MB reached a slow reader), so the listener is closed as a plain `net.Server`, and each socket is ended
- * behind what it still has to send.
+ * `http.Server.close()` destroys a connection whose response was `end()`ed but is not flushed yet (measured on Node
+ * 20.20: 3.9 of 30 MB reached a slow reader). So the listener is closed as a plain `net.Server`, and each socket is
+ * ended after everything was sent.
  */
 export class Connections {
-  /** The answer that each connection was given last: on one connection they end in order, so it is the last to end. */
+  /** The last response of each connection. Responses on one connection end in order, so it is the last one to end. */
   private readonly last = new Map<Socket, ServerResponse | undefined>();
-  /** The answer that has the connection, where others wait behind it in a pipeline; else it is the last one. */
+  /** The response that owns the connection, if others wait behind it in a pipeline. Otherwise it is the last one. */
   private readonly owners = new WeakMap<Socket, ServerResponse>();
-  /** Below TLS, so that a handshake that never ends holds up nothing. */
+  /** The sockets below TLS, so that a handshake that never ends does not delay the shutdown. */
   private readonly accepted = new Set<Socket>();
   private draining = false;
 
   constructor(private readonly server: Server | TlsServer) {
-    // With TLS, requests come over a socket of their own around the one that was accepted.
+    // With TLS, requests arrive on a socket that wraps the accepted one.
     server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
       this.last.set(socket, undefined);
-      // With TLS only now: a client that leaves in the middle of its handshake is to be let go at once.
+      // With TLS, only now: if a client leaves during its handshake, the connection is closed at once.
       socket.allowHalfOpen = true;
       socket.once('close', () => this.last.delete(socket));
       socket.once('end', () => {
@@ -42,12 +42,15 @@ export class Connections {
     return this.last.size;
   }
 
-  /** Whether an answer is on its way over `socket`: what is written there now would be taken for a part of it. */
+  /** Returns whether a response is being sent over `socket`. Other data would be taken for a part of it. */
   isAnswering(socket: Socket): boolean {
     return this.last.get(socket)?.writableFinished === false;
   }
 
-  /** Notes a request; called before it is answered. On the hot path: no listener as long as nothing ends. */
+  /**
+   * Notes a request. Called before it is answered. This is on the hot path, so it adds no listener unless the server is
+   * closing.
+   */
   begin({ socket }: IncomingMessage, response: ServerResponse): void {
     if (response.socket) this.owners.delete(socket);
     else this.wait(socket, response);
@@ -57,7 +60,7 @@ export class Connections {
     this.endBehind(socket, response);
   }
 
-  /** Notes a response that gets its connection only when those before it have gone out. */
+  /** Notes a response that owns its connection only after the responses before it were sent. */
   private wait(socket: Socket, response: ServerResponse): void {
     const last = this.last.get(socket);
     if (last && !this.owners.has(socket)) this.owners.set(socket, last);
@@ -65,8 +68,9 @@ export class Connections {
   }
 
   /**
-   * A client that closes its half may want the answer that is under way (nc -N, small TCP stacks), or may be gone: nobody can
-   * tell. So what is on its way goes out, with what waits behind it; where nothing is, the client is taken to be gone.
+   * Handles a client that has closed its half of the connection. It may still wait for the response (nc -N, small TCP
+   * stacks), or may be gone. So responses in progress are sent, with those that wait behind them. If there is none, the
+   * connection is closed.
    */
   private halfClosed(socket: Socket): void {
     const response = this.owners.get(socket) ?? this.last.get(socket);
@@ -74,7 +78,10 @@ export class Connections {
     socket.end();
   }
 
-  /** Accepts no more connections, lets answers run to their end, and resolves when all is gone or `graceMs` are over. */
+  /**
+   * Accepts no more connections and lets responses finish. Resolves when all connections are closed, or after
+   * `graceMs`.
+   */
   async drain(graceMs: number): Promise<void> {
     this.draining = true;
     const closed = new Promise<void>((resolve) => {
@@ -90,7 +97,7 @@ export class Connections {
     timer.stop();
   }
 
-  /** Ends `socket` once `response` has gone out whole, if no other one was begun behind it. */
+  /** Ends `socket` after `response` was sent completely, unless another response was started after it. */
   private endBehind(socket: Socket, response: ServerResponse | undefined): void {
     if (!response || response.writableFinished) socket.destroySoon();
     else

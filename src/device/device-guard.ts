@@ -5,10 +5,10 @@ import { DeviceAuthenticator } from './access/index.js';
 import type { DeviceProtocol } from './device-protocol.js';
 import { Limits } from './limits/limits.js';
 
-/** The token of the list of authenticators. */
+/** Injection token of the list of authenticators. */
 export const DEVICE_AUTHENTICATORS = Symbol('device authenticators');
 
-/** What every device request passes before a protocol answers it: limits, and who may speak for which device. */
+/** Checks every device request before a protocol answers it: limits, and access to the device. */
 @Injectable()
 export class DeviceGuard implements OnApplicationShutdown {
   constructor(
@@ -17,18 +17,21 @@ export class DeviceGuard implements OnApplicationShutdown {
     private readonly meter: LimitMeter,
   ) {}
 
-  /** Throws the DeviceRefusal for a request that may not pass. */
+  /** Throws the DeviceRefusal for a request that is not allowed. */
   check(protocol: DeviceProtocol, request: DeviceRequest): void {
     this.limits.takeAddress(request);
     if (this.authenticators.length === 0 && !this.limits.countsDevices) return;
     const device = this.deviceOf(protocol, request);
     if (device === undefined) return;
     if (this.authenticators.length > 0) this.authenticate(request, device);
-    // Only then: a stranger must not use up what the device may ask for.
+    // After the authentication: a stranger must not use up the limit of the device.
     this.limits.takeDevice(device, request.receivedAtMs);
   }
 
-  /** Who has to show something must say for which device; else what names none is for its protocol to answer. */
+  /**
+   * Returns the device of the request. If authentication is on, a request without a device is refused here. Otherwise
+   * its protocol answers it.
+   */
   private deviceOf(protocol: DeviceProtocol, request: DeviceRequest): string | undefined {
     try {
       return protocol.deviceOf(request);

@@ -9,36 +9,41 @@ import { Connections } from './connections.js';
 import type { TlsFiles } from './tls/tls-files.js';
 import { acknowledged } from './unacknowledged.js';
 
-/** Answers a device request, or leaves it to the control plane by returning false. */
+/** Answers a device request, or returns false to leave it to the control plane. */
 export type DeviceHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
-/** How the device port listens. */
+/** Options of the device port. */
 export interface ListenerOptions {
-  /** How long answers may go on once the server is told to close. */
+  /** Returns how long responses may continue after the server starts to close. */
   readonly graceMs: () => number;
   readonly headersTimeoutMs: number;
-  /** No limit but the system's when undefined. */
+  /** Maximum number of connections. Undefined: only the limit of the system. */
   readonly maxConnections: number | undefined;
-  /** Plain HTTP when undefined. */
+  /** Undefined for plain HTTP. */
   readonly tls: TlsFiles | undefined;
 }
 
-/** Told of a finished answer, and how long it took. */
+/** Called with each finished response and its duration. */
 export type ControlPlaneObserver = (request: IncomingMessage, response: ServerResponse, durationMs: number) => void;
-/** Answers a request that is no device request: Express. */
+/** Answers a request that is not a device request: Express. */
 export type ControlPlane = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** More than any device, proxy or webhook sender sends; Node's default of 16 KiB is per connection that never ends its headers. */
+/**
+ * More than any device, proxy or webhook sender sends. Node's default is 16 KiB, for each connection that never ends
+ * its headers.
+ */
 const MAX_HEADER_BYTES = 8 * 1024;
-/** How often Node looks for clients that are too slow. */
+/** How often Node checks for clients that are too slow. */
 const CHECK_MS = 30_000;
 const MIN_CHECK_MS = 100;
 const REQUEST_TIMEOUT_MS = 120_000;
 /** Longer than the idle timeout of common load balancers (60 s), so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
-/** A reader may stop to erase flash for a minute; one that stops for five has gone. There is no limit on the whole. */
+/**
+ * A reader may pause for a minute to erase flash. After five minutes it counts as gone. The total time is not limited.
+ */
 const SILENCE_MS = 300_000;
 
-/** For a refused client to read why. */
+/** Time for a refused client to read the reason. */
 const LINGER_MS = 2_000;
 
 const BAD_REQUEST = 'Bad request';
@@ -58,32 +63,32 @@ export class DeviceHttpAdapter extends ExpressAdapter {
     this.disable('etag');
   }
 
-  /** Opens the device plane: called once, when the application is ready to answer. */
+  /** Opens the device plane. Called once, when the application is ready. */
   serveDevices(handler: DeviceHandler): void {
     this.handleDevice = handler;
   }
 
-  /** Names who is told of every answer of the control plane on this port. */
+  /** Sets the function that is called with every response of the control plane on this port. */
   observeControlPlane(observer: ControlPlaneObserver): void {
     this.observer = observer;
   }
 
-  /** New connections are made with these certificates; those that are open stay as they are. */
+  /** Uses these certificates for new connections. Open connections are not affected. */
   renewTls(options: TlsOptions): void {
     if (this.httpServer instanceof TlsServer) this.httpServer.setSecureContext(options);
   }
 
-  /** Names who is told of every TLS handshake that failed. */
+  /** Sets the function that is called at every failed TLS handshake. */
   observeHandshakes(failed: () => void): void {
     this.handshakeFailures = failed;
   }
 
-  /** Connections of devices that are open now. */
+  /** Number of open connections on the device port. */
   get connectionCount(): number {
     return this.connections?.count ?? 0;
   }
 
-  /** The control plane without the devices, for the management port. */
+  /** The control plane without the device plane, for the management port. */
   get controlPlane(): ControlPlane {
     return this.getInstance<ControlPlane>();
   }
@@ -109,13 +114,13 @@ export class DeviceHttpAdapter extends ExpressAdapter {
       requestTimeout: timerMs(Math.max(REQUEST_TIMEOUT_MS, headersTimeoutMs)),
       connectionsCheckingInterval: checkEveryMs(headersTimeoutMs),
       keepAliveTimeout: KEEP_ALIVE_MS,
-      // Small clients leave Host out, and nothing here depends on it.
+      // Small clients omit Host, and nothing here depends on it.
       requireHostHeader: false,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     };
     const server = tls ? createTlsServer({ ...options, ...tls.options }, answer) : createServer(options, answer);
-    // Who closes its half of a connection is looked at by `Connections`.
+    // `Connections` handles clients that close their half of a connection.
     Object.assign(server, { httpAllowHalfOpen: true });
     if (maxConnections !== undefined) server.maxConnections = maxConnections;
     const connections = new Connections(server);
@@ -125,7 +130,7 @@ export class DeviceHttpAdapter extends ExpressAdapter {
       if (connections.isAnswering(socket)) socket.destroy();
       else refuseBrokenRequest(error, socket);
     });
-    // An expectation that is not 100-continue is no reason to refuse a device.
+    // An unknown expectation is not a reason to refuse a device.
     server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
       server.emit('request', request, response),
     );
@@ -136,7 +141,10 @@ export class DeviceHttpAdapter extends ExpressAdapter {
     this.httpServer = server;
   }
 
-  /** Ends like `Connections.drain`, and when what was sent has arrived, within the grace time. */
+  /**
+   * Closes like `Connections.drain`, and then waits until the client has received everything that was sent, within the
+   * grace time.
+   */
   override async close(): Promise<void> {
     const server = this.httpServer as Server | undefined;
     if (!server?.listening) return;
@@ -146,12 +154,15 @@ export class DeviceHttpAdapter extends ExpressAdapter {
   }
 }
 
-/** Often enough for the timeout to be kept, which 0 turns off. */
+/** Returns an interval that is short enough for the timeout. A timeout of 0 means none. */
 function checkEveryMs(headersTimeoutMs: number): number {
   return headersTimeoutMs === 0 ? CHECK_MS : Math.min(Math.max(headersTimeoutMs / 2, MIN_CHECK_MS), CHECK_MS);
 }
 
-/** A device that asks for a path that is not there needs the end of the connection as much as one that asks for a version. */
+/**
+ * Closes the connection after errors of the control plane: a device that requests a wrong path also needs it to find
+ * the end of the response.
+ */
 function closeBehindErrors(response: ServerResponse): void {
   const writeHead = response.writeHead.bind(response) as (...parameters: unknown[]) => ServerResponse;
   response.writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
@@ -160,7 +171,10 @@ function closeBehindErrors(response: ServerResponse): void {
   };
 }
 
-/** What Node's parser refuses, answered by the same rules as all else: one exact length, and the end of the connection. */
+/**
+ * Answers a request that Node's parser refuses, by the rules for all device responses: one exact length, and the
+ * connection is closed.
+ */
 function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
@@ -175,7 +189,7 @@ function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
-  // One that goes on sending would hold its half of the connection, and ours, for ever.
+  // A client that keeps sending would keep the connection open.
   const timer = after(LINGER_MS, () => socket.destroy(), { background: true });
   socket.once('close', () => {
     timer.stop();

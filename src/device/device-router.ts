@@ -7,7 +7,7 @@ import { DeviceGuard } from './device-guard.js';
 import { DeviceProtocol, type Match } from './device-protocol.js';
 import { whenOver } from './response-end.js';
 
-/** The token of the list of protocols. */
+/** Injection token of the list of protocols. */
 export const DEVICE_PROTOCOLS = Symbol('device protocols');
 
 const NO_PARAMS = {};
@@ -17,10 +17,10 @@ interface Found {
   readonly match: Match;
 }
 
-/** Gives each request to the protocol that matches it. */
+/** Passes each request to the protocol that matches it. */
 @Injectable()
 export class DeviceRouter {
-  /** @internal Nest makes it. */
+  /** @internal Created by Nest. */
   constructor(
     @Inject(DEVICE_PROTOCOLS) private readonly protocols: readonly DeviceProtocol[],
     private readonly guard: DeviceGuard,
@@ -40,7 +40,7 @@ export class DeviceRouter {
     try {
       found = this.find(method, path);
     } catch (error) {
-      // What a dialect cannot read is its own mistake, and ends nothing but its answer.
+      // An error in `match` of a protocol affects its own response only.
       this.delivery.refuse(response, error, undefined);
       this.count(this.meter.route('other'), { method, raw, receivedAtMs }, response);
       return true;
@@ -78,7 +78,10 @@ export class DeviceRouter {
     return undefined;
   }
 
-  /** An answer that is with the kernel already is counted at once, without a listener. */
+  /**
+   * Counts a request. If the response was already handed to the operating system, counts it at once, without a
+   * listener.
+   */
   private count(
     route: RouteMeter,
     { method, raw: { socket }, receivedAtMs }: Pick<DeviceRequest, 'method' | 'raw' | 'receivedAtMs'>,
@@ -99,7 +102,7 @@ export class DeviceRouter {
   }
 }
 
-/** The device that a request names, for its error text; undefined when it names none. */
+/** Returns the device of a request, for the text of an error, or undefined. */
 function deviceOf(protocol: DeviceProtocol, request: DeviceRequest): string | undefined {
   try {
     return protocol.deviceOf(request);
@@ -108,7 +111,10 @@ function deviceOf(protocol: DeviceProtocol, request: DeviceRequest): string | un
   }
 }
 
-/** A client that takes us for a proxy sends the whole URL (RFC 9112, section 3.2.2). */
+/**
+ * Returns the path and query of a request target. Clients that use this server as a proxy send the complete URL (RFC
+ * 9112, section 3.2.2).
+ */
 function originForm(target: string): string {
   if (target.startsWith('/')) return target;
   const path = /^https?:\/\/[^/?#]*(.*)$/i.exec(target)?.[1];

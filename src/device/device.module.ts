@@ -10,14 +10,18 @@ import { Limits } from './limits/limits.js';
 import { partsOf, type Part } from '../parts.js';
 import { NativeProtocol } from './native-protocol.js';
 
+/** Options of DeviceModule. */
 export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
-  /** Further client dialects, asked after the native one. */
+  /** Your own client protocols. They are asked after the native protocol. */
   protocols?: Part<DeviceProtocol>[];
-  /** Further ways to tell who a device is, beside those that the settings ask for. */
+  /** Your own authenticators, in addition to those of the settings. */
   authenticators?: Part<DeviceAuthenticator>[];
 }
 
-/** Provides DeviceRouter, and Limits for others who answer on the same port, over the ReleaseService and the Delivery of `imports`. */
+/**
+ * Provides DeviceRouter, and Limits for other routes on the same port. `imports` must provide ReleaseService and
+ * Delivery.
+ */
 @Module({})
 export class DeviceModule {
   static forRoot({ imports = [], protocols = [], authenticators = [] }: DeviceModuleOptions): DynamicModule {

@@ -7,7 +7,9 @@ import { DeviceProtocol, type Match } from './device-protocol.js';
 const VERSION: Match = { route: '/version' };
 const FIRMWARE: Match = { route: '/firmware' };
 
-/** The protocol of the Rust OtaFlux and its ESP32 client: `/version`, then `/firmware` (CONTRACT, "Device endpoints"). */
+/**
+ * The protocol of the Rust OtaFlux and its ESP32 client: `/version`, then `/firmware` (CONTRACT, "Device endpoints").
+ */
 @Injectable()
 export class NativeProtocol extends DeviceProtocol {
   constructor(private readonly delivery: Delivery) {
@@ -25,7 +27,7 @@ export class NativeProtocol extends DeviceProtocol {
     const release = isOffer
       ? this.delivery.current(device, request)
       : this.delivery.wanted(device, request, parameter(request.query, 'version'));
-    // Without a promise or a closure when the release is known and its bytes are here: that is almost always so.
+    // Creates no promise and no closure if release and bytes are in memory, which is the normal case.
     if (release instanceof Promise)
       return release.then((found) => {
         this.answer(found, isOffer, request, response);
@@ -42,12 +44,15 @@ export class NativeProtocol extends DeviceProtocol {
     this.delivery.offer(release, request);
     const answers = prepare(release);
     const { body, headers } = wantsJson(request.raw.rawHeaders) ? answers.json : answers.version;
-    // Headers and a body leave in one write: the seed's client misreads a size that is cut in two.
+    // Headers and body are sent in one write: the ESP32 client misreads a size that arrives in two pieces.
     response.writeHead(200, headers as string[]).end(body, 'latin1');
   }
 }
 
-/** Whether `Accept` names JSON. Read from the raw headers: devices send none, and no object of all headers is made for them. */
+/**
+ * Returns whether `Accept` contains JSON. It reads the raw headers, because devices send no `Accept`, and the object of
+ * all headers would be built for nothing.
+ */
 function wantsJson(rawHeaders: readonly string[]): boolean {
   for (let i = 0; i < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.length === 6 && rawHeaders[i]?.toLowerCase() === 'accept')

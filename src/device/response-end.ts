@@ -1,12 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** What is to be called when a connection closes before the response that it is about was given it. */
+/** Functions to call if a connection closes before it was assigned to their response. */
 const waiting = new WeakMap<Socket, Set<() => void>>();
 
 /**
- * Calls `over` once, when `response` has gone out or its client has left. A response that waits in a pipeline behind
- * another emits no `close` when its client leaves, so its connection is listened to as well: by one listener for all of them.
+ * Calls `over` once, when `response` was sent or its client has left. A response that waits in a pipeline emits no
+ * `close` when its client leaves, so this also listens to its connection, with one listener for all responses.
  */
 export function whenOver(socket: Socket, response: ServerResponse, over: () => void): void {
   if (response.socket) {

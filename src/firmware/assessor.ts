@@ -4,10 +4,10 @@ import type { SignatureVerifier, Verification } from '../signature/index.js';
 import { fetchNamed, type FirmwareLocator, type Location } from './firmware-locator.js';
 import { versionOf } from './select-version.js';
 
-/** What is made of the version that a signed manifest itself states. */
+/** What to do with the version that a signed manifest itself states. */
 export type SignedVersion = 'ignore' | 'check' | 'require';
 
-/** Decides whether what a tag names may be served, and finds where its firmware is. */
+/** Decides whether the manifest of a tag may be served, and locates its firmware. */
 export class Assessor {
   constructor(
     private readonly registry: Registry,
@@ -17,10 +17,10 @@ export class Assessor {
   ) {}
 
   /**
-   * Whether `manifest` may be served as `version`. A signature on an index covers the manifests that it names by digest;
-   * a signature on the one that holds the firmware is as good. A tag is not signed, so an old manifest could be given
-   * a new tag: the version that is stated within what is signed must be that of the tag.
-   * Rejects with OtaError, `absent` when an index holds no firmware.
+   * Returns whether `manifest` may be served as `version`. A signature on an index covers the manifests that the index
+   * names by digest. A signature on the manifest with the firmware is equally good. A tag is not signed, so an old
+   * manifest could be given a new tag: the version that is stated in the signed content must be that of the tag.
+   * Rejects with OtaError, `absent` if an index has no firmware.
    */
   async verify(repository: string, manifest: Descriptor, version: string, signal: AbortSignal): Promise<Verification> {
     const verdict = await this.verifier.verify(repository, manifest, signal);
@@ -37,12 +37,15 @@ export class Assessor {
     return this.refuteVersion(await this.statedVersion(repository, child, signal), version) ?? own;
   }
 
-  /** Where the firmware of `manifest` is, or OtaError `absent` when it holds none. */
+  /** Returns the location of the firmware of `manifest`. Rejects with OtaError `absent` if it has none. */
   async locate(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Location> {
     return this.locator.locate(repository, await this.fetch(repository, manifest, signal), signal);
   }
 
-  /** The version that `manifest` states; of an index that states none, the one that its manifest with the firmware does. */
+  /**
+   * Returns the version that `manifest` states. If it is an index that states none, returns the version of its manifest
+   * with the firmware.
+   */
   private async statedVersion(
     repository: string,
     manifest: Descriptor,
@@ -56,7 +59,7 @@ export class Assessor {
   }
 
   private refuteVersion(stated: string | undefined, version: string): Verification | undefined {
-    // Not everybody's "version" is a semantic one; then it says nothing about the tag.
+    // If the stated version is not a semantic version, it says nothing about the tag.
     const own = stated === undefined ? undefined : versionOf(stated.replace('+', '_'));
     if (own === version || (own === undefined && this.signedVersion === 'check')) return undefined;
     const reason =

@@ -5,12 +5,12 @@ import { OtaError } from '../errors.js';
 import { KnownDevices, type DeviceState } from './known-devices.js';
 import type { Release, ReleaseChanged } from './release.js';
 
-/** A release that was told is kept this long after another took its place (CONTRACT, device rule 5). */
+/** How long a replaced release stays available after it was last offered (CONTRACT, device rule 5). */
 export const TOLD_MS = 600_000;
-/** Told and then superseded more often than this within TOLD_MS is no product, it is a test. */
+/** Replaced releases of one device that stay available. More within TOLD_MS only occur in tests. */
 const MAX_SUPERSEDED = 8;
 
-/** What each device should run, and what it was told before: how one release takes the place of another. */
+/** The current release of each device, and its replaced releases that were offered before. */
 export class CurrentReleases {
   readonly devices = new KnownDevices();
   private readonly logger = new Logger('ReleaseService');
@@ -23,15 +23,15 @@ export class CurrentReleases {
     return this.changed.asObservable();
   }
 
-  /** No changes are told from now on. */
+  /** Emits no changes from now on. */
   end(): void {
     this.changed.complete();
   }
 
   /**
-   * Puts `after` in the place of what is current; the one before stays to be had for those who were told of it.
+   * Makes `after` the current release. The release before stays available for devices that were offered it.
    *
-   * @param isTrusted whether the one before is still trusted, as far as anybody knows
+   * @param isTrusted whether the release before is still trusted, as far as is known
    */
   change(state: DeviceState, after: Release | undefined, isTrusted = true): void {
     const before = state.release;
@@ -59,14 +59,14 @@ export class CurrentReleases {
   }
 
   /**
-   * Forgets at once, without asking anybody, what was signed by those who are not trusted any more; what stays is to be
-   * judged again. Returns the devices that have, or had, a release.
+   * Drops the releases of signers that are no longer trusted, at once and without a request. Marks the others to be
+   * verified again. Returns the devices that have, or had, a release.
    */
   distrust(trusts: (device: string, release: Release) => boolean): string[] {
     const states = [...this.devices.withRelease()];
     for (const state of states) {
       const trusted = (release: Release): boolean => trusts(state.device, release);
-      // Who asks for one by its version has it found and judged again.
+      // A request for its version finds and verifies it again.
       state.superseded = state.superseded.filter((release) => release.signer === undefined && trusted(release));
       state.judgeAgain = true;
       state.distrustedAtMs = performance.now();
@@ -80,7 +80,7 @@ export class CurrentReleases {
     this.logger.warn({ event: 'release.distrusted', device: state.device, version: release.version, reason });
     state.failure = new OtaError('untrusted', reason);
     state.retryAtMs = -Infinity;
-    // It is not one that was told and superseded: it must not be had by its version either.
+    // It is not kept as a replaced release: it must not be available by its version either.
     this.change(state, undefined, false);
   }
 }

@@ -7,21 +7,23 @@ import { SingleFlight, type Running } from './single-flight.js';
 
 interface Remembered<T> {
   readonly value: T;
-  /** When the registry said so, on the clock of `performance.now()`. */
+  /** Time of the registry's answer, on the clock of `performance.now()`. */
   readonly atMs: number;
-  /** Since when it says that nothing is there; undefined while it does not. */
+  /** Since when the registry answers that it does not exist; undefined if it exists. */
   absentSinceMs?: number | undefined;
 }
 
-/** Tag lists and releases that were asked for by version; the longest unasked is forgotten first. */
+/** Tag lists and releases of requests with a version. The least recently used is dropped first. */
 const MAX_LISTS = 200;
 const MAX_RELEASES = 500;
-/** Whoever asks for versions that do not exist costs one tags list in this time. */
+/** Requests for versions that do not exist cost one list of tags in this time. */
 const MIN_MEMORY_MS = 10_000;
-/** Devices ask for the current release; what asks for others may be made up. */
+/**
+ * Devices ask for the current release. Requests for other versions may be made up, so only a few run at the same time.
+ */
 const RUNNING: Running = { known: 4, unknown: 4 };
 
-/** Releases by their exact version, beside the current ones; for downgrades by hand and for tests of a fleet. */
+/** Releases by their exact version, in addition to the current ones. For manual downgrades and for tests of a fleet. */
 export class ExactReleases {
   private readonly lists = new Map<string, Remembered<readonly Candidate[]>>();
   private readonly releases = new Map<string, Remembered<Release>>();
@@ -32,14 +34,14 @@ export class ExactReleases {
   constructor(
     private readonly finder: ReleaseFinder,
     refreshIntervalMs: number,
-    /** Whether MAX_STALE forbids to serve what was confirmed so long ago. */
+    /** Returns whether MAX_STALE forbids to serve a release of this age. */
     private readonly isTooOld: (ageMs: number) => boolean,
     private readonly signal: AbortSignal,
   ) {
     this.memoryMs = Math.max(refreshIntervalMs, MIN_MEMORY_MS);
   }
 
-  /** The release of `device` whose version is `version`; OtaError `absent` when there is none. */
+  /** Returns the release of `device` with `version`. Rejects with OtaError `absent` if there is none. */
   async find(device: string, version: string): Promise<Release> {
     const wanted = versionOf(version.replace('+', '_'));
     const candidate =
@@ -55,7 +57,7 @@ export class ExactReleases {
     return this.finding.run(key, () => this.look(key, device, candidate, known));
   }
 
-  /** Keys changed: what was found before is judged anew. */
+  /** Drops all releases, because keys have changed. They are verified again at the next request. */
   forget(): void {
     this.releases.clear();
   }
@@ -71,7 +73,7 @@ export class ExactReleases {
       this.remember(this.releases, key, release, MAX_RELEASES);
       return release;
     } catch (error) {
-      // It has been forgotten where keys changed meanwhile.
+      // `forget` has dropped it if keys changed in between.
       if (known && this.releases.get(key) === known && this.stillCounts(known, error)) return known.value;
       throw error;
     }
@@ -94,8 +96,8 @@ export class ExactReleases {
   }
 
   /**
-   * Whether what the registry said before is the best answer after `error`: while it cannot be asked, refuses or answers wrongly, and
-   * for as long as a vanished repository is not believed (decision 5).
+   * Returns whether to use the registry's earlier answer after `error`: while the registry cannot be reached, refuses
+   * or answers wrongly, and until a missing repository counts as deleted (decision 5).
    */
   private stillCounts(known: Remembered<unknown>, error: unknown): boolean {
     const nowMs = performance.now();

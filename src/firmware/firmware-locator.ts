@@ -12,29 +12,29 @@ import {
 import type { FetchedManifest, Registry } from '../registry/index.js';
 import { NoFirmware } from './no-firmware.js';
 
-/** How the firmware lies in its blob. */
+/** How the firmware is packed in its blob. */
 export type Packing = 'none' | 'tar' | 'tar+gzip';
 
-/** Where the firmware of a manifest is. */
+/** The location of the firmware of a manifest. */
 export interface Location {
-  /** The manifest that holds it: the one asked about, or a child of that index. */
+  /** The manifest with the firmware: the given manifest, or an entry of the given index. */
   readonly manifest: Descriptor;
   readonly blob: Descriptor;
   readonly packing: Packing;
 }
 
-/** An index of an image for every platform there is has some 30; more are not looked at. */
+/** The index of an image for every platform has about 30 entries. More are not examined. */
 const MAX_CHILDREN = 32;
 
-/** Finds which bytes of an artifact are the firmware. */
+/** Finds the firmware in an artifact. */
 export class FirmwareLocator {
   constructor(
     private readonly registry: Registry,
-    /** The title of the layer to take, or the path in a tar layer, when there are several. */
+    /** Title of the layer, or path in a tar layer, to select if there are several. */
     private readonly firmwareFile: string | undefined,
   ) {}
 
-  /** Where the firmware is, or NoFirmware when the artifact holds none. */
+  /** Returns the location of the firmware. Rejects with NoFirmware if the artifact has none. */
   async locate(repository: string, fetched: FetchedManifest, signal: AbortSignal): Promise<Location> {
     if (fetched.content.kind === 'manifest') return this.inManifest(fetched.content, fetched.descriptor);
     const reasons: string[] = [];
@@ -66,12 +66,12 @@ export class FirmwareLocator {
     return { manifest: descriptor, blob, packing: packingOfLayer(blob) };
   }
 
-  /** The first layer; where several files stand beside each other and one is asked for, that one. */
+  /** Returns the first layer. If several layers are files and one is selected by its title, returns that one. */
   private choose<T extends Descriptor | UnreadableLayer>(layers: readonly T[]): T | undefined {
     if (this.firmwareFile === undefined || layers.length < 2) return layers[0];
     const titled = layers.find((layer) => layer.annotations?.[Annotation.title] === this.firmwareFile);
     if (titled) return titled;
-    // Layers of a container image lie on top of each other: what was copied last is on top.
+    // Layers of a container image are stacked: the file that was copied last is in the last layer.
     if (
       layers.every(
         (layer) => packingOf(layer.mediaType) !== 'none' && layer.annotations?.[Annotation.title] === undefined,
@@ -85,7 +85,10 @@ export class FirmwareLocator {
   }
 }
 
-/** What the media type says; ORAS gives any file without a type that of a tar, so it is checked when the bytes are read. */
+/**
+ * Returns the packing according to the media type. ORAS labels files without a type as tars, so the packing is checked
+ * again when the bytes are read.
+ */
 function packingOfLayer(layer: Descriptor): Packing {
   const packing = packingOf(layer.mediaType);
   if (packing === 'tar+zstd')
@@ -93,7 +96,7 @@ function packingOfLayer(layer: Descriptor): Packing {
   return packing;
 }
 
-/** The manifests of an index but for attestations (BuildKit's attestation storage). */
+/** Returns the manifests of an index without attestations (BuildKit's attestation storage). */
 function childrenOf(index: Index): Descriptor[] {
   return index.manifests
     .filter(({ annotations, platform }) => {
@@ -103,7 +106,10 @@ function childrenOf(index: Index): Descriptor[] {
     .slice(0, MAX_CHILDREN);
 }
 
-/** A manifest that a tag or an index names. One that is missing is broken, or not there yet: it does not hold no firmware. */
+/**
+ * Returns a manifest of a tag or an index. If it is missing, the artifact is broken or incomplete, which does not mean
+ * that it has no firmware.
+ */
 export async function fetchNamed(
   registry: Registry,
   repository: string,

@@ -3,7 +3,7 @@ import { ReleaseMemory } from './release-memory.js';
 import { ReleaseService } from './release-service.js';
 import { Watcher } from './watcher.js';
 
-/** Provides ReleaseService and Watcher, over the Registry, SignatureVerifier and FirmwareStore of `imports`. */
+/** Provides ReleaseService and Watcher. `imports` must provide Registry, SignatureVerifier and FirmwareStore. */
 @Module({})
 export class FirmwareModule {
   static forRoot({ imports = [] }: Pick<ModuleMetadata, 'imports'>): DynamicModule {

@@ -2,40 +2,45 @@ import type { OtaError } from '../errors.js';
 import type { DeviceSample } from '../metrics/index.js';
 import type { Release, ReleaseStanding } from './release.js';
 
-/** What is remembered of one device. Times are on the clock of `performance.now()`. */
+/** State of one device. Times are on the clock of `performance.now()`. */
 export interface DeviceState {
   readonly device: string;
   release: Release | undefined;
-  /** When the registry last said what is current. */
+  /** Time of the last successful refresh. */
   confirmedAtMs: number;
-  /** Why the last refresh failed or found nothing; undefined after a good one. */
+  /** Why the last refresh failed or found nothing; undefined after a successful one. */
   failure: OtaError | undefined;
-  /** Not to be asked for again before. */
+  /** No refresh starts before this time. */
   retryAtMs: number;
-  /** Failed refreshes in a row. */
+  /** Number of failed refreshes in a row. */
   failures: number;
-  /** Since when the registry says that nothing is there, while a release is still known. */
+  /** Since when the registry answers that nothing exists, while the device still has a release. */
   absentSinceMs: number | undefined;
-  /** Earlier releases that were told within the last minutes. */
+  /** Replaced releases that were offered in the last minutes. */
   superseded: Release[];
-  /** Whether newer versions were passed over because they are not trusted. */
+  /** Whether newer versions were skipped because they are not trusted. */
   passedOver: boolean;
-  /** Whether its release has to be verified anew at the next refresh. */
+  /** Whether the release has to be verified again at the next refresh. */
   judgeAgain: boolean;
-  /** When what was told before stopped to be trusted, or has to be judged again. */
+  /** When the releases that were offered before lost their trust, or had to be verified again. */
   distrustedAtMs: number;
-  /** When a webhook told of a change that is being looked for; undefined when none did. */
+  /** When a webhook announced the change for which a refresh is searching; undefined if none did. */
   hintedAtMs: number | undefined;
   hits: number;
   misses: number;
 }
 
-/** Devices with a release. The registry bounds them too, but not by much: whoever may push may push many. */
+/** Maximum number of devices with a release. Somebody who can push could create any number of them. */
 const MAX_KNOWN = 100_000;
-/** Devices without one: ids that anybody may make up. The longest unasked is forgotten first. */
+/**
+ * Maximum number of device ids without a release, which anybody can make up. The least recently used is dropped first.
+ */
 const MAX_UNKNOWN = 10_000;
 
-/** The states of devices, bounded: those with a release apart from those without, which must not push them out. */
+/**
+ * The states of devices, limited in number. Ids without a release are stored separately, so that they cannot displace
+ * devices with a release.
+ */
 export class KnownDevices {
   private readonly known = new Map<string, DeviceState>();
   private readonly unknown = new Map<string, DeviceState>();
@@ -44,7 +49,7 @@ export class KnownDevices {
     return this.known.get(device) ?? this.unknown.get(device);
   }
 
-  /** The state of `device`, made if there is none. */
+  /** Returns the state of `device`, and creates it if there is none. */
   demand(device: string): DeviceState {
     const existing = this.get(device);
     if (existing) return existing;
@@ -68,7 +73,7 @@ export class KnownDevices {
     return state;
   }
 
-  /** Files a state where it belongs now; called after its release came or went. */
+  /** Moves a state to the list where it belongs. Called after its release was added or removed. */
   file(state: DeviceState): void {
     const [home, other, limit] = state.release
       ? ([this.known, this.unknown, MAX_KNOWN] as const)
@@ -80,26 +85,26 @@ export class KnownDevices {
     if (oldest !== undefined) home.delete(oldest);
   }
 
-  /** The devices that have a release. */
+  /** Returns the devices with a release. */
   withRelease(): Iterable<DeviceState> {
     return this.known.values();
   }
 
-  /** How each device that has a release stands. */
+  /** Returns the standing of each device with a release. */
   *standing(): Iterable<ReleaseStanding> {
     const nowMs = performance.now();
     for (const { release, confirmedAtMs, failure, passedOver } of this.known.values())
       if (release) yield { release, ageMs: nowMs - confirmedAtMs, failure, passedOver };
   }
 
-  /** What Prometheus is told of each device that has a release. */
+  /** Returns the figures for metrics of each device with a release. */
   *samples(): Iterable<DeviceSample> {
     const nowMs = performance.now();
     for (const { device, confirmedAtMs, hits, misses } of this.known.values())
       yield { device, ageSeconds: (nowMs - confirmedAtMs) / 1000, hits, misses };
   }
 
-  /** How many of the devices that have a release are as `which` asks. */
+  /** Returns the number of devices with a release for which `which` is true. */
   count(which: (state: DeviceState) => boolean): number {
     let count = 0;
     for (const state of this.known.values()) if (which(state)) count++;

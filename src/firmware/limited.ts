@@ -1,6 +1,6 @@
 import { NoFirmware } from './no-firmware.js';
 
-/** The pieces of `source`; fails with NoFirmware as soon as they are more than `maxBytes`. */
+/** Yields the pieces of `source`. Fails with NoFirmware as soon as there are more than `maxBytes`. */
 export async function* limited(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
   let length = 0;
   for await (const piece of source) {
@@ -10,7 +10,7 @@ export async function* limited(source: AsyncIterable<Buffer>, maxBytes: number):
   }
 }
 
-/** Firmware, or what it is packed in, exceeds the limit: another version may not. */
+/** Returns the error for firmware, or its archive, that exceeds the limit. Another version may be smaller. */
 export function tooLarge(maxBytes: number): NoFirmware {
   return new NoFirmware(
     `the firmware has more than ${maxBytes} bytes (--max-firmware-size). Raise the limit, or push a smaller file`,

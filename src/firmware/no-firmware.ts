@@ -1,9 +1,10 @@
 import { OtaError } from '../errors.js';
 
 /**
- * An artifact holds no firmware that this server may serve: so say its own bytes (no layer, an empty one, a tar without
- * a file) or this server's settings (`--max-firmware-size`). Nothing that a registry answers later changes that, so it is
- * the one reason that may be remembered for a digest. What a registry itself calls absent is a plain OtaError.
+ * An artifact has no firmware that this server may serve, because of its own bytes (no layer, an empty layer, a tar
+ * without a file) or because of a setting (`--max-firmware-size`). No later answer of the registry changes that, so it
+ * is the only reason that is remembered for a digest. If the registry itself answers `absent`, the error is a plain
+ * OtaError.
  */
 export class NoFirmware extends OtaError {
   constructor(message: string, options?: ErrorOptions) {

@@ -1,10 +1,10 @@
 /**
- * The firmware is another entry of the layer than the one whose bytes were given: which one it is shows at the end only,
- * where a later entry of the same path replaces an earlier one, or a link leads back.
+ * The firmware is another entry of the layer than the one that was read. This is only known at the end, if a later
+ * entry with the same path replaces an earlier one, or if a link points back.
  */
 export class OtherEntry extends Error {
   constructor(
-    /** Its place in the tar, from 0. */
+    /** Index of the entry in the tar, from 0. */
     readonly entry: number,
   ) {
     super(`the firmware is entry ${entry} of the layer`);
@@ -12,7 +12,7 @@ export class OtherEntry extends Error {
   }
 }
 
-/** Runs `read`, and once more for the right entry when it says that it gave the bytes of another one. */
+/** Runs `read`. If it fails with OtherEntry, runs it again for the right entry. */
 export async function ofRightEntry<T>(read: (entry?: number) => Promise<T>): Promise<T> {
   try {
     return await read();

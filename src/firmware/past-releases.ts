@@ -5,7 +5,9 @@ import { dateAfter, type Release } from './release.js';
 import type { Found, ReleaseFinder } from './release-finder.js';
 import type { Kept, ReleaseMemory } from './release-memory.js';
 
-/** Searches that are kept, so that they can be made again after a start while the registry is away. */
+/**
+ * Searches that are stored on disk, so that they can be repeated after a start while the registry cannot be reached.
+ */
 export class PastReleases {
   private readonly logger = new Logger('ReleaseService');
 
@@ -16,9 +18,10 @@ export class PastReleases {
   ) {}
 
   /**
-   * What `find` finds for `device`, kept when it is another one than `known`. Rejects as `find` does.
+   * Returns the result of `find` for `device`, and stores the search if the release is not `known`. Rejects like
+   * `find`.
    *
-   * @param told what was found, before it is written anywhere: a notice must not wait for a disk
+   * @param told called with the result before it is written to the disk, so that a notice does not wait for the disk
    */
   async search(
     device: string,
@@ -26,7 +29,7 @@ export class PastReleases {
     find: () => Promise<Found>,
     told: (found: Found) => void,
   ): Promise<Release> {
-    // Before the search: no key may be taken away between its end and what is told.
+    // Before the search: no key must be removed between the end of the search and the call of `told`.
     const kept = known ? undefined : await this.memory.recall(device);
     const { result, answers } = await this.memory.record(find);
     const release = dated(result.release, kept);
@@ -37,9 +40,9 @@ export class PastReleases {
   }
 
   /**
-   * What to serve of a device without a release instead of the failure to find one: while the registry cannot be asked,
-   * refuses or answers wrongly, what was current before the start, and how long ago that was confirmed. Where the
-   * registry has said that there is none, what was kept is forgotten: a later start must not bring it back.
+   * Returns the release to serve for a device without a release after `failure`: the release that was current before
+   * the start, and how long ago it was confirmed. Returns undefined if the registry has answered that there is none.
+   * Then the stored search is dropped, so that a later start does not use it.
    */
   async instead(
     device: string,
@@ -51,7 +54,10 @@ export class PastReleases {
     return undefined;
   }
 
-  /** Found and judged again in what the registry answered; undefined when nothing is kept that may be served. */
+  /**
+   * Repeats the stored search, and verifies the result again. Returns undefined if nothing is stored that may be
+   * served.
+   */
   private async recall(device: string, signal: AbortSignal): Promise<{ release: Release; ageMs: number } | undefined> {
     const kept = await this.memory.recall(device);
     if (!kept) return undefined;
@@ -69,19 +75,22 @@ export class PastReleases {
       return { release, ageMs };
     } catch (error) {
       this.logger.warn({ event: 'release.not_recalled', device, ...explained(error) });
-      // What the registry says later is judged by itself.
+      // Later answers of the registry do not depend on it.
       this.finder.judgeAnew(device);
       return undefined;
     }
   }
 
-  /** Nothing of `device` is to be served any more. */
+  /** Drops the stored search of `device`. */
   async forget(device: string): Promise<void> {
     await this.memory.forget(device);
   }
 }
 
-/** `release` with the date that it had before the start, or one that is later than that of the release that was kept. */
+/**
+ * Returns `release` with the date that it had before the start. If another release was stored, the date is later than
+ * the stored one.
+ */
 function dated(release: Release, kept: Kept | undefined): Release {
   if (kept?.currentSince === undefined) return release;
   const isSame = kept.version === release.version && kept.manifestDigest === release.manifestDigest;

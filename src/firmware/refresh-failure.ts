@@ -3,34 +3,34 @@ import { backoffMs } from '../backoff.js';
 import { explained, type OtaError } from '../errors.js';
 import type { DeviceState } from './known-devices.js';
 
-/** Waits between refreshes that fail, doubled each time. */
+/** Time to wait after a failed refresh. It doubles after each failure. */
 const MIN_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 30_000;
 /**
- * A repository that vanishes as a whole may be a registry restored from yesterday: what is known is served on until
- * it has been missing this long, or three refresh intervals if that is longer (decision 5).
+ * If a repository disappears, the registry may have been restored from an old backup. So the last release is served
+ * until the repository has been missing for this time, or for three refresh intervals if that is longer (decision 5).
  */
 const WITHDRAWAL_MS = 60_000;
 
-/** Milliseconds to wait after so many failed refreshes in a row. */
+/** Returns the milliseconds to wait after a number of failed refreshes in a row. */
 export function refreshBackoffMs(failures: number): number {
   return backoffMs(failures, MIN_BACKOFF_MS, MAX_BACKOFF_MS);
 }
 
 /**
- * Returns since when the registry says that nothing is there, on the clock of `nowMs`. A failure in between begins it anew: a
- * registry that was down for an hour has not said so for an hour.
+ * Returns since when the registry answers that nothing exists, on the clock of `nowMs`. After another failure, the time
+ * starts again: a registry that was down for an hour has not answered for an hour.
  *
- * @param before what this returned for the refresh before, undefined after a good one
+ * @param before the result for the refresh before; undefined after a successful one
  */
 export function absentSince(before: number | undefined, failure: OtaError, nowMs: number): number | undefined {
   return failure.code === 'absent' ? (before ?? nowMs) : undefined;
 }
 
 /**
- * Whether a known release is to be forgotten: nobody may serve it, or it has not been there for long enough.
+ * Returns whether to withdraw a release: it must not be served any more, or it has been missing for long enough.
  *
- * @param sinceMs what `absentSince` returned for this failure
+ * @param sinceMs the result of `absentSince` for this failure
  */
 export function isWithdrawn(
   failure: OtaError,
@@ -42,7 +42,10 @@ export function isWithdrawn(
   return sinceMs !== undefined && nowMs - sinceMs >= Math.max(WITHDRAWAL_MS, 3 * intervalMs);
 }
 
-/** The first failure of a row is a warning, what follows is detail: a registry that is down says so once a device. */
+/**
+ * Logs a failure. The first one in a row is a warning, the others have level debug, so that an outage of the registry
+ * produces one line for each device.
+ */
 export function reportFailure(logger: Logger, state: DeviceState, failure: OtaError): void {
   const line = {
     event: 'refresh.failed',

@@ -13,38 +13,40 @@ import { SortedTags } from './sorted-tags.js';
 import { limited } from './limited.js';
 import { NoFirmware } from './no-firmware.js';
 import { ofRightEntry } from './other-entry.js';
+import { MAX_PASSED_OVER } from './passed-over.js';
 import { UntrustedVersions } from './untrusted-versions.js';
 import { traced } from '../tracing.js';
 
 export interface ReleaseFinderOptions {
-  /** What stands before the device id in a repository name, with its slash. */
+  /** Prefix of the device id in a repository name, with its slash. */
   prefix: string;
   prereleases: boolean;
   minVersion: string | undefined;
   signedVersion: SignedVersion;
-  /** Untrusted versions that one search passes over before it gives up. */
+  /** A search gives up after so many untrusted versions. */
   maxUnverified: number;
-  /** How long a version that was found untrusted is not judged again, in milliseconds. */
+  /** How long an untrusted version is not verified again, in milliseconds. */
   untrustedMs: number;
   firmwareFile: string | undefined;
   maxFirmwareBytes: number;
 }
 
-/** Versions without firmware that one search passes over before it gives up. */
-const MAX_PASSED_OVER = 20;
-/** Manifests known to hold no firmware that may be served; neither what a digest names nor a setting changes. */
+/** Number of remembered manifests without firmware. Neither the content of a digest nor the settings change. */
 const MAX_REMEMBERED = 10_000;
-/** Downloads at once: each may take its size in memory. */
+/** Concurrent downloads. Each may take its size in memory. */
 const MAX_PULLS = 4;
 
-/** What a search for the current release came to. */
+/** The result of a search for the current release. */
 export interface Found {
   readonly release: Release;
-  /** Newer versions that are not trusted. */
+  /** Number of newer versions that are not trusted. */
   readonly passedOver: number;
 }
 
-/** Asks the registry for releases: select a version, verify, locate, pull. Remembers nothing but what cannot change. */
+/**
+ * Finds releases in the registry: selects a version, verifies it, locates the firmware and downloads it. It only
+ * remembers facts that cannot change.
+ */
 export class ReleaseFinder {
   private readonly logger = new Logger('ReleaseFinder');
   private readonly assessor: Assessor;
@@ -69,7 +71,7 @@ export class ReleaseFinder {
     return this.options.prefix + device;
   }
 
-  /** The versions of `device`, newest first; OtaError `absent` when there are none. */
+  /** Returns the versions of `device`, newest first. Rejects with OtaError `absent` if there are none. */
   async candidates(device: string, signal: AbortSignal): Promise<readonly Candidate[]> {
     const repository = this.repositoryOf(device);
     const candidates = await this.sorted.of(repository, await this.registry.listTags(repository, signal));
@@ -79,9 +81,10 @@ export class ReleaseFinder {
   }
 
   /**
-   * The current release of `device`; `known` itself when it still is that. Costs one tags list and one HEAD then.
+   * Returns the current release of `device`. If nothing has changed, returns `known` itself, which costs one list of
+   * tags and one HEAD.
    *
-   * @param again judge `known` anew, too
+   * @param again also verify `known` again
    */
   async current(device: string, known: Release | undefined, signal: AbortSignal, again = false): Promise<Found> {
     const repository = this.repositoryOf(device);
@@ -97,14 +100,16 @@ export class ReleaseFinder {
       try {
         return { release: await this.release(device, candidate, known, signal, again), passedOver };
       } catch (error) {
-        // A failure says nothing about this version, so no older one may take its place.
+        // A failure says nothing about this version, so no older one may replace it.
         if (!OtaError.isAnswer(error)) throw error;
-        // Its tag is listed, its manifest is not there: a registry between two of its states. If it lasts, it is withdrawn.
+        // Its tag is listed, but its manifest is missing: the registry may be between two states. If this lasts, the
+        // release is withdrawn.
         if (error.code === 'absent' && known?.tag === candidate.tag && !(error instanceof NoFirmware)) throw error;
         reason ||= `${candidate.version}: ${error.message}`;
         if (error.code === 'untrusted') passedOver++;
         else withoutFirmware++;
-        // Its tag was moved to what is not trusted, or not yet: the last good one is better than an older one.
+        // Its tag was moved to content that is not trusted, or not yet. The last good release is better than an older
+        // one.
         if (error.code === 'untrusted' && known?.tag === candidate.tag && (await this.mayKeep(known, signal, again)))
           return { release: known, passedOver };
         if (withoutFirmware === MAX_PASSED_OVER) return lastGood();
@@ -117,7 +122,7 @@ export class ReleaseFinder {
     throw new OtaError(passedOver > 0 ? 'untrusted' : 'absent', `no version of ${repository} can be served: ${reason}`);
   }
 
-  /** The release that `candidate` names now; `known` itself when it is that. */
+  /** Returns the release to which `candidate` points now. Returns `known` itself if it is the same. */
   async release(
     device: string,
     candidate: Candidate,
@@ -149,12 +154,15 @@ export class ReleaseFinder {
     }
   }
 
-  /** What was found untrusted before is judged again: of one device, or, after keys changed, of all. */
+  /**
+   * Forgets which versions were not trusted, so that they are verified again: those of one device or, after a change of
+   * keys, all.
+   */
   judgeAnew(device?: string): void {
     this.untrusted.forget(device === undefined ? undefined : this.repositoryOf(device));
   }
 
-  /** Has the bytes of `release` in the store again. */
+  /** Downloads the bytes of `release` into the store, if they are not there. */
   async restore(release: Release, signal: AbortSignal): Promise<void> {
     if (await this.store.find(release.firmware.sha256)) return;
     const firmware = await this.pull(this.repositoryOf(release.device), release.source, signal);
@@ -165,7 +173,7 @@ export class ReleaseFinder {
       );
   }
 
-  /** Who signed `manifest`; rejects with OtaError `untrusted` when nobody did who may. */
+  /** Returns the signer of `manifest`. Rejects with OtaError `untrusted` if no trusted signer has signed it. */
   private async signerOf(
     repository: string,
     { version }: Candidate,
@@ -181,7 +189,7 @@ export class ReleaseFinder {
     return verdict.signer;
   }
 
-  /** A key may have been taken away while the registry was asked. */
+  /** Throws if the signer is no longer trusted: a key may have been removed during the requests to the registry. */
   private demandTrust(repository: string, { signer, version }: Release): void {
     if (this.verifier.stillTrusts(repository, signer)) return;
     throw new OtaError(
@@ -190,7 +198,7 @@ export class ReleaseFinder {
     );
   }
 
-  /** Whether `known` may go on being served though its tag names something else now. */
+  /** Returns whether `known` may still be served although its tag points to other content now. */
   private async mayKeep(
     { device, version, manifestDigest, signer }: Release,
     signal: AbortSignal,
@@ -203,7 +211,7 @@ export class ReleaseFinder {
     return (await this.assessor.verify(repository, manifest, version, signal)).trusted;
   }
 
-  /** What is known, if its tag is still there: the search was given up before it came there. */
+  /** Returns the known release if its tag still exists, because the search ended before it reached that tag. */
   private async lastGood(
     device: string,
     candidates: readonly Candidate[],
@@ -242,14 +250,14 @@ export class ReleaseFinder {
       traced('otaflux.pull', { repository, sizeBytes: blob.size }, () =>
         ofRightEntry((entry) =>
           this.store.put({
-            // Only then is what comes in as large as the blob.
+            // Only then, the content has the size of the blob.
             sizeBytes: packing === 'none' ? blob.size : undefined,
             open: () => this.contentOf(repository, { blob, packing }, signal, entry),
           }),
         ),
       ),
     );
-    // A registry of somebody else's making may not have checked what it handed out.
+    // A plug-in registry may not have checked the content.
     if (plain && firmware.sha256 !== hexOf(blob.digest))
       throw new OtaError(
         'protocol',
@@ -258,7 +266,7 @@ export class ReleaseFinder {
     return firmware;
   }
 
-  /** The firmware in a blob. What unpacks tars is loaded with the first of them. */
+  /** Yields the firmware in a blob. The code that unpacks tars is loaded with the first tar. */
   private async *contentOf(
     repository: string,
     { blob, packing }: Pick<Location, 'blob' | 'packing'>,
@@ -271,7 +279,7 @@ export class ReleaseFinder {
     else yield* (await import('./unpack.js')).unpack(bytes, { packing, firmwareFile, maxBytes, entry });
   }
 
-  /** A manifest whose blob is missing is broken, not absent: an older version must not take its place. */
+  /** If the blob of a manifest is missing, the manifest is broken, not absent: an older version must not replace it. */
   private async *bytesOf(repository: string, blob: Descriptor, signal: AbortSignal): AsyncGenerator<Buffer> {
     const inline = inlineContent(blob);
     if (inline) {
@@ -299,7 +307,9 @@ export class ReleaseFinder {
   }
 }
 
-/** `known` where `found` is the same, so that it stays one object for those who were told it. */
+/**
+ * Returns `known` if `found` is the same release, so that it stays the same object for devices that were offered it.
+ */
 function sameAs(known: Release, found: Release): Release {
   if (!found.equals(known)) return found;
   if (found.signer?.name === known.signer?.name) return known;

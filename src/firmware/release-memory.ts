@@ -8,39 +8,40 @@ import { codeOf, explained } from '../errors.js';
 import { recorded, type Answers } from '../registry/index.js';
 import type { Release } from './release.js';
 
-/** Larger ones are not kept: a manifest and its signatures are some kilobytes. */
+/** Larger files are not written. A manifest and its signatures have a few kilobytes. */
 const MAX_BYTES = 1024 * 1024;
-/** How often it is noted that what is kept is still current. */
+/** How often a file is marked as still current. */
 const CONFIRM_MS = 60_000;
 const MAX_NOTED = 100_000;
-/** So old is no file that a neighbour on the same folder is writing just now. */
+/** A file that is older than this is not being written by another process. */
 const MAX_WRITING_MS = 3_600_000;
-/** Of devices that nobody asked for so long nothing is kept. */
+/** Files of devices without requests for this time are removed. */
 const MAX_AGE_MS = 30 * 24 * 3_600_000;
 
 const fileSchema = z.object({
   device: z.string(),
   answers: z.record(z.string(), z.unknown()),
-  // Files of earlier versions have no more than these two.
+  // Files of earlier versions have only these two fields.
   version: z.string().optional(),
   manifestDigest: z.string().optional(),
   currentSinceMs: z.int().nonnegative().max(8.64e15).optional(),
 });
 
-/** What the registry answered when a release was found, and when it last confirmed it. */
+/** The answers of the registry in the search for a release, and when it was last confirmed. */
 export interface Kept {
   readonly answers: Answers;
   /** On the clock of `Date.now()`. */
   readonly confirmedAtMs: number;
-  /** The release that was found, and since when it is what is served: `Last-Modified` survives a restart. */
+  /** The release that was found, and since when it has been current: `Last-Modified` survives a restart. */
   readonly version: string | undefined;
   readonly manifestDigest: string | undefined;
   readonly currentSince: Date | undefined;
 }
 
 /**
- * CACHE_DIR/releases: for each device what the registry answered when its release was found, a file each, so that a start
- * while the registry is away can search again in what it said (decision 23). Without CACHE_DIR nothing is kept.
+ * CACHE_DIR/releases: a file for each device with the answers of the registry in the search for its release. If the
+ * server starts while the registry cannot be reached, it repeats the search with these answers (decision 23). Without
+ * CACHE_DIR, nothing is stored.
  */
 @Injectable()
 export class ReleaseMemory implements OnModuleInit {
@@ -53,7 +54,7 @@ export class ReleaseMemory implements OnModuleInit {
     this.folder = cacheDir === undefined ? undefined : join(cacheDir, 'releases');
   }
 
-  /** Removes what an earlier run did not finish, and what is too old to be of use. */
+  /** Removes unfinished files of an earlier run, and files that are too old. */
   async onModuleInit(): Promise<void> {
     await this.inFolder(async (folder) => {
       await mkdir(folder, { recursive: true });
@@ -66,12 +67,15 @@ export class ReleaseMemory implements OnModuleInit {
     });
   }
 
-  /** Runs `search`, and returns what the registry answered it for `keep`; nothing where nothing is kept. */
+  /**
+   * Runs `search`. Returns its result and the answers of the registry, for `keep`. The answers are empty if nothing is
+   * stored.
+   */
   async record<T>(search: () => Promise<T>): Promise<{ result: T; answers: Answers }> {
     return this.folder === undefined ? { result: await search(), answers: {} } : recorded(search);
   }
 
-  /** Keeps what the registry answered when `release` was found, in place of what was kept of its device. */
+  /** Stores the answers of the registry in the search for `release`. Replaces the stored answers of its device. */
   async keep({ device, version, manifestDigest, currentSince }: Release, answers: Answers): Promise<void> {
     const currentSinceMs = currentSince.getTime();
     const text = JSON.stringify({ device, version, manifestDigest, currentSinceMs, answers });
@@ -90,7 +94,7 @@ export class ReleaseMemory implements OnModuleInit {
     });
   }
 
-  /** Notes that what is kept of `device` is current now. */
+  /** Marks the stored answers of `device` as current. */
   async confirm(device: string): Promise<void> {
     const now = Date.now();
     if (now - (this.notedAtMs.get(device) ?? -Infinity) < CONFIRM_MS) return;
@@ -103,7 +107,10 @@ export class ReleaseMemory implements OnModuleInit {
     await this.inFolder((folder) => rm(join(folder, nameOf(device)), { force: true }));
   }
 
-  /** What is kept of `device`; undefined when nothing is, or nothing that can be read, which is logged. */
+  /**
+   * Returns the stored answers of `device`. Returns undefined if there are none, or if they cannot be read, which is
+   * logged.
+   */
   async recall(device: string): Promise<Kept | undefined> {
     return this.inFolder(async (folder) => {
       const path = join(folder, nameOf(device));
@@ -119,13 +126,15 @@ export class ReleaseMemory implements OnModuleInit {
     });
   }
 
-  /** Forgetting all of them costs a touch of each file. */
+  /** If all entries are forgotten, the only effect is that each file is marked once more. */
   private note(device: string, atMs: number): void {
     if (this.notedAtMs.size >= MAX_NOTED) this.notedAtMs.clear();
     this.notedAtMs.set(device, atMs);
   }
 
-  /** A folder that fails is said once, and done without until it works again. */
+  /**
+   * Runs `work` in the folder. A failure is logged once, and the service works without the folder until it works again.
+   */
   private async inFolder<T>(work: (folder: string) => Promise<T>): Promise<T | undefined> {
     if (this.folder === undefined) return undefined;
     try {
@@ -141,7 +150,7 @@ export class ReleaseMemory implements OnModuleInit {
   }
 }
 
-/** Ids have slashes, and may be longer than a file name. */
+/** Returns the file name of a device. Ids contain slashes, and may be longer than a file name. */
 function nameOf(device: string): string {
   return `${createHash('sha256').update(device).digest('hex')}.json`;
 }

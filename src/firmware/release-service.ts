@@ -21,14 +21,14 @@ import { type Release, type ReleaseChanged, type ReleaseStanding } from './relea
 import { traced } from '../tracing.js';
 import { SingleFlight, type Lane } from './single-flight.js';
 
-/** How long it is remembered that a device has no firmware (CONTRACT, "Freshness"). */
+/** How long the service remembers that a device has no firmware (CONTRACT, "Freshness"). */
 const ABSENT_MS = 10_000;
-/** Devices that are judged again at once after keys changed. */
+/** Devices that are verified again at the same time after keys changed. */
 const MAX_REJUDGED = 8;
 
 /**
- * What each device should run: known releases from memory, the registry asked when they age, at once for what is
- * not known, once however many ask. The heart of the service.
+ * Returns the releases of devices. It answers from memory, refreshes releases when they get old, and asks the registry
+ * if there is no release. Concurrent requests for a device cause one refresh.
  *
  * @publicApi
  */
@@ -45,7 +45,7 @@ export class ReleaseService implements OnApplicationShutdown {
   private readonly shutdown = new AbortController();
   private lastFailure: OtaError | undefined;
 
-  /** @internal Nest makes it. */
+  /** @internal Created by Nest. */
   constructor(
     registry: Registry,
     private readonly verifier: SignatureVerifier,
@@ -53,7 +53,7 @@ export class ReleaseService implements OnApplicationShutdown {
     private readonly settings: Settings,
     private readonly meter: ReleaseMeter,
     memory: ReleaseMemory,
-    /** What the registry last answered, for health. */
+    /** The state of the registry, for health checks and status. */
     readonly registryState: RegistryState,
   ) {
     this.releases = new CurrentReleases(store);
@@ -94,10 +94,10 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /**
-   * The current release of `device`, at once when it is known well enough, else when the registry has been asked.
+   * Returns the current release of `device`: at once if it is in memory and may still be served, otherwise a promise.
    * Throws or rejects with OtaError.
    *
-   * @param nowMs the time on the clock of `performance.now()`, for those who have just read it
+   * @param nowMs the time on the clock of `performance.now()`, for callers that have just read it
    */
   current(device: string, nowMs = performance.now()): Release | Promise<Release> {
     const state = this.devices.get(device);
@@ -129,13 +129,13 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /**
-   * The release of `device` that is exactly `version`. Rejects with OtaError.
+   * Returns the release of `device` with exactly this `version`. Rejects with OtaError.
    *
-   * @param nowMs the time on the clock of `performance.now()`, for those who have just read it
+   * @param nowMs the time on the clock of `performance.now()`, for callers that have just read it
    */
   async exact(device: string, version: string, nowMs = performance.now()): Promise<Release> {
     demandDevice(device);
-    // MAX_STALE holds for what is asked for by its version, too: what may not be served is confirmed first.
+    // MAX_STALE also applies to requests with a version: a release that is too old has to be confirmed first.
     const stale = this.devices.get(device);
     if (stale?.release && this.isTooOld(nowMs - stale.confirmedAtMs)) await this.current(device, nowMs);
     const state = this.devices.get(device);
@@ -155,16 +155,18 @@ export class ReleaseService implements OnApplicationShutdown {
     }
   }
 
-  /** Asks the registry now what `device` should run, or joins those who are asking. Rejects with OtaError. */
+  /**
+   * Asks the registry now for the current release of `device`, or joins a refresh in progress. Rejects with OtaError.
+   */
   refresh(device: string): Promise<Release> {
     return this.refreshIn('known', device);
   }
 
   /**
-   * The same, but by questions that begin now: a refresh under way may have asked before a push. What was found
-   * untrusted not long ago is judged again, because a signature may be what was pushed.
+   * Asks the registry for the current release of `device` with requests that start now: a refresh in progress may have
+   * asked before a push. Verifies again what was not trusted before, because a signature may have been pushed.
    *
-   * @param hintedAtMs when somebody told of the change, on the clock of `performance.now()`
+   * @param hintedAtMs when a webhook announced the change, on the clock of `performance.now()`
    */
   async refreshAnew(device: string, hintedAtMs?: number): Promise<Release> {
     demandDevice(device);
@@ -174,14 +176,14 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.refresh(device);
   }
 
-  /** Notes that `release` was told to a device: for the next ten minutes it can be downloaded. */
+  /** Notes that `release` was offered to a device. It stays available for the next ten minutes. */
   told(release: Release, nowMs = performance.now()): void {
     release.toldAtMs = nowMs;
   }
 
   /**
-   * Resolves when the bytes of `release` can be sent; undefined at once when they can. Rejects with OtaError when
-   * they are gone from the cache and the registry does not give them again.
+   * Returns undefined if the bytes of `release` can be sent. Otherwise returns a promise that resolves when they can.
+   * It rejects with OtaError if they are no longer in the cache and cannot be downloaded again.
    */
   deliverable(release: Release): Promise<void> | undefined {
     const { sha256 } = release.firmware;
@@ -189,37 +191,43 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.restores.run(sha256, () => this.finder.restore(release, this.shutdown.signal));
   }
 
-  /** Begins a download of `release`; to be released when it ends. Undefined when its bytes are not here: see `deliverable`. */
+  /**
+   * Returns a lease of the bytes of `release` for a download. Release it when the download ends. Returns undefined if
+   * the bytes are not in the cache: see `deliverable`.
+   */
   open(release: Release): Lease | undefined {
     return this.store.open(release.firmware.sha256);
   }
 
-  /** Every release that is current now, of the devices that are known. */
+  /** Returns the current releases of all devices that have one. */
   *knownReleases(): Iterable<Release> {
     for (const { release } of this.devices.withRelease()) if (release) yield release;
   }
 
-  /** How each device that has a release stands. */
+  /** Returns the standing of each device with a release. */
   standing(): Iterable<ReleaseStanding> {
     return this.devices.standing();
   }
 
-  /** Whether a release of `device` is known. */
+  /** Returns whether `device` has a release in memory. */
   knows(device: string): boolean {
     return this.devices.get(device)?.release !== undefined;
   }
 
-  /** Why the last refresh failed, whatever it was that failed; undefined after one that did not. */
+  /** Why the last refresh failed, for any reason; undefined if it succeeded. */
   get refreshFailure(): OtaError | undefined {
     return this.lastFailure;
   }
 
-  /** When trust in what `device` was told was last taken away, on the clock of `performance.now()`: no earlier offer counts. */
+  /**
+   * Returns when a release of `device` last lost its trust, on the clock of `performance.now()`. Earlier offers are
+   * invalid.
+   */
   distrustedAtMs(device: string): number {
     return this.devices.get(device)?.distrustedAtMs ?? -Infinity;
   }
 
-  /** Devices whose release is known. */
+  /** Number of devices with a release in memory. */
   get knownCount(): number {
     return this.devices.size;
   }
@@ -240,7 +248,7 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.refreshes.run(device, () => this.ask(this.devices.demand(device)), lane);
   }
 
-  /** REFRESH_INTERVAL=0: the registry is asked, and what is known stands in for it while it cannot be. */
+  /** REFRESH_INTERVAL=0: asks the registry. Returns the release in memory while the registry cannot be asked. */
   private async asked(state: DeviceState, tooOld: boolean): Promise<Release> {
     state.misses++;
     try {
@@ -251,7 +259,10 @@ export class ReleaseService implements OnApplicationShutdown {
     }
   }
 
-  /** Keys or policies changed: what stays trusted is judged again behind the devices' backs, a few at a time. */
+  /**
+   * Keys or policies have changed: drops releases that are no longer trusted, and verifies the others again in the
+   * background, a few at a time.
+   */
   private async judgeAgain(): Promise<void> {
     this.finder.judgeAnew();
     this.exactReleases.forget();
@@ -264,7 +275,7 @@ export class ReleaseService implements OnApplicationShutdown {
 
   private refreshBehind(device: string): void {
     if (this.refreshes.has(device)) return;
-    // Its failure is noted and logged where it happens; nobody waits for it here.
+    // Its failure is noted and logged elsewhere. Nobody waits for it here.
     this.refresh(device).catch(() => undefined);
   }
 
@@ -282,11 +293,12 @@ export class ReleaseService implements OnApplicationShutdown {
       );
     } catch (error) {
       const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
-      // What was to be judged again was not: by this release's own tag, or by a newer one that could not be judged.
+      // The release was not verified again, neither by its own tag nor because of a newer version that could not be
+      // verified.
       if (failure.code !== 'untrusted') state.judgeAgain ||= again;
       const past = state.release ? undefined : await this.past.instead(state.device, failure, this.shutdown.signal);
       if (past) {
-        // However lately it was confirmed, the registry is asked again as soon as it may be.
+        // However recently it was confirmed, the registry is asked again as soon as possible.
         state.confirmedAtMs = performance.now() - Math.max(past.ageMs, this.settings.refreshInterval);
         this.releases.change(state, past.release);
       }
@@ -296,7 +308,10 @@ export class ReleaseService implements OnApplicationShutdown {
     }
   }
 
-  /** For a device that was told before a start what it asks for now, while the registry cannot be asked. */
+  /**
+   * Returns the release from before the start for a device that asks for its version while the registry cannot be
+   * asked.
+   */
   private async recalledInstead(device: string, error: unknown): Promise<Release | undefined> {
     if (OtaError.isAnswer(error)) return undefined;
     return this.refreshIn('unknown', device).catch(() => undefined);
@@ -307,7 +322,10 @@ export class ReleaseService implements OnApplicationShutdown {
     return maxStale !== undefined && ageMs >= Math.max(maxStale, refreshInterval);
   }
 
-  /** @param again whether what was known before had to be judged again, which the search for another one may not have done */
+  /**
+   * @param again whether the release before had to be verified again, which the search for another one may not have
+   *   done
+   */
   private confirm(state: DeviceState, release: Release, again: boolean): void {
     const before = state.release;
     if (state.failure && before)
@@ -325,7 +343,7 @@ export class ReleaseService implements OnApplicationShutdown {
     state.hintedAtMs = undefined;
   }
 
-  /** Notes a failure; the release that is known goes on being served where the failure leaves that open. */
+  /** Notes a failure. The release in memory is still served, if the failure allows it. */
   private fail(state: DeviceState, failure: OtaError): void {
     const nowMs = performance.now();
     this.meter.refreshed(failure.code satisfies RefreshResult);
@@ -344,7 +362,7 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 }
 
-/** Whoever asks: no id that cannot be a repository name goes into a request to the registry. */
+/** Throws for an id that cannot be a repository name, so that it never gets into a request to the registry. */
 function demandDevice(device: string): void {
   if (!isRepositoryName(device))
     throw new OtaError(

@@ -4,67 +4,73 @@ import type { Descriptor, Digest } from '../oci/index.js';
 import type { Signer } from '../signature/index.js';
 import type { Packing } from './firmware-locator.js';
 
-/** What a device gets: one version, the manifest that it came from, and one firmware. */
+/** One version of the firmware of a device, and the manifest that it came from. */
 export class Release {
-  /** When `/version` last told it, on the clock of `performance.now()`; 0 for never. */
+  /** When `/version` last offered it, on the clock of `performance.now()`; 0 if never. */
   toldAtMs = 0;
 
   constructor(
     readonly device: string,
     /** Semantic version without `v`. */
     readonly version: string,
-    /** The tag that named it. */
+    /** The tag of the version. */
     readonly tag: string,
-    /** What the tag named: a manifest, or the index that holds it. */
+    /** Digest of the manifest of the tag, or of the index that contains the manifest. */
     readonly manifestDigest: Digest,
     readonly firmware: Firmware,
-    /** Where its bytes can be had again. */
+    /** Location of its bytes in the registry. */
     readonly source: { readonly blob: Descriptor; readonly packing: Packing },
     /**
-     * When it became what is served here, in whole seconds: `Last-Modified`. The date of its build would not do: after a
-     * rollback it is older than what a device has.
+     * When it became the current release on this server, in whole seconds: `Last-Modified`. Its build date would be
+     * wrong: after a rollback, it is older than the date that a device has.
      */
     readonly currentSince: Date,
-    /** Who signed it; undefined when nobody had to. */
+    /** Its signer; undefined if no signature was required. */
     readonly signer: Signer | undefined,
   ) {}
 
-  /** The same release, known to be what is served since `currentSince`: another process has served it before. */
+  /** Returns the same release with the date `currentSince`, from which another process served it. */
   datedFrom(currentSince: Date): Release {
     const { device, version, tag, manifestDigest, firmware, source, signer } = this;
     return new Release(device, version, tag, manifestDigest, firmware, source, currentSince, signer);
   }
 
-  /** Whether `other` is the same to a device: a moved tag, same version with other bytes, is another release. */
+  /**
+   * Returns whether `other` is the same release for a device. If a tag was moved, the same version with other content
+   * is another release.
+   */
   equals(other: Release | undefined): boolean {
     return other?.version === this.version && other.manifestDigest === this.manifestDigest;
   }
 }
 
 /**
- * Returns now in whole seconds, which is all that an HTTP-date holds, and later than `before`: of two releases within a
- * second the second must not have the date of the first.
+ * Returns the current time in whole seconds, as an HTTP-date has, but later than `before`: two releases within a second
+ * must have different dates.
  */
 export function dateAfter(before: Date | undefined): Date {
   return new Date(Math.max(Math.floor(Date.now() / 1000) * 1000, (before?.getTime() ?? 0) + (before ? 1000 : 0)));
 }
 
-/** The current release of a device became another one, the first, or none. */
+/**
+ * A change of the current release of a device. `before` is undefined for its first release. `after` is undefined if it
+ * has no release any more.
+ */
 export interface ReleaseChanged {
   readonly device: string;
   readonly before: Release | undefined;
   readonly after: Release | undefined;
-  /** When a webhook told of it, else when it was found, on the clock of `performance.now()`. */
+  /** When a webhook announced the change, otherwise when it was found, on the clock of `performance.now()`. */
   readonly sinceMs: number;
 }
 
-/** A device's current release, and how sure of it we are. */
+/** The current release of a device, and the result of its last refresh. */
 export interface ReleaseStanding {
   readonly release: Release;
-  /** Since the registry last confirmed it. */
+  /** Time since the registry last confirmed it. */
   readonly ageMs: number;
-  /** Why the last refresh failed; undefined after a good one. */
+  /** Why the last refresh failed; undefined after a successful one. */
   readonly failure: OtaError | undefined;
-  /** Whether newer versions are passed over because they are not trusted. */
+  /** Whether newer versions are skipped because they are not trusted. */
   readonly passedOver: boolean;
 }

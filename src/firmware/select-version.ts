@@ -1,7 +1,7 @@
 import { comparePrecedence, compareWithBuild, parseVersion, type SemanticVersion } from '../semver.js';
 import { turn } from '../timers.js';
 
-/** A tag that names a version. */
+/** A tag whose name is a version. */
 export interface Candidate {
   readonly tag: string;
   /** Semantic version 2.0.0 without `v`, with its build metadata: `1.2.0+build.5`. */
@@ -9,32 +9,35 @@ export interface Candidate {
 }
 
 export interface SelectionOptions {
-  /** Whether 2.0.0-rc.1 counts. */
+  /** Whether pre-releases such as 2.0.0-rc.1 count. */
   readonly prereleases: boolean;
   /** Older versions do not count. */
   readonly minVersion?: string | undefined;
 }
 
-/** A candidate on its way into the list, its version read once. */
+/** A candidate with its parsed version. */
 interface Read {
   readonly tag: string;
   readonly version: SemanticVersion;
 }
 
-/** So long the list of a repository with very many tags keeps the event loop before others have their turn. */
+/** How long the list of a repository with very many tags may block the event loop. */
 const SLICE_MS = 10;
-/** So many tags are read or sorted before the time is looked at. */
+/** Number of tags to parse or sort between two checks of the time. */
 const RUN = 512;
 
 /**
- * The version that `tag` stands for, or undefined: a semantic version 2.0.0 with or without `v`, its numbers of any size;
- * `_` stands for `+`, which a tag cannot hold (as in Helm's OCI registries).
+ * Returns the version of `tag`, or undefined. A version is a semantic version 2.0.0, with or without `v`, with numbers
+ * of any size. `_` stands for `+`, which a tag cannot contain (as in Helm's OCI registries).
  */
 export function versionOf(tag: string): string | undefined {
   return read(tag)?.text;
 }
 
-/** Below 0 when `a` is older than `b`: by semver precedence, then by build metadata. Both are what `versionOf` returned. */
+/**
+ * Returns a negative number if `a` is older than `b`: by semver precedence, then by build metadata. Both must be
+ * results of `versionOf`.
+ */
 export function compareVersions(a: string, b: string): number {
   const [first, second] = [parseVersion(a), parseVersion(b)];
   if (!first || !second) throw new RangeError(`${JSON.stringify(first ? b : a)} is no semantic version`);
@@ -42,14 +45,15 @@ export function compareVersions(a: string, b: string): number {
 }
 
 /**
- * The tags that are versions, newest first: by semver precedence, then by build metadata, whose numeric parts
- * count as numbers; of two tags for one version the one without `v` comes first, so that the order is total.
+ * Returns the tags that are versions, newest first: by semver precedence, then by build metadata, whose numeric parts
+ * are compared as numbers. Of two tags with the same version, the one without `v` comes first, so that the order is
+ * total.
  */
 export function newestFirst(tags: readonly string[], options: SelectionOptions): Candidate[] {
   return select(tags, options).sort(newerFirst).map(candidateOf);
 }
 
-/** The same as `newestFirst`, for lists so long that the event loop must not wait for them. */
+/** The same as `newestFirst`, for lists that would block the event loop for too long. */
 export async function newestFirstInTurns(tags: readonly string[], options: SelectionOptions): Promise<Candidate[]> {
   const slice = new Slice();
   let runs: Read[][] = [];
@@ -108,7 +112,7 @@ function candidateOf({ tag, version }: Read): Candidate {
   return { tag, version: version.text };
 }
 
-/** A time on the event loop, ended when it has lasted long enough. */
+/** A period of work on the event loop. It ends when it has lasted long enough. */
 class Slice {
   private begunMs = performance.now();
 

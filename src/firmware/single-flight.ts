@@ -2,20 +2,23 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import { OtaError } from '../errors.js';
 
 /**
- * Whose turn work takes. `known`: we want it ourselves, or a release is known. `unknown`: somebody names a key that may be
- * made up.
+ * The queue of a piece of work. `known`: this server needs it, or the device has a release. `unknown`: the key comes
+ * from a client and may be made up.
  */
 export type Lane = 'known' | 'unknown';
 
-/** How much work of each lane is under way at once. */
+/** Number of concurrent pieces of work in each lane. */
 export type Running = Readonly<Record<Lane, number>>;
 
 /**
- * The registry client has 32 connections (http-transport.ts). Unknown keys, with what else they may cause (ExactReleases),
- * leave some of them to known ones however slowly the registry answers.
+ * The registry client has 32 connections (http-transport.ts). Work for unknown keys, including that of ExactReleases,
+ * leaves some of them free for known keys, even if the registry is slow.
  */
 const RUNNING: Running = { known: 64, unknown: 16 };
-/** How much waits for its turn; beyond it work is refused. As many as there are known devices, at the most. */
+/**
+ * Number of pieces of work that may wait. Others are refused. The limit for known keys is the maximum number of devices
+ * with a release.
+ */
 const MAX_WAITING: Running = { known: 100_000, unknown: 5_000 };
 
 interface Flight<T> {
@@ -25,8 +28,8 @@ interface Flight<T> {
 }
 
 /**
- * Work by key that many ask for and that is done once at a time. Known and unknown keys wait in lanes of their own, both
- * bounded, so that made-up keys neither pile up nor hold up what matters.
+ * Work by key. Concurrent callers of a key share one run. Known and unknown keys have separate, limited queues, so that
+ * made-up keys neither pile up nor delay important work.
  */
 export class SingleFlight<T> {
   private readonly flights = new Map<string, Flight<T>>();
@@ -40,12 +43,15 @@ export class SingleFlight<T> {
     return this.flights.has(key);
   }
 
-  /** The work under way for `key`, if there is any. */
+  /** Returns the work in progress for `key`, if there is any. */
   running(key: string): Promise<T> | undefined {
     return this.flights.get(key)?.outcome;
   }
 
-  /** The outcome of the work under way for `key`, or of `work`. Rejects with OtaError `unavailable` when too much is waiting. */
+  /**
+   * Returns the outcome of the work in progress for `key`, or of `work`. Rejects with OtaError `unavailable` if too
+   * much work is waiting.
+   */
   run(key: string, work: () => Promise<T>, lane: Lane = 'known'): Promise<T> {
     const flight = this.flights.get(key);
     if (flight) {
@@ -65,7 +71,7 @@ export class SingleFlight<T> {
     return started.outcome.finally(() => this.flights.delete(key));
   }
 
-  /** What waits behind made-up keys, and is wanted by those who do not make up any, takes a turn in their lane, too. */
+  /** Also queues waiting work in the known lane, because a caller of that lane needs it. */
   private promote(flight: Flight<T>): void {
     if (flight.lane === 'known') return;
     flight.lane = 'known';
@@ -73,7 +79,7 @@ export class SingleFlight<T> {
   }
 }
 
-/** Work that begins at its first turn; a second one is over at once. */
+/** Returns work that starts at its first turn. A second turn ends at once. */
 function flightOf<T>(work: () => Promise<T>, lane: Lane): Flight<T> {
   let begun = false;
   let settle: (outcome: Promise<T>) => void = () => undefined;

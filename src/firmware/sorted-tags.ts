@@ -7,17 +7,17 @@ interface Sorted {
 
 /** Shorter lists are sorted within a millisecond. */
 const MIN_KEPT = 500;
-/** Tags of all lists that are kept together; some 150 bytes each. */
+/** Number of tags in all cached lists together; about 150 bytes each. */
 const MAX_KEPT = 200_000;
 
-/** Sorts lists of tags, and keeps the long ones: from one refresh to the next most are unchanged. */
+/** Sorts lists of tags, and caches the long ones, because most tags do not change between two refreshes. */
 export class SortedTags {
   private readonly kept = new Map<string, Sorted>();
   private keptTags = 0;
 
   constructor(private readonly options: SelectionOptions) {}
 
-  /** The tags of `repository` that are versions, newest first. */
+  /** Returns the tags of `repository` that are versions, newest first. */
   async of(repository: string, tags: readonly string[]): Promise<readonly Candidate[]> {
     const known = this.kept.get(repository);
     if (known) this.forget(repository, known);

@@ -12,27 +12,27 @@ import { TarReader } from './tar/tar-reader.js';
 
 export interface UnpackOptions {
   readonly packing: Exclude<Packing, 'none'>;
-  /** Which file to take where there are several: its path, or its last part. */
+  /** File to select if there are several: its path, or the end of its path. */
   readonly firmwareFile: string | undefined;
-  /** Most bytes that firmware may have. */
+  /** Maximum size of the firmware in bytes. */
   readonly maxBytes: number;
-  /** The entry of the tar that is the firmware, when an earlier reading has found that out. */
+  /** The entry of the tar that is the firmware, if an earlier reading has found it. */
   readonly entry?: number | undefined;
 }
 
 const MAX_ENTRIES = 10_000;
-/** What may stand in a layer beside the firmware: a base image. */
+/** Maximum size of the other files in a layer: a base image. */
 const MAX_OTHER_BYTES = 1024 * 1024 * 1024;
-/** How much of a layer is looked at to see what it is: gzip's header and its first code tables fit. */
+/** Number of bytes at the beginning of a layer that are examined: gzip's header and its first code tables fit. */
 const PROBE_BYTES = 4096;
 
 /**
- * The firmware in `source`, unpacked where its content is a tar or a gzipped tar, piece by piece: believe none before
- * the end. `source` is ended in every case. It is read to its end before its content is called no firmware: a wrong
- * digest shows there.
+ * Yields the firmware in `source`, piece by piece. If the content is a tar or a gzipped tar, it is unpacked. Do not use
+ * any byte before the end. `source` is ended in every case. It is read to its end before NoFirmware is thrown, because
+ * a wrong digest shows at the end.
  *
- * @throws NoFirmware when a tar holds no regular file, several and none is named, or more than `maxBytes`; OtherEntry
- *   when the firmware is another entry than the one given; OtaError `protocol` when the tar or gzip is broken.
+ * @throws NoFirmware if a tar has no regular file, several and none is selected, or more than `maxBytes`; OtherEntry if
+ *   the firmware is another entry than the given one; OtaError `protocol` if the tar or gzip is broken
  */
 export async function* unpack(source: AsyncIterable<Buffer>, options: UnpackOptions): AsyncGenerator<Buffer> {
   const upstream = source[Symbol.asyncIterator]();
@@ -48,7 +48,7 @@ export async function* unpack(source: AsyncIterable<Buffer>, options: UnpackOpti
   }
 }
 
-/** Content decides, not its label: ORAS gives any file without a type that of a tar. */
+/** Examines the content, not the media type: ORAS labels files without a type as tars. */
 async function* contentOf(layer: ByteReader, options: UnpackOptions): AsyncGenerator<Buffer> {
   const head = await layer.peek(PROBE_BYTES);
   if (isTarHeader(head)) yield* firmwareIn(new ByteReader(layer.take(), ...unpackedLimit(options)), options);
@@ -59,7 +59,7 @@ async function* contentOf(layer: ByteReader, options: UnpackOptions): AsyncGener
 
 async function* gunzipped(layer: ByteReader, options: UnpackOptions): AsyncGenerator<Buffer> {
   const gunzip = createGunzip();
-  // A failure of either ends both; whoever reads the second learns of it.
+  // A failure of either stream ends both. The reader of the second one receives it.
   pipeline(Readable.from(layer.take(), { objectMode: false }), gunzip, () => undefined);
   try {
     const tar = new ByteReader(gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>, ...unpackedLimit(options));
@@ -71,14 +71,14 @@ async function* gunzipped(layer: ByteReader, options: UnpackOptions): AsyncGener
         'the layer is compressed with gzip, and contains no tar. Push the firmware as it is, or as a tar.gz',
       );
     yield* firmwareIn(tar, options);
-    // Its checksum stands at the end.
+    // Its checksum is at the end.
     await tar.skip();
   } finally {
     gunzip.destroy();
   }
 }
 
-/** The bytes of the file of a tar that is the firmware. */
+/** Yields the bytes of the file in a tar that is the firmware. */
 async function* firmwareIn(bytes: ByteReader, options: UnpackOptions): AsyncGenerator<Buffer> {
   const { firmwareFile, maxBytes } = options;
   const tar = new TarReader(bytes);
@@ -90,7 +90,7 @@ async function* firmwareIn(bytes: ByteReader, options: UnpackOptions): AsyncGene
     files.add(next, entry);
     if (next.type === 'file' && next.sizeBytes > maxBytes && firmwareFile === undefined) throw tooLarge(maxBytes);
     const fits = next.type === 'file' && next.sizeBytes > 0 && next.sizeBytes <= maxBytes;
-    // In nearly all layers it is the first one that may be. Whether it was shows at the end.
+    // In nearly all layers, it is the first file that may be the firmware. The end shows whether it was.
     const wanted =
       options.entry === undefined ? given === undefined && files.mayBe(next.path) : entry === options.entry;
     if (!fits || !wanted) continue;
@@ -106,7 +106,7 @@ async function* firmwareIn(bytes: ByteReader, options: UnpackOptions): AsyncGene
     throw new OtaError('protocol', 'the registry sent another layer than before. Check the registry and its storage');
 }
 
-/** Fails a decompression bomb: more bytes than any acceptable layer has. */
+/** Fails for a decompression bomb: more bytes than any acceptable layer has. */
 function unpackedLimit({ maxBytes }: UnpackOptions): [number, () => Error] {
   return [maxBytes + MAX_OTHER_BYTES, () => tooLarge(maxBytes)];
 }
@@ -115,7 +115,7 @@ function isGzip(head: Buffer): boolean {
   return head[0] === 0x1f && head[1] === 0x8b && (head.length === 2 || head[2] === 8);
 }
 
-/** What the beginning of a gzip unpacks to; nothing when it cannot be. */
+/** Returns the unpacked beginning of a gzip; empty if it cannot be unpacked. */
 function beginningOf(head: Buffer): Buffer {
   try {
     return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH });

@@ -5,10 +5,10 @@ import type { Verification } from '../signature/index.js';
 
 type Refused = Extract<Verification, { trusted: false }>;
 
-/** The longest unseen is forgotten first; then it is judged and said again. */
+/** The least recently used entry is dropped first. Its manifest is then verified and logged again. */
 const MAX_REMEMBERED = 10_000;
 
-/** Manifests that were found untrusted: said once, and not judged again for a while. */
+/** Manifests that are not trusted. Each is logged once, and not verified again for a while. */
 export class UntrustedVersions {
   private readonly logger = new Logger('UntrustedVersions');
   private readonly known = new Map<
@@ -16,20 +16,20 @@ export class UntrustedVersions {
     { readonly error: OtaError; readonly atMs: number; readonly untilMs: number }
   >();
   private readonly stopped = new Set<string>();
-  /** Since when judgements count, of repositories that were told to have changed. */
+  /** Time from which results are valid, for repositories that have changed. */
   private readonly judgedAgain = new Map<string, number>();
 
-  /** @param memoryMs how long a judgement holds; a signature that is pushed later is seen after it */
+  /** @param memoryMs how long a result is valid; a signature that is pushed later is seen after this time */
   constructor(private readonly memoryMs: number) {}
 
-  /** Why a manifest was found untrusted not long ago; undefined when it is to be judged. */
+  /** Returns why a manifest was not trusted recently, or undefined if it has to be verified. */
   recall(repository: string, version: string, { digest }: Descriptor): OtaError | undefined {
     const found = this.known.get(keyOf(repository, version, digest));
     if (!found || performance.now() >= found.untilMs) return undefined;
     return found.atMs > (this.judgedAgain.get(repository) ?? -Infinity) ? found.error : undefined;
   }
 
-  /** Remembers that a manifest is not trusted, and makes the error that says so. */
+  /** Remembers that a manifest is not trusted. Returns the error for it. */
   note(repository: string, version: string, { digest }: Descriptor, { code, reason }: Refused): OtaError {
     const artifact = `${repository}@${digest}`;
     const key = keyOf(repository, version, digest);
@@ -43,7 +43,7 @@ export class UntrustedVersions {
     return error;
   }
 
-  /** Says, once a repository, that the search for a trusted version was given up. */
+  /** Logs, once for each repository, that the search for a trusted version has given up. */
   searchStopped(repository: string, passedOver: number, newest: string): void {
     if (this.stopped.has(repository)) return;
     if (this.stopped.size >= MAX_REMEMBERED) this.stopped.clear();
@@ -58,7 +58,10 @@ export class UntrustedVersions {
     });
   }
 
-  /** From now on everything is judged again, of one repository or of all. What was said stays said for one repository. */
+  /**
+   * Invalidates all results, of one repository or of all, so that manifests are verified again. For one repository, it
+   * remembers what was logged.
+   */
   forget(repository: string | undefined): void {
     if (repository === undefined) {
       this.known.clear();
@@ -72,7 +75,10 @@ export class UntrustedVersions {
   }
 }
 
-/** One manifest may be good under one tag and not under another: its version is part of the judgement. */
+/**
+ * Returns the key of a result. It includes the version, because a manifest may be trusted under one tag and not under
+ * another.
+ */
 function keyOf(repository: string, version: string, digest: string): string {
   return `${repository}@${digest} ${version}`;
 }

@@ -9,15 +9,15 @@ import { after, type Timer } from '../timers.js';
 import { repositoryPrefix } from './repository-prefix.js';
 import { ReleaseService } from './release-service.js';
 
-/** Devices looked at at once: nobody waits for them. */
+/** Devices that are refreshed at the same time. Nobody waits for them. */
 const CONCURRENCY = 4;
-/** With REFRESH_INTERVAL=0 the registry is not asked without a pause. */
+/** Minimum pause, so that REFRESH_INTERVAL=0 does not ask the registry all the time. */
 const MIN_INTERVAL_MS = 5_000;
 const ALL = 'all';
 
 /**
- * Keeps the devices that WATCH names fresh, whether anybody asks for them or not: their changes are told without a
- * webhook, and the first device finds its release in memory.
+ * Refreshes the devices of WATCH, even if nobody asks for them: their changes are published without a webhook, and the
+ * first device finds its release in memory.
  */
 @Injectable()
 export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
@@ -27,7 +27,7 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly ids: readonly string[];
   private readonly matches: ((device: string) => boolean) | undefined;
   private readonly prefix: string;
-  /** What the globs named at the last listing. */
+  /** The devices that matched the globs at the last listing. */
   private seen: ReadonlySet<string> = new Set();
   private readonly intervalMs: number;
   private timer: Timer | undefined;
@@ -46,12 +46,12 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
     this.intervalMs = Math.max(settings.refreshInterval, MIN_INTERVAL_MS);
   }
 
-  /** Whether `device` is watched: WATCH names it, or a glob does and the registry has listed it. */
+  /** Returns whether `device` is watched: WATCH contains it, or it matches a glob and the registry has listed it. */
   watches(device: string): boolean {
     return this.ids.includes(device) || this.seen.has(device);
   }
 
-  /** Whether `device` would be watched if the registry listed it. */
+  /** Returns whether `device` would be watched if the registry listed it. */
   wouldWatch(device: string): boolean {
     return this.ids.includes(device) || (this.matches?.(device) ?? false);
   }
@@ -65,7 +65,7 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
     this.timer?.stop();
   }
 
-  /** Looks at every device once, and again an interval after the last of them. */
+  /** Refreshes every device once, and schedules the next round. */
   private async round(): Promise<void> {
     const devices = new Set([...this.ids, ...(await this.listed())]);
     const looks = [...devices].map((device) => this.limit(() => this.look(device)));
@@ -76,11 +76,11 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private async look(device: string): Promise<void> {
     if (this.stop.signal.aborted) return;
-    // Its failure is noted and logged where it happens.
+    // Its failure is noted and logged elsewhere.
     await this.releases.refresh(device).catch(() => undefined);
   }
 
-  /** The devices that the globs name, of those that the registry has now. */
+  /** Returns the devices in the registry that match the globs. */
   private async listed(): Promise<string[]> {
     const { matches } = this;
     if (!matches) return [];
@@ -97,7 +97,7 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
     } catch (error) {
       if (!this.failing && !this.stop.signal.aborted) this.logger.warn({ event: 'watch.failed', ...explained(error) });
       this.failing = true;
-      // A list that is refused says nothing of those that it held.
+      // If the list is refused, the devices of the last list stay watched.
       return [...this.seen];
     }
   }

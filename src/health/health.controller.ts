@@ -12,10 +12,10 @@ import { CacheMeter, isManaged, NotificationMeter } from '../metrics/index.js';
 import { after } from '../timers.js';
 import { Lifecycle } from './lifecycle.js';
 
-/** A prober waits no longer. */
+/** Shorter than the timeout of probes. */
 const ANSWER_MS = 5_000;
 
-/** Probes. Live never depends on the outside; ready means that devices can be answered. */
+/** Health checks. `live` does not depend on other systems. `ready` means that devices can be answered. */
 @Controller('health')
 export class HealthController {
   constructor(
@@ -27,7 +27,7 @@ export class HealthController {
     private readonly lifecycle: Lifecycle,
   ) {}
 
-  /** The Rust server's probe: 200 with an empty body. */
+  /** The health check of the Rust server: 200 with an empty body. */
   @Get()
   @HttpCode(200)
   alive(): void {
@@ -41,8 +41,8 @@ export class HealthController {
   }
 
   /**
-   * 503 only while the service ends. The state of the registry is shown and does not count: known releases are served
-   * without it, and a restart would not help.
+   * Returns 503 only while the service ends. The response shows the state of the registry, but does not depend on it:
+   * cached releases are served without the registry, and a restart would not help.
    */
   @Get('ready')
   @HealthCheck()
@@ -56,7 +56,10 @@ export class HealthController {
     ]);
   }
 
-  /** 503 while the registry cannot be used, and while the service ends. Asks the registry again if it was not up. */
+  /**
+   * Returns 503 while the registry cannot be used, and while the service ends. If the registry was not up, asks it
+   * again.
+   */
   @Get('registry')
   @HealthCheck()
   registry(@Req() request: IncomingMessage): Promise<HealthCheckResult> {
@@ -86,7 +89,7 @@ export class HealthController {
     });
   }
 
-  /** The device port is open to strangers: they see no reasons, which name hosts. */
+  /** The device port is public, so its responses contain no reasons, which name hosts. */
   private registryFor(request: IncomingMessage): Record<string, unknown> {
     const { registryState, knownCount } = this.releases;
     const { state, lastAnswer, error } = registryState.summary;
@@ -94,7 +97,7 @@ export class HealthController {
     return { state, lastAnswer, error: shown, knownDevices: knownCount };
   }
 
-  /** Why the last refresh failed: not only a registry can stop one. */
+  /** Shows why the last refresh failed. The registry is not the only possible reason. */
   private refreshes(request: IncomingMessage): HealthIndicatorResult {
     const { refreshFailure: failure, registryState } = this.releases;
     const shown = failure && {
@@ -104,7 +107,9 @@ export class HealthController {
     return this.indicators.check('refreshes').up({ failure: shown ?? null });
   }
 
-  /** A broker that is away is told and does not count: notices wait for it. */
+  /**
+   * Shows the state of brokers. A broker that is down does not make the server unready, because notices wait for it.
+   */
   private brokers(): HealthIndicatorResult {
     const samples = this.notifications.samples().map(([name, sample]) => [name, { ...sample }] as const);
     return this.indicators.check('broker').up(Object.fromEntries(samples));

@@ -3,7 +3,7 @@ import { TerminusModule } from '@nestjs/terminus';
 import { HealthController } from './health.controller.js';
 import { Lifecycle } from './lifecycle.js';
 
-/** Probes over the ReleaseService of `imports`. */
+/** Provides the health checks. `imports` must provide ReleaseService. */
 @Module({})
 export class HealthModule {
   static forRoot({ imports = [] }: Pick<ModuleMetadata, 'imports'>): DynamicModule {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
-/** Where in its life the process is, for the readiness probe. */
+/** The state of the process for the readiness check. */
 @Injectable()
 export class Lifecycle {
   private ending = false;
@@ -9,7 +9,7 @@ export class Lifecycle {
     return this.ending;
   }
 
-  /** From now on the service is not ready. */
+  /** Makes the service unready from now on. */
   end(): void {
     this.ending = true;
   }

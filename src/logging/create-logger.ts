@@ -1,6 +1,6 @@
 import { PinoLogger, type LoggingOptions } from './pino-logger.js';
 
-/** A logger to standard output. What makes lines pretty is loaded only for people. */
+/** Returns a logger to standard output. The code for pretty lines is only loaded if they are used. */
 export async function createLogger({
   format,
   ...options

@@ -6,19 +6,19 @@ import { Repeats } from './repeats.js';
 
 export interface LoggingOptions {
   level: Level;
-  /** Values that must never be written, wherever they stand. */
+  /** Values that are removed from every line. */
   secrets: readonly string[];
-  /** Where lines go; standard output by default. */
+  /** Destination of lines. Default: standard output. */
   destination?: DestinationStream | undefined;
 }
 
-/** What Nest says of its own start is detail. */
+/** Contexts of Nest's own start-up lines, which are logged at level `debug`. */
 const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 
-/** Nest logs a start that fails, and a port that is in use, and throws it as well: whoever catches it says it once. */
+/** Nest logs a failed start, and a port that is in use, and also throws it. The caller logs it once. */
 const START_FAILED = new Set(['ExceptionHandler', 'NestApplication']);
 
-/** Nest's logger over pino: events with fields, one JSON object a line, or coloured lines for people. */
+/** Nest's logger over pino: events with fields, one JSON object per line, or coloured lines for people. */
 export class PinoLogger implements LoggerService {
   private readonly pino: Logger;
   private readonly repeats = new Repeats((event, lines) => {
@@ -31,11 +31,12 @@ export class PinoLogger implements LoggerService {
       level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
-      // A copy: pino writes the fields of each line into it, and the next line of the request would have them, too.
+      // A copy, because pino adds the fields of each line to it. Otherwise, the next line of the request would have
+      // them, too.
       mixin: () => ({ ...requestContext.getStore() }),
       formatters: { level: (label: string) => ({ level: label }) },
       hooks: {
-        // Every line passes here once it is text: a secret inside of a URL or an error's message goes, too.
+        // Every line passes here as text, so that secrets within URLs and error messages are removed, too.
         streamWrite: redact,
       },
     };
@@ -75,20 +76,23 @@ export class PinoLogger implements LoggerService {
     if (typeof message === 'object' && message !== null) {
       if (isRepeated(level) && 'event' in message && !this.repeats.admits(String(message.event))) return;
       const fields = message instanceof Error ? { reason: message.message, stack: message.stack } : message;
-      // The texts of libraries say more to those who debug, and less to everybody else.
+      // The messages of libraries help those who debug.
       const hidden = 'cause' in fields && !this.pino.isLevelEnabled('debug') && { cause: undefined };
       this.pino[level]({ context, ...fields, ...(stack !== undefined && { stack }), ...hidden });
     } else this.pino[level]({ context, ...(stack !== undefined && { stack }) }, String(message));
   }
 }
 
-/** Nest hands the context over as the last parameter. */
+/** Nest passes the context as the last parameter. */
 function contextOf(rest: unknown[]): string | undefined {
   const last = rest.at(-1);
   return typeof last === 'string' ? last : undefined;
 }
 
-/** Only what an operator is woken by repeats harmfully: detail was asked for. */
+/**
+ * Returns whether repeated lines of `level` are suppressed: those that alert operators. Lower levels are logged on
+ * request.
+ */
 function isRepeated(level: Level): boolean {
   return level === 'warn' || level === 'error';
 }

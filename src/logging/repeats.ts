@@ -1,9 +1,9 @@
 import { after } from '../timers.js';
 
-/** Lines of one event at one level that are written in a window; what comes beyond is counted. */
+/** Maximum number of lines of one event in a window. Further lines are counted. */
 const MAX_LINES = 50;
 const WINDOW_MS = 60_000;
-/** Events that are remembered: OtaFlux has a hundred, a plug-in may make them up. */
+/** Maximum number of counted events. OtaFlux has a hundred, but a plug-in may have any number. */
 const MAX_EVENTS = 1_000;
 
 interface Window {
@@ -13,21 +13,21 @@ interface Window {
 }
 
 /**
- * Holds back lines that repeat: a registry that is down for a day must not fill the log, however many devices ask.
- * Lines are counted by event, never by device or address, so its size does not depend on who asks.
+ * Suppresses repeated lines: a registry that is down for a day must not fill the log, however many devices ask. Lines
+ * are counted by event, not by device or address, so the memory does not depend on clients.
  */
 export class Repeats {
   private readonly windows = new Map<string, Window>();
 
-  /** @param report told how many lines of an event were held back, once their window is over */
+  /** @param report called with the number of suppressed lines of an event at the end of its window */
   constructor(private readonly report: (event: string, suppressed: number) => void) {}
 
-  /** Events that are remembered now. */
+  /** Number of events that are counted now. */
   get size(): number {
     return this.windows.size;
   }
 
-  /** Whether a line of `event` is to be written now. */
+  /** Returns whether to write a line of `event` now. */
   admits(event: string, nowMs = performance.now()): boolean {
     let window = this.windows.get(event);
     if (!window || nowMs >= window.endsAtMs) {

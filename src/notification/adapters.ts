@@ -4,9 +4,9 @@ import type { Notifier } from './notifier.js';
 import { Target } from './target.js';
 
 interface Adapter {
-  /** The name of its notifier, unless the URL gives one. */
+  /** Name of its notifier, unless the URL contains one. */
   readonly name: string;
-  /** The query of a URL belongs to the receiver, so options stand behind `#`. */
+  /** The query of a URL belongs to the receiver, so options come after `#`. */
   readonly optionsBehindHash?: true;
   create(target: Target, name: string, settings: Settings): Promise<Notifier>;
 }
@@ -72,8 +72,8 @@ const ADAPTERS: Record<(typeof NOTIFY_SCHEMES)[number], Adapter> = {
 };
 
 /**
- * The notifiers that the settings name: MQTT_URL first, then those of NOTIFY. Clients of brokers are loaded only where
- * they are used. Rejects with ConfigError.
+ * Returns the notifiers of the settings: MQTT_URL first, then those of NOTIFY. Only the needed client libraries are
+ * loaded. Rejects with ConfigError.
  */
 export async function builtInNotifiers(settings: Settings): Promise<Notifier[]> {
   const notifiers: Notifier[] = [];
@@ -91,7 +91,7 @@ function adapterOf(url: string): Adapter {
   return ADAPTERS[url.slice(0, url.indexOf(':')) as keyof typeof ADAPTERS];
 }
 
-/** A URL whose host may be several, parted by commas: only the first is the URL's, all stand in `hosts`. */
+/** Parses a URL with one or several hosts, separated by commas. The URL has the first host, `hosts` has all. */
 function urlOf(text: string): URL {
   const [, before = '', hosts = '', rest = ''] = /^([a-z+]+:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/.exec(text) ?? [];
   const [first = '', ...others] = hosts.split(',');

@@ -4,34 +4,34 @@ import { delay } from '../timers.js';
 import type { KeptNotices } from './kept-notices.js';
 import { Notifier, Undeliverable, type ReleaseNotice } from './notifier.js';
 
-/** For the last words to a broker. */
+/** Time to say goodbye to a broker. */
 const GOODBYE_MS = 1_000;
-/** Longer than drivers are told to wait for a connection: their own words say more. */
+/** Longer than the connection timeout of the client libraries, because their messages say more. */
 const CONNECT_MS = 15_000;
 
 interface Link<C> {
   readonly connection: C;
-  /** Aborted when the connection is gone. */
+  /** Aborted when the connection is lost. */
   readonly gone: AbortController;
 }
 
 /**
- * A notifier over one connection at a time, made anew by every `open`: what an earlier connection did not get confirmed
- * must not be sent behind what is newer, so no driver may reconnect and resend by itself (decision 16).
+ * A notifier with one connection at a time. Every `open` creates a new one. A message that was not confirmed must not
+ * be sent after a newer one, so the client libraries must not reconnect and resend by themselves (decision 16).
  */
 export abstract class ConnectedNotifier<C> extends Notifier {
   private readonly lostSubject = new Subject<void>();
   private link: Link<C> | undefined;
 
-  /** Connects or rejects; `onLost` is called when the connection has ended, whoever ended it. */
+  /** Connects, or rejects. `onLost` is called when the connection has ended, for any reason. */
   protected abstract connect(onLost: () => void): Promise<C>;
-  /** The payload that each device was last told, where the broker keeps it. */
+  /** Returns the last payload of each device, if the broker keeps it. */
   protected abstract readKept(connection: C, signal: AbortSignal): Promise<KeptNotices | undefined>;
   /** Resolves when the broker has confirmed. */
   protected abstract send(connection: C, notice: ReleaseNotice): Promise<void>;
-  /** Ends it; may fail and may take for ever when the broker is gone. */
+  /** Closes the connection. It may fail, and may never resolve if the broker is gone. */
   protected abstract disconnect(connection: C): Promise<void>;
-  /** Ends it without a word. */
+  /** Closes the connection at once. */
   protected abstract destroy(connection: C): void;
 
   override get lost(): Observable<void> {
@@ -58,7 +58,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
     }
   }
 
-  /** What fails is of no use any more: the next `open` makes a new one. */
+  /** Sends a notice. A connection on which that fails is dropped. The next `open` creates a new one. */
   override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
     const { link } = this;
     if (!link) throw new Error('there is no connection to the broker');
@@ -81,7 +81,9 @@ export abstract class ConnectedNotifier<C> extends Notifier {
     this.destroy(link.connection);
   }
 
-  /** The connection; what comes after the end, or after its time, is ended at once: some drivers wait for ever. */
+  /**
+   * Returns the connection. If it is established too late, it is closed at once: some client libraries wait for ever.
+   */
   private async inTime(connecting: Promise<C>, signal: AbortSignal): Promise<C> {
     const deadline = link([signal], CONNECT_MS);
     try {
@@ -109,7 +111,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   }
 }
 
-/** `work`, or a rejection as soon as `signal` is aborted. */
+/** Returns the result of `work`. Rejects as soon as `signal` is aborted. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {

@@ -1,7 +1,7 @@
 import { codeOf, ConfigError } from '../errors.js';
 
 /**
- * The client library of a broker, which is installed by those who use it (an optional peer dependency).
+ * Returns the client library of a broker, which users install themselves (an optional peer dependency).
  *
  * @param load imports it, so that the compiler knows its types
  * @throws ConfigError that names the package to install

@@ -1,21 +1,21 @@
 import { isRepositoryName } from '../oci/index.js';
 
-/** Semantic version 2.0.0, as releases have it (semver.org, "Backus–Naur Form Grammar"). */
+/** Semantic version 2.0.0, as in releases (semver.org, "Backus–Naur Form Grammar"). */
 const VERSION = /^(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(?:\+[0-9A-Za-z.-]+)?$/;
-/** Longer than any notice: a version is a tag, which has 128 characters at most. */
+/** Longer than any notice: a version is a tag, which has at most 128 characters. */
 const MAX_PAYLOAD_LENGTH = 256;
 
 /**
- * The payload that each device was last told, as a broker or a file keeps it. Others write there, too: devices beneath
- * the topic of their product, or anybody who may publish. So every entry is checked here, and only here: its name must
- * be a device id, and its payload one that we write, byte for byte. Whatever else is there is not ours: it is counted
- * and forgotten, so that it is neither asked of the registry, nor deleted, nor overwritten.
+ * The last payload of each device, as a broker or a file keeps it. Others may write there too: devices below the topic
+ * of their product, or anybody who may publish. So every entry is checked here, and only here: its name must be a
+ * device id, and its payload must be one that `payloadOf` writes, byte for byte. Any other entry belongs to somebody
+ * else: it is counted and ignored, so that it is neither looked up in the registry, nor deleted, nor overwritten.
  */
 export class KeptNotices implements Iterable<[string, string]> {
   private readonly notices = new Map<string, string>();
   private foreignCount = 0;
 
-  /** What a notifier says that its broker keeps; checked again where it comes from elsewhere. */
+  /** Checks the messages that a notifier has read from its broker. */
   static of(kept: KeptNotices | Iterable<readonly [string, string]>): KeptNotices {
     if (kept instanceof KeptNotices) return kept;
     const checked = new KeptNotices();
@@ -24,10 +24,10 @@ export class KeptNotices implements Iterable<[string, string]> {
   }
 
   /**
-   * Notes what stands in the place of `device`, where it takes the place of what was noted before. An empty payload says
-   * that the device has no release.
+   * Notes an entry. It replaces an earlier entry of the same device. An empty payload means that the device has no
+   * release.
    *
-   * @param device undefined for a name that stands for no device
+   * @param device undefined for a name that is not a device id
    */
   note(device: string | undefined, payload: string): void {
     if (device === undefined || !isRepositoryName(device)) {
@@ -48,12 +48,12 @@ export class KeptNotices implements Iterable<[string, string]> {
     return this.notices.keys();
   }
 
-  /** Devices that were told something. */
+  /** Devices with a message. */
   get size(): number {
     return this.notices.size;
   }
 
-  /** Messages that are not ours. */
+  /** Number of messages of others. */
   get foreign(): number {
     return this.foreignCount;
   }
@@ -63,7 +63,7 @@ export class KeptNotices implements Iterable<[string, string]> {
   }
 }
 
-/** Whether `payload` is one that `payloadOf` writes. */
+/** Returns whether `payload` is one that `payloadOf` writes. */
 function isOurs(payload: string): boolean {
   if (payload.length > MAX_PAYLOAD_LENGTH) return false;
   try {

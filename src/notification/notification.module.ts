@@ -6,12 +6,13 @@ import { NOTIFIERS, NotificationService } from './notification.service.js';
 import type { Notifier } from './notifier.js';
 import { StateDirectory } from './told-file.js';
 
+/** Options of NotificationModule. */
 export interface NotificationModuleOptions extends Pick<ModuleMetadata, 'imports'> {
-  /** Notifiers of your own, beside those that the settings name. */
+  /** Your own notifiers, in addition to those of the settings. */
   notifiers?: Part<Notifier>[];
 }
 
-/** Tells brokers of new releases, over the ReleaseService of `imports`. */
+/** Provides NotificationService, which sends new releases to notifiers. `imports` must provide ReleaseService. */
 @Module({})
 export class NotificationModule {
   static forRoot({ imports = [], notifiers = [] }: NotificationModuleOptions): DynamicModule {

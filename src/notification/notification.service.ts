@@ -8,14 +8,14 @@ import { Outbox, type KnownReleases } from './outbox.js';
 import { ToldDevices } from './told-devices.js';
 import { StateDirectory } from './told-file.js';
 
-/** The token of the list of notifiers. */
+/** Injection token of the list of notifiers. */
 export const NOTIFIERS = Symbol('notifiers');
 
-/** How long a notice that is told again by hand is waited for. */
+/** How long a resent notice may take to be confirmed. */
 const PATIENCE_MS = 5_000;
 
 /**
- * Hands every change of a device's current release to every notifier.
+ * Passes every change of a device's current release to every notifier.
  *
  * @publicApi
  */
@@ -25,7 +25,7 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
   private readonly stop = new AbortController();
   private subscription: Subscription | undefined;
 
-  /** @internal Nest makes it. */
+  /** @internal Created by Nest. */
   constructor(
     @Inject(NOTIFIERS) notifiers: readonly Notifier[],
     private readonly releases: ReleaseService,
@@ -48,7 +48,7 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
     for (const outbox of this.outboxes) outbox.start();
   }
 
-  /** Tells of a release again; resolves to the notifiers by name, and whether each has confirmed within five seconds. */
+  /** Sends a release again. Resolves to the notifiers by name, and whether each has confirmed within five seconds. */
   async tellAgain(release: Release): Promise<Record<string, boolean>> {
     const notice = noticeOf(release.device, release);
     const confirmed = this.outboxes.map(
@@ -57,7 +57,7 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
     return Object.fromEntries(await Promise.all(confirmed));
   }
 
-  /** The notifiers, by name, that have not confirmed the newest notice of `device` yet. */
+  /** Returns the names of the notifiers that have not confirmed the newest notice of `device` yet. */
   pendingOf(device: string): string[] {
     return this.outboxes.filter((outbox) => outbox.isPending(device)).map(({ name }) => name);
   }

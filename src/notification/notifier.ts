@@ -1,18 +1,21 @@
 import { NEVER, type Observable } from 'rxjs';
 
-/** What subscribers are told of a device. */
+/** A message for subscribers about a device. */
 export interface ReleaseNotice {
   readonly device: string;
-  /** What it should run now; undefined when there is nothing any more. */
+  /** Its current release; undefined if it has none any more. */
   readonly release: { readonly version: string; readonly sizeBytes: number } | undefined;
 }
 
-/** Returns the payload of a notice, as every broker carries it: `{"version":"1.2.3","size":123}`, and an empty text when there is no release. */
+/**
+ * Returns the payload of a notice for every broker: `{"version":"1.2.3","size":123}`, or an empty text if there is no
+ * release.
+ */
 export function payloadOf({ release }: ReleaseNotice): string {
   return release ? JSON.stringify({ version: release.version, size: release.sizeBytes }) : '';
 }
 
-/** Why a notice was not taken, by one that says how long to wait. */
+/** The receiver did not accept a notice, and asks to wait for `waitMs` milliseconds. */
 export class NotNow extends Error {
   constructor(
     message: string,
@@ -23,7 +26,7 @@ export class NotNow extends Error {
   }
 }
 
-/** Why a notice can never be handed over as it is: it is given up, and the connection goes on. */
+/** A notice can never be delivered in its form. It is dropped, and the connection stays open. */
 export class Undeliverable extends Error {
   constructor(message: string) {
     super(message);
@@ -32,34 +35,38 @@ export class Undeliverable extends Error {
 }
 
 /**
- * Tells subscribers of new releases. It may fail and be slow: the newest notice of each device waits until it is
- * confirmed, and is handed over again. Being an abstract class, it is also the base of those that a platform team adds.
+ * Sends new releases to subscribers. It may fail and be slow: the newest notice of each device waits until it is
+ * confirmed, and is passed again after a failure. Extend this abstract class for your own notifier.
  *
  * @publicApi
  */
 export abstract class Notifier {
   /** Its name in metrics and logs: letters, digits, `.`, `_` and `-`. */
   abstract readonly name: string;
-  /** The name of its file in STATE_DIR, where `open` tells of nothing; another receiver has another. */
+  /**
+   * Name of its file in STATE_DIR, which is used if `open` resolves to undefined. Must be different for each receiver.
+   */
   get memory(): string {
     return this.name;
   }
-  /** How many notices it is handed at once, of different devices. */
+  /** Maximum number of notices that it receives at once. They are about different devices. */
   readonly concurrency: number = 32;
-  /** Hands over a notice; resolves when it is confirmed, rejects when it has to be handed over again. */
+  /** Sends a notice. Resolves when it is confirmed. Rejects if it has to be sent again. */
   abstract publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void>;
   /**
-   * Called before the first notice, and again after the connection was lost. Resolves to the payload that each device
-   * was last told, where the other side keeps it; rejects when it cannot be reached. What it resolves to is checked:
-   * what is no device id, or no payload of a notice, is taken for somebody else's message and left alone.
+   * Connects. Called before the first notice, and again after the connection was lost. Resolves to the last payload of
+   * each device, if the receiver keeps them, otherwise to undefined. Rejects if the receiver cannot be reached. The
+   * result is checked: an entry whose name is not a device id, or whose payload is not that of a notice, belongs to
+   * somebody else and is ignored.
    */
   open(_signal: AbortSignal): Promise<Iterable<readonly [string, string]> | undefined> {
     return Promise.resolve(undefined);
   }
-  /** Tells that the connection was lost. */
+  /** Emits when the connection was lost. */
   get lost(): Observable<void> {
     return NEVER;
   }
+  /** Closes the connection. Called once, when the service ends. */
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -11,13 +11,13 @@ import { KeptNotices } from './kept-notices.js';
 import { NotNow, payloadOf, Undeliverable, type Notifier, type ReleaseNotice } from './notifier.js';
 import type { StateDirectory, ToldFile } from './told-file.js';
 
-/** What the outbox asks of the releases, when it learns what devices were told before. */
+/** The part of the release service that the outbox needs to compare earlier messages with current releases. */
 export interface KnownReleases {
-  /** What every known device should have been told. */
+  /** Returns the notices for all devices with a release. */
   notices(): Iterable<ReleaseNotice>;
   /**
-   * Has devices looked at that were told something, but that nobody has asked for since the start. Resolves to those
-   * that turn out to have no release any more; the others' changes are told like any other.
+   * Refreshes devices that have an earlier message, but that nobody has asked for since the start. Resolves to notices
+   * for those that have no release any more. Changes of the others are published as usual.
    */
   look(devices: readonly string[]): Promise<ReleaseNotice[]>;
 }
@@ -25,26 +25,28 @@ export interface KnownReleases {
 interface Pending {
   readonly notice: ReleaseNotice;
   readonly sinceMs: number;
-  /** The device was told the same before, of other bytes: that the other side has it already says nothing. */
+  /**
+   * The same payload was sent before, for other content: if the receiver has this payload already, that means nothing.
+   */
   readonly isRepeat: boolean;
-  /** Runs work as a part of what the notice came from: its trace, its request. */
+  /** Runs work in the context of the change: its trace and its request. */
   readonly within: <T>(work: () => T) => T;
 }
 
-/** A broker that confirms nothing for so long is as good as lost. */
+/** A broker that does not confirm within this time counts as lost. */
 const CONFIRM_MS = 10_000;
 const MIN_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 30_000;
 const UNREMEMBERED =
   'the receiver cannot say which messages it has, and STATE_DIR is not set: after a restart, all messages are sent again. Set STATE_DIR';
 
-/** The newest notice of each device, until one notifier has confirmed it. */
+/** Keeps the newest notice of each device until one notifier has confirmed it. */
 export class Outbox {
   private readonly logger = new Logger('Outbox');
   private readonly pending = new Map<string, Pending>();
   private readonly stop = new AbortController();
   private readonly limit: LimitFunction;
-  /** Those who wait for the next confirmation of a device. */
+  /** Callers that wait for the next confirmation of a device. */
   private readonly waiters = new Map<string, Set<() => void>>();
   private told = new Map<string, string>();
   private memory: ToldFile | undefined;
@@ -72,7 +74,7 @@ export class Outbox {
     return this.notifier.name;
   }
 
-  /** Devices whose newest notice is not confirmed yet. */
+  /** Returns whether the newest notice of `device` is not confirmed yet. */
   isPending(device: string): boolean {
     return this.pending.has(device);
   }
@@ -82,8 +84,8 @@ export class Outbox {
   }
 
   /**
-   * Ends; what is pending gets `graceMs` to be confirmed. A receiver that failed last is not waited for: a webhook that is
-   * down would hold up every restart for the whole time.
+   * Stops. Pending notices have `graceMs` to be confirmed. If the receiver failed last, it does not wait: a receiver
+   * that is down would delay every restart by that time.
    */
   async end(graceMs: number): Promise<void> {
     const deadline = performance.now() + graceMs;
@@ -97,10 +99,10 @@ export class Outbox {
   }
 
   /**
-   * Takes a notice in the place of an older one of the device.
+   * Queues a notice. It replaces an older one of the same device.
    *
-   * @param isFirst nothing was known of the device before: then it is told only when it was not told the same already
-   * @param sinceMs when its change became known, on the clock of `performance.now()`
+   * @param isFirst the device had no release before: the notice is only sent if the receiver does not have the same one
+   * @param sinceMs when the change was found, on the clock of `performance.now()`
    */
   offer(notice: ReleaseNotice, isFirst: boolean, sinceMs = performance.now()): void {
     const { device } = notice;
@@ -113,12 +115,12 @@ export class Outbox {
     }
     const isRepeat =
       !isFirst && (isTold || (older !== undefined && older.isRepeat && payloadOf(older.notice) === payload));
-    // From now on the other side may have got this one, confirmed or not.
+    // From now on, the receiver may have this notice, confirmed or not.
     if (!isFirst) this.told.delete(device);
     this.put({ notice, sinceMs, isRepeat, within: AsyncLocalStorage.snapshot() });
   }
 
-  /** Tells a notice though it was told before; resolves to whether it was confirmed within `patienceMs`. */
+  /** Sends a notice again. Resolves to whether it was confirmed within `patienceMs`. */
   again(notice: ReleaseNotice, patienceMs: number): Promise<boolean> {
     const { device } = notice;
     const waiters = this.waiters.get(device) ?? new Set();
@@ -155,12 +157,12 @@ export class Outbox {
     while (!this.hasEnded()) {
       if (!this.isOpen && !(await this.open())) continue;
       if (this.pending.size > 0) await this.deliver();
-      // Not when the end came while it was opened: nobody would wake it any more.
+      // Not if it was stopped while it was opening: nothing would wake it any more.
       else if (!this.hasEnded()) await new Promise<void>((resolve) => (this.wake = resolve));
     }
   }
 
-  /** Whether the notifier can be handed notices now; waits after a failure. */
+  /** Returns whether the notifier accepts notices now. Waits after a failure. */
   private async open(): Promise<boolean> {
     try {
       const kept = await this.readKept();
@@ -181,15 +183,18 @@ export class Outbox {
     }
   }
 
-  /** What the other side keeps, else what our own memory tells. Whoever wrote it, it is checked here. */
+  /**
+   * Returns the messages that the receiver keeps, otherwise those of our own file. They are checked here, whoever wrote
+   * them.
+   */
   private async readKept(): Promise<KeptNotices | undefined> {
     const kept = (await this.notifier.open(this.stop.signal)) ?? (await this.recall());
     return kept && KeptNotices.of(kept);
   }
 
   /**
-   * What our own memory tells, where the other side keeps nothing. It counts at the start only: later, what was on its
-   * way when the connection was lost may have arrived without our knowing.
+   * Returns the messages in our own file, if the receiver keeps none. Only used at the start: later, a message that was
+   * being sent when the connection was lost may have arrived without a confirmation.
    */
   private async recall(): Promise<KeptNotices | undefined> {
     if (this.wasOpen) return undefined;
@@ -198,7 +203,10 @@ export class Outbox {
     return this.memory?.told;
   }
 
-  /** The other side may have lost what it confirmed, or have been told by another replica: what it has now counts. */
+  /**
+   * Compares the messages that the receiver keeps with the current releases. The receiver may have lost confirmed
+   * messages, or may have received others from another replica.
+   */
   private reconcile(kept: KeptNotices): void {
     this.told = new Map(kept);
     for (const [device, entry] of this.pending)
@@ -222,13 +230,13 @@ export class Outbox {
     const outcomes = await Promise.allSettled(batch.map((entry) => this.limit(() => this.hand(entry))));
     const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
     if (failures.length === 0) this.failures = 0;
-    // The one that says how long to wait, if one does.
+    // The failure that says how long to wait, if there is one.
     else await this.failed(failures.find((failure) => failure instanceof NotNow) ?? failures[0]);
   }
 
   private async hand(entry: Pending): Promise<void> {
     const { notice, sinceMs } = entry;
-    // A newer one has taken its place, or the connection is gone: its turn comes again.
+    // A newer notice has replaced it, or the connection is lost: it is sent later.
     if (!this.isOpen || this.pending.get(notice.device) !== entry) return;
     try {
       const attributes = { notifier: this.name, device: notice.device };
@@ -254,7 +262,7 @@ export class Outbox {
     if (this.pending.get(device) === entry) this.pending.delete(device);
   }
 
-  /** Says the first failure of a row, and waits longer after each. */
+  /** Logs the first failure in a row, and waits longer after each. */
   private async failed(error: unknown): Promise<void> {
     if (this.hasEnded()) return;
     const line = {

@@ -4,21 +4,21 @@ import { ConfigError, reasonOf } from '../errors.js';
 import { certificatesIn, privateKeyIn } from '../pem.js';
 import { percentDecoded } from '../percent.js';
 
-/** PEM texts, as Node's TLS and every driver take them. */
+/** PEM texts, as Node's TLS and all client libraries accept them. */
 export interface TlsFiles {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
 }
 
-/** Options that every target takes, whatever its broker. */
+/** Options of every target. */
 const COMMON = ['topic', 'name', 'ca', 'cert', 'key'];
-/** Where a target names no topic, and MQTT_TOPIC is not given. */
+/** Topic of a target without one, if MQTT_TOPIC is not set. */
 const DEFAULT_TOPIC = 'otaflux';
 
 /**
- * One URL of NOTIFY, with the options that stand in its query, or behind its `#` where the query belongs to the
- * receiver. Every method throws ConfigError with one line that shows no password.
+ * One URL of NOTIFY with its options. They are in its query, or after `#` if the query belongs to the receiver. Every
+ * method throws ConfigError with one line that contains no password.
  */
 export class Target {
   readonly scheme: string;
@@ -33,12 +33,12 @@ export class Target {
     this.options = optionsBehindHash ? new URLSearchParams(url.hash.slice(1)) : url.searchParams;
   }
 
-  /** Without user, password, query and fragment, which may be secrets. */
+  /** The URL without user, password, query and fragment, which may be secrets. */
   get shown(): string {
     return `${this.url.protocol}//${this.url.host}`;
   }
 
-  /** Names what was told to this receiver, and to no other, in STATE_DIR. */
+  /** Name of the file in STATE_DIR for this receiver, different from that of other receivers. */
   get fingerprint(): string {
     const { protocol, host, pathname, search } = this.url;
     const seen = [protocol, host, pathname, search].join('\n');
@@ -53,12 +53,12 @@ export class Target {
     return percentDecoded(this.url.password) || undefined;
   }
 
-  /** The option `name`; undefined when it is not given. */
+  /** Returns the option `name`, or undefined if it is not set. */
   option(name: string): string | undefined {
     return this.options.get(name) ?? undefined;
   }
 
-  /** The option `name`, which is one of `values`; the first of them when it is not given. */
+  /** Returns the option `name`, which must be one of `values`. Default: the first of them. */
   choice<const T extends string>(name: string, values: readonly [T, ...T[]]): T {
     const given = this.options.get(name);
     if (given === null) return values[0];
@@ -67,14 +67,17 @@ export class Target {
     return value;
   }
 
-  /** The topic, which `isGood` for the broker; `takes` says what would be. */
+  /**
+   * Returns the topic. It must be valid for the broker according to `isGood`. `takes` describes valid topics in the
+   * error.
+   */
   topic(isGood: (topic: string) => boolean, takes: string): string {
     const topic = (this.option('topic') ?? (this.defaultTopic || DEFAULT_TOPIC)).replaceAll(/^\/+|\/+$/g, '');
     if (!topic || !isGood(topic)) throw this.wrong(`topic=${topic}`, takes);
     return topic;
   }
 
-  /** The PEM files that `ca`, `cert` and `key` name. */
+  /** Returns the content of the PEM files of `ca`, `cert` and `key`. */
   tlsFiles(): TlsFiles {
     const where = `NOTIFY: ${this.shown}`;
     const read = (use: PemUse): TlsFiles => {
@@ -88,7 +91,7 @@ export class Target {
     return files;
   }
 
-  /** Refuses options that neither every target takes nor `own` names: most likely they are misspelt. */
+  /** Throws for options that are neither in `own` nor options of every target: most likely they are misspelt. */
   demandKnown(...own: string[]): void {
     const known = [...COMMON, ...own];
     for (const name of this.options.keys())
@@ -100,10 +103,10 @@ export class Target {
   }
 }
 
-/** What a PEM file of an option is for. */
+/** The purpose of a PEM file. */
 export type PemUse = 'ca' | 'cert' | 'key';
 
-/** A PEM file that an option names; throws ConfigError when it cannot be read or holds something else. */
+/** Returns the content of a PEM file. Throws ConfigError if it cannot be read or contains something else. */
 export function readPem(option: string, path: string, use: PemUse): Buffer {
   let bytes: Buffer;
   try {
@@ -120,7 +123,7 @@ export function readPem(option: string, path: string, use: PemUse): Buffer {
   return bytes;
 }
 
-/** Throws ConfigError when the key of a client is not that of its certificate. */
+/** Throws ConfigError if the client key does not belong to the client certificate. */
 export function demandPair(option: string, { cert, key }: TlsFiles): void {
   if (!cert || !key) return;
   const [certificate] = certificatesIn(cert.toString('utf8'));

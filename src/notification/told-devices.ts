@@ -5,12 +5,12 @@ import { delay } from '../timers.js';
 import { OtaError } from '../errors.js';
 import type { ReleaseService } from '../firmware/index.js';
 
-/** Devices looked at at once: nobody waits for them. */
+/** Devices that are refreshed at the same time. Nobody waits for them. */
 const CONCURRENCY = 8;
 const MIN_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 30_000;
 
-/** Looks at devices that were told something before this server started, so that a change meanwhile is told. */
+/** Refreshes devices that had a message before this server started, so that a change in between is published. */
 export class ToldDevices {
   private readonly logger = new Logger('ToldDevices');
   private readonly limit = pLimit(CONCURRENCY);
@@ -21,8 +21,9 @@ export class ToldDevices {
   ) {}
 
   /**
-   * Has each looked at until the registry has answered; what changed is told by the release service. Resolves to those
-   * that have no release any more: none when no device at all has one, because a wrong prefix looks like that.
+   * Refreshes each device until the registry has answered. The release service publishes changes. Resolves to the
+   * devices that have no release any more. Resolves to none if no device at all has a release, because a wrong prefix
+   * has the same effect.
    */
   async look(devices: readonly string[]): Promise<string[]> {
     const gone: string[] = [];
@@ -52,7 +53,7 @@ export class ToldDevices {
     } catch (error) {
       const { code } = OtaError.from(error, 'unavailable', device);
       if (code === 'unavailable') unanswered.push(device);
-      // A lost permission is no withdrawal, and neither is a wrong answer.
+      // A missing permission or a wrong answer does not mean that the release was deleted.
       else if (code === 'absent') gone.push(device);
     }
   }

@@ -7,7 +7,7 @@ import { codeOf, explained } from '../errors.js';
 import { demandFolder } from '../usable-folder.js';
 import { KeptNotices } from './kept-notices.js';
 
-/** STATE_DIR: the told files, of those notifiers that need one. */
+/** STATE_DIR: the files of notifiers whose receiver keeps nothing. */
 @Injectable()
 export class StateDirectory {
   private readonly path: string | undefined;
@@ -16,27 +16,28 @@ export class StateDirectory {
     this.path = stateDir;
   }
 
-  /** Rejects with ConfigError when the folder cannot be made and written to. */
+  /** Rejects with ConfigError if the folder cannot be created and written to. */
   async demand(): Promise<void> {
     if (this.path !== undefined) await demandFolder('--state-dir', this.path);
   }
 
-  /** The told file of `name`; undefined without STATE_DIR. */
+  /** Returns the file of `name`, or undefined without STATE_DIR. */
   async open(name: string): Promise<ToldFile | undefined> {
     return this.path === undefined ? undefined : ToldFile.open(this.path, name);
   }
 }
 
-/** Superseded lines that a file may hold before it is written anew. */
+/** Number of outdated lines after which a file is written anew. */
 const MAX_SURPLUS = 1_000;
 const NEWLINE = 0x0a;
 
 const lineSchema = z.tuple([z.string(), z.string()]);
 
 /**
- * What one receiver was told, for receivers that keep nothing: one line a notice, `["DEVICE","PAYLOAD"]`, appended and
- * synced before it counts. A line that a crash cut short is dropped, so at worst a notice is told twice. As large as the
- * devices that have a release and 1,000 lines more, because it is then written anew beside itself and renamed.
+ * The messages that were sent to one receiver, for receivers that keep nothing: one line for each,
+ * `["DEVICE","PAYLOAD"]`, appended and synced before it counts. A line that a crash truncated is dropped, so at worst a
+ * message is sent twice. The file has one line for each device with a release and up to 1,000 outdated lines. Then it
+ * is written anew and renamed.
  */
 export class ToldFile {
   private readonly logger = new Logger('ToldFile');
@@ -48,7 +49,7 @@ export class ToldFile {
 
   private constructor(
     private readonly path: string,
-    /** The payload that each device was last told. */
+    /** The last payload of each device. */
     readonly told: KeptNotices,
     opened: { file: FileHandle; lines: number },
   ) {
@@ -56,21 +57,26 @@ export class ToldFile {
     this.lines = opened.lines;
   }
 
-  /** Reads `DIRECTORY/told-NAME.jsonl`, made when it is not there; rejects with the error of the file system. */
+  /**
+   * Reads `DIRECTORY/told-NAME.jsonl`, and creates it if it does not exist. Rejects with the error of the file system.
+   */
   static async open(directory: string, name: string): Promise<ToldFile> {
     const path = join(directory, `told-${name.replaceAll(/[^A-Za-z0-9._-]/g, '_')}.jsonl`);
     const { told, lines, isWhole } = await read(path);
     const toldFile = new ToldFile(path, told, { file: await open(path, 'a'), lines });
-    // What a crash cut short must not become the beginning of the next line.
+    // A line that a crash truncated must not become the beginning of the next line.
     if (!isWhole) await toldFile.writeAnew();
     return toldFile;
   }
 
-  /** Resolves when the line is on the disk, or could not be written, which is logged: then it is told twice at worst. */
+  /**
+   * Resolves when the line is on the disk. Also resolves if it could not be written, which is logged: the message may
+   * then be sent twice.
+   */
   async note(device: string, payload: string): Promise<void> {
     this.told.note(device, payload);
     this.waiting.push(`${JSON.stringify([device, payload])}\n`);
-    // One sync serves all who wait for it.
+    // One sync is enough for all callers that wait for it.
     while (this.waiting.length > 0) await (this.writing ??= this.write());
     await this.writing;
   }
@@ -138,7 +144,7 @@ function parse(line: string): [string, string] | undefined {
   }
 }
 
-/** A renamed file is there after a crash only once its directory was synced (fsync(2)). */
+/** Flushes a directory: a renamed file survives a crash only after that (fsync(2)). */
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
   try {

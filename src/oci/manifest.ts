@@ -4,19 +4,22 @@ import { schemaProblem } from '../schema-problem.js';
 import { algorithmOf, digestOf, isDigest, type Digest } from './digest.js';
 import { essenceOf, isIndexType, isManifestType, MediaType } from './media-types.js';
 
-/** A content descriptor (image-spec 1.1, descriptor.md). `size` is in bytes, media types are in lower case. */
+/** A content descriptor (image-spec 1.1, descriptor.md). `size` is in bytes. Media types are in lower case. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;
   readonly size: number;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
   readonly artifactType?: string | undefined;
-  /** The content itself, base64, when it is small (descriptor.md, "data"). */
+  /** The content itself in base64, if it is small (descriptor.md, "data"). */
   readonly data?: string | undefined;
   readonly platform?: { readonly architecture?: string | undefined; readonly os?: string | undefined } | undefined;
 }
 
-/** A layer whose descriptor cannot be understood, such as one with a digest algorithm that is unknown here. It keeps its place. */
+/**
+ * A layer whose descriptor cannot be parsed, for example because its digest algorithm is unknown. It keeps its place in
+ * the list.
+ */
 export interface UnreadableLayer {
   readonly fault: string;
   readonly mediaType: string;
@@ -28,7 +31,7 @@ export interface Manifest {
   readonly kind: 'manifest';
   readonly mediaType: string;
   readonly artifactType?: string | undefined;
-  /** Undefined when it cannot be understood: nothing here needs it. */
+  /** Undefined if it cannot be parsed. Nothing here needs it. */
   readonly config: Descriptor | undefined;
   readonly layers: readonly (Descriptor | UnreadableLayer)[];
   readonly subject?: Descriptor | undefined;
@@ -40,15 +43,15 @@ export interface Index {
   readonly kind: 'index';
   readonly mediaType: string;
   readonly artifactType?: string | undefined;
-  /** Those that can be understood. */
+  /** The entries that can be parsed. */
   readonly manifests: readonly Descriptor[];
   readonly subject?: Descriptor | undefined;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
- * Bytes that are no manifest, whoever they come from. Where their digest is known to be right, nothing that a registry
- * answers later changes that.
+ * Bytes that are not a manifest, whatever their source. If their digest is right, no later answer of a registry changes
+ * that.
  */
 export class MalformedManifest extends OtaError {
   constructor(message: string, options?: ErrorOptions) {
@@ -60,10 +63,10 @@ export class MalformedManifest extends OtaError {
 /** Larger manifests are refused (distribution-spec 1.1, "Pushing manifests": registries should accept 4 MiB). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
-/** What is missing, null, or not what it should be, where nothing depends on it. */
+/** Accepts a field that is missing, null or wrong, if nothing depends on it. */
 const optional = <T extends z.ZodType>(schema: T): z.ZodCatch<z.ZodOptional<T>> => schema.optional().catch(undefined);
 
-/** The annotations that are texts. */
+/** Keeps the annotations whose values are texts. */
 const annotations = optional(
   z
     .record(z.string(), z.unknown())
@@ -103,11 +106,12 @@ const manifestSchema = z.object({
 const indexSchema = z.object({ ...common, manifests: z.array(z.unknown()).nullable() });
 
 /**
- * The manifest or index in `bytes`.
+ * Returns the manifest or index in `bytes`.
  *
- * @param mediaType what the registry or the descriptor calls it; it decides, and the body's own `mediaType` must agree
- *   (image-spec 1.1, manifest.md). An empty one means that nobody said: then the body's own decides.
- * @throws MalformedManifest, an OtaError `protocol`, when it is not JSON, of another or an unknown type, or lacks what the type demands.
+ * @param mediaType the media type according to the registry or the descriptor. The `mediaType` in the body must be the
+ *   same (image-spec 1.1, manifest.md). If it is empty, the media type in the body counts.
+ * @throws MalformedManifest, an OtaError `protocol`, if the bytes are not JSON, have another or an unknown type, or
+ *   lack a field that the type requires
  */
 export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | Index {
   const body = parseJson(bytes);
@@ -129,18 +133,18 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | 
   return { kind: 'index', mediaType: type, ...rest, manifests: entries };
 }
 
-/** The descriptors in `values`; one that cannot be understood does not hide the others. */
+/** Returns the descriptors in `values` that can be parsed, without the others. */
 export function understood(values: readonly unknown[]): Descriptor[] {
   return values.flatMap((value) => descriptorSchema.safeParse(value).data ?? []);
 }
 
-/** `layer` itself; throws OtaError `protocol` when it is one that cannot be understood. */
+/** Returns `layer`. Throws OtaError `protocol` if its descriptor cannot be parsed. */
 export function readable(layer: Descriptor | UnreadableLayer): Descriptor {
   if ('fault' in layer) throw new MalformedManifest(layer.fault);
   return layer;
 }
 
-/** Layers in their order; throws when none of several can be understood. */
+/** Returns the layers in their order. Throws if there are layers and none can be parsed. */
 function layersOf(entries: readonly unknown[], type: string): (Descriptor | UnreadableLayer)[] {
   const layers = entries.map((entry, i) => {
     const parsed = descriptorSchema.safeParse(entry);
@@ -156,7 +160,7 @@ function unreadable(entry: unknown, fault: string): UnreadableLayer {
   return { fault, mediaType: parsed.data?.mediaType ?? '', annotations: parsed.data?.annotations };
 }
 
-/** `value` as a descriptor; throws OtaError `protocol` when it is none. */
+/** Returns `value` as a descriptor. Throws OtaError `protocol` if it is not a descriptor. */
 export function parseDescriptor(value: unknown): Descriptor {
   return check(descriptorSchema, value, 'descriptor');
 }
@@ -203,7 +207,10 @@ function faultOf(where: string, error: z.ZodError): string {
   return `malformed ${type ?? ''}: ${schemaProblem(error, rest)}`;
 }
 
-/** The content that `descriptor` carries in itself, or undefined; throws OtaError `protocol` when its size or digest is another. */
+/**
+ * Returns the content that is embedded in `descriptor`, or undefined. Throws OtaError `protocol` if its size or digest
+ * differs.
+ */
 export function inlineContent(descriptor: Descriptor): Buffer | undefined {
   if (descriptor.data === undefined) return undefined;
   const bytes = Buffer.from(descriptor.data, 'base64');

@@ -2,13 +2,13 @@ import { OtaError } from '../errors.js';
 import { isDigest } from './digest.js';
 import { isRepositoryName, isTag } from './names.js';
 
-/** What names a manifest inside of a registry: `repository:tag` or `repository@digest`. */
+/** The name of a manifest in a registry: `repository:tag` or `repository@digest`. */
 export interface Reference {
   readonly repository: string;
   readonly reference: string;
 }
 
-/** `repository:tag` or `repository@digest` as its two parts; throws OtaError `protocol` when it is neither. */
+/** Splits `repository:tag` or `repository@digest` into its two parts. Throws OtaError `protocol` if it is neither. */
 export function parseReference(text: string): Reference {
   const at = text.indexOf('@');
   const split = at === -1 ? text.lastIndexOf(':') : at;
@@ -24,7 +24,7 @@ export function parseReference(text: string): Reference {
   return { repository, reference };
 }
 
-/** `repository:tag` or `repository@digest`, as people write it. */
+/** Returns `repository:tag` or `repository@digest`. */
 export function formatReference({ repository, reference }: Reference): string {
   return `${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
 }

@@ -4,8 +4,8 @@ import type { Registry } from './registry.js';
 import type { RegistrySettings } from './registry-settings.js';
 
 /**
- * The registry that `settings` name; rejects with ConfigError when a file that they name cannot be used. Asks nothing
- * yet. Only the adapter in use is loaded: an HTTP client is a quarter of the memory of a server that idles.
+ * Returns the registry that `settings` select. Rejects with ConfigError if a file in the settings cannot be used. Sends
+ * no request yet. Only the adapter in use is loaded: the HTTP client takes a quarter of the memory of an idle server.
  */
 export async function createRegistry(settings: RegistrySettings, onRetry?: OnRetry): Promise<Registry> {
   const location = settings.registryUrl;
@@ -14,7 +14,7 @@ export async function createRegistry(settings: RegistrySettings, onRetry?: OnRet
   return new (await import('./layout/layout-registry.js')).LayoutRegistry(location.directory);
 }
 
-/** The write side of the same registry; a folder that is not there yet is made. */
+/** Returns the write side of the same registry. Creates the folder if it does not exist. */
 export async function createArtifactWriter(settings: RegistrySettings, onRetry?: OnRetry): Promise<ArtifactWriter> {
   const location = settings.registryUrl;
   if (location.kind === 'http')

@@ -1,22 +1,22 @@
 import type { Readable } from 'node:stream';
 import type { Descriptor } from '../oci/index.js';
 
-/** Content to push: what it is, and how to read it from its first byte, as often as it takes. */
+/** Content to push. `open` returns its bytes from the first one, as often as it is called. */
 export interface BlobSource {
   readonly descriptor: Descriptor;
   open(): Readable;
 }
 
 /**
- * The write side of a registry, as far as `otaflux push` needs it. The service itself never writes.
- * Rejects with `OtaError` as `Registry` does.
+ * The write side of a registry, for `otaflux push` and `otaflux delete`. The service itself never writes. Rejects with
+ * `OtaError` like `Registry`.
  *
  * @publicApi
  */
 export abstract class ArtifactWriter {
   /**
-   * Stores a blob and resolves to whether it had to be written: false when it was there already.
-   * `onProgress` is told the number of bytes written so far.
+   * Stores a blob. Resolves to false if it existed already. `onProgress` is called with the number of bytes written so
+   * far.
    */
   abstract writeBlob(
     repository: string,
@@ -24,7 +24,7 @@ export abstract class ArtifactWriter {
     signal: AbortSignal,
     onProgress?: (bytes: number) => void,
   ): Promise<boolean>;
-  /** Stores a manifest and points `tag` at it. */
+  /** Stores a manifest and points `tag` to it. */
   abstract writeManifest(
     repository: string,
     tag: string,
@@ -32,4 +32,9 @@ export abstract class ArtifactWriter {
     bytes: Buffer,
     signal: AbortSignal,
   ): Promise<void>;
+  /**
+   * Removes a tag that is there. The manifest that it names stays, with its other tags. Rejects with `protocol` when the
+   * registry does not delete tags.
+   */
+  abstract deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void>;
 }

@@ -2,7 +2,7 @@ import type { Variable } from '../config/index.js';
 import { codeOf, type OtaError } from '../errors.js';
 import type { RegistrySettings } from './registry-settings.js';
 
-/** Codes of Node for a certificate whose issuer is not trusted. */
+/** Node's codes for a certificate whose issuer is not trusted. */
 const UNTRUSTED_ISSUER = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -10,7 +10,7 @@ const UNTRUSTED_ISSUER = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
-/** Codes for an address that leads nowhere, or to another host. */
+/** Codes for an address without a server, or with another one. */
 const WRONG_ADDRESS = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
@@ -20,11 +20,11 @@ const WRONG_ADDRESS = new Set([
   'CERT_HAS_EXPIRED',
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ]);
-/** How a connection ends on which one side speaks TLS and the other does not. */
+/** How a connection ends if only one side uses TLS. */
 const WRONG_SCHEME = /^(?:EPROTO|ERR_SSL_|UND_ERR_SOCKET$|ECONNRESET$|HPE_)/;
 const TIMEOUT = /^UND_ERR_(?:CONNECT|HEADERS|BODY)_TIMEOUT$|^ETIMEDOUT$/;
 
-/** The options of an operator that a failure of the registry may come from, the likeliest first. */
+/** Returns the options that may have caused a failure of the registry, the likeliest first. */
 export function optionsBehind(error: OtaError, settings: RegistrySettings): Variable[] {
   if (settings.registryUrl.kind === 'layout') return ['REGISTRY_URL'];
   if (error.code === 'denied') return credentialsIn(settings);
@@ -37,7 +37,7 @@ function credentialsIn({ registryUsername, registryAuthFile }: RegistrySettings)
   return registryAuthFile === undefined ? ['REGISTRY_USERNAME', 'REGISTRY_AUTH_FILE'] : ['REGISTRY_AUTH_FILE'];
 }
 
-/** None for a registry that answers and has trouble of its own. */
+/** No options for a registry that answers and has a problem of its own. */
 function addressOptions(error: OtaError): Variable[] {
   const causes = [...causesOf(error)];
   const codes = causes.map((cause) => codeOf(cause) ?? '');
@@ -50,10 +50,13 @@ function addressOptions(error: OtaError): Variable[] {
   return isTimeout ? ['REGISTRY_URL', 'REGISTRY_TIMEOUT'] : [];
 }
 
-/** Longer chains are no chains. */
+/** Limit for the length of a chain of causes. */
 const MAX_CAUSES = 10;
 
-/** `error` and what caused it; an AggregateError, as of a host with several addresses, with all its errors. */
+/**
+ * Returns `error` and its causes. For an AggregateError, such as that of a host with several addresses, returns all of
+ * its errors.
+ */
 function* causesOf(error: unknown, depth = 0): Generator {
   if (error === undefined || error === null || depth > MAX_CAUSES) return;
   yield error;

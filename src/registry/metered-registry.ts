@@ -5,7 +5,10 @@ import type { Descriptor, Digest } from '../oci/index.js';
 import { Registry, type FetchedManifest } from './registry.js';
 import type { RegistryState } from './registry-state.js';
 
-/** Any registry, with its questions counted and timed, and how it behaves noted. A blob counts when its stream is there. */
+/**
+ * Wraps a registry: counts and times its operations, and notes their results in RegistryState. A blob is counted when
+ * its stream is returned.
+ */
 export class MeteredRegistry extends Registry {
   constructor(
     private readonly registry: Registry,
@@ -29,7 +32,7 @@ export class MeteredRegistry extends Registry {
 
   override async fetchBlob(repository: string, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
     const stream = await this.measure('blob', signal, () => this.registry.fetchBlob(repository, blob, signal));
-    // Most of what can go wrong with a blob does so while it is read.
+    // Most errors of a blob occur while it is read.
     return stream
       .once('error', (error) => {
         this.note('blob', error, signal);
@@ -58,7 +61,7 @@ export class MeteredRegistry extends Registry {
     return this.measure('ping', signal, () => this.registry.ping(signal));
   }
 
-  /** What we broke off ourselves says nothing about the registry. */
+  /** Notes a failure, unless this process aborted the operation itself. */
   private note(operation: RegistryOperation, error: unknown, signal: AbortSignal): void {
     if (!signal.aborted) this.state.failed(operation, error);
   }
@@ -67,7 +70,7 @@ export class MeteredRegistry extends Registry {
     return this.registry.close();
   }
 
-  /** A registry of somebody else's making may throw where it should reject. */
+  /** A plug-in registry may throw where it should reject. */
   private async measure<T>(operation: RegistryOperation, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
     const startedMs = performance.now();
     const done = (result: string): void => {
@@ -76,7 +79,7 @@ export class MeteredRegistry extends Registry {
     try {
       const value = await ask();
       done('ok');
-      // The stream of a blob may be there before anything was asked.
+      // The stream of a blob may be returned before any request was sent.
       if (operation !== 'blob') this.state.answered(operation);
       return value;
     } catch (error) {

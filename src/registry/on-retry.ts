@@ -1,13 +1,13 @@
 /** A request that is about to be sent again. */
 export interface Retry {
   readonly host: string;
-  /** What was wrong with the try before. */
+  /** Why the previous try failed. */
   readonly reason: string;
-  /** From 1. */
+  /** Number of the retry, from 1. */
   readonly retry: number;
-  /** How many retries there are at most. */
+  /** Maximum number of retries. */
   readonly of: number;
 }
 
-/** Called before each retry, for those who wait in front of a terminal. */
+/** Called before each retry, to inform a person at a terminal. */
 export type OnRetry = (retry: Retry) => void;

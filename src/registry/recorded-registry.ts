@@ -6,7 +6,10 @@ import { algorithmOf, digestOf, parseDescriptor, parseManifest, type Descriptor,
 import { Registry, type FetchedManifest } from './registry.js';
 import { verified } from './verified.js';
 
-/** What a registry answered in one search, by question, fit for JSON; null where it said that nothing is there. */
+/**
+ * The answers of a registry in one search, by question, in a form that can be stored as JSON. Null means that the
+ * registry answered `absent`.
+ */
 export type Answers = Readonly<Record<string, unknown>>;
 
 interface Search {
@@ -14,30 +17,33 @@ interface Search {
   readonly recalled: boolean;
 }
 
-/** Signatures and what they are about; firmware has a store of its own. */
+/** Signatures and their payloads are recorded. Firmware has its own store. */
 const MAX_BLOB_BYTES = 256 * 1024;
 const searches = new AsyncLocalStorage<Search>();
 
-/** Runs `search`, and returns beside its result what the registry answered it. */
+/** Runs `search`. Resolves to its result and to the answers of the registry. */
 export async function recorded<T>(search: () => Promise<T>): Promise<{ result: T; answers: Answers }> {
   const answers: Record<string, unknown> = {};
   return { result: await searches.run({ answers, recalled: false }, search), answers };
 }
 
 /**
- * Runs `search` on what was answered to an earlier one: the registry is not asked. What was not asked then rejects with
- * `unavailable`, what is not what it is called with `protocol`: digests are checked as ever.
+ * Runs `search` with the answers to an earlier search, without asking the registry. Questions without a recorded answer
+ * reject with `unavailable`. Digests are checked as usual: wrong content rejects with `protocol`.
  */
 export function recalled<T>(answers: Answers, search: () => Promise<T>): Promise<T> {
   return searches.run({ answers: { ...answers }, recalled: true }, search);
 }
 
-/** `answers` with `tag` as the only tag of `repository`: newer ones that were passed over were not fetched whole. */
+/**
+ * Returns `answers` with `tag` as the only tag of `repository`, because the versions that were skipped are not recorded
+ * completely.
+ */
 export function narrowed(answers: Answers, repository: string, tag: string): Answers {
   return { ...answers, [`tags ${repository}`]: [tag] };
 }
 
-/** Any registry, whose answers can be `recorded`, and `recalled` while it is away. */
+/** Wraps a registry, so that its answers can be `recorded`, and `recalled` while it cannot be reached. */
 export class RecordedRegistry extends Registry {
   constructor(private readonly registry: Registry) {
     super();
@@ -69,7 +75,7 @@ export class RecordedRegistry extends Registry {
     const bytes = await this.answer(
       `blob ${repository} ${blob.digest}`,
       bytesOf,
-      // A registry of somebody else's making may send more than the blob has.
+      // A plug-in registry may send more bytes than the blob has.
       async () => Buffer.concat((await Readable.from(verified(await ask(), blob)).toArray()) as Buffer[]),
       (content) => content.toString('base64'),
     );

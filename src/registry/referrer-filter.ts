@@ -1,9 +1,9 @@
 import { essenceOf, MediaType, type Descriptor } from '../oci/index.js';
 
 /**
- * The entries that may be of `artifactType`; whoever reads their manifests decides. Entries under the fallback tag may
- * lack the type, and go-containerregistry (its registry, and what cosign v2 writes under the fallback tag) puts that of
- * the empty config in its place.
+ * Returns the entries that may have `artifactType`. Their manifests decide. Entries under the fallback tag may lack the
+ * type, and go-containerregistry (its registry, and cosign v2 under the fallback tag) replaces it with the type of the
+ * empty config.
  */
 export function mayBeOfType(entries: readonly Descriptor[], artifactType: string | undefined): Descriptor[] {
   const wanted = artifactType === undefined ? undefined : essenceOf(artifactType);

@@ -3,15 +3,15 @@ import type { OtaErrorCode } from '../errors.js';
 import { Registry } from './registry.js';
 import { RegistryState } from './registry-state.js';
 
-/** Between two questions, and, while they are answered alike, twice as long each time. */
+/** Time between two pings. It doubles while the result stays the same. */
 const MIN_SPACING_MS = 1_000;
 const MAX_SPACING_MS = 60_000;
-/** Between two lines that say that the registry failed: one that comes and goes must not fill the log. */
+/** Time between two log lines about a failure, so that a registry with short outages does not fill the log. */
 const LOG_SPACING_MS = 60_000;
 
 /**
- * Asks the registry, in the background at the start and later only in doubt, whether it can be used, and logs when that
- * changes. Nothing waits for it: a server without its registry starts, and answers from memory.
+ * Checks whether the registry can be used: at the start, in the background, and later when other answers leave a doubt.
+ * Logs each change. Nothing waits for it: a server without its registry starts, and answers from its cache.
  */
 @Injectable()
 export class RegistryCheck implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -20,7 +20,7 @@ export class RegistryCheck implements OnApplicationBootstrap, BeforeApplicationS
   private question: Promise<void> | undefined;
   private askedAtMs = -Infinity;
   private spacingMs = MIN_SPACING_MS;
-  /** What was logged last: that it was reached, or the code of a failure. */
+  /** The state that was logged last: reached, or the code of a failure. */
   private logged: 'reached' | OtaErrorCode | undefined;
   private failureLoggedAtMs = -Infinity;
 
@@ -45,7 +45,7 @@ export class RegistryCheck implements OnApplicationBootstrap, BeforeApplicationS
     this.shutdown.abort(new Error('the service is shutting down'));
   }
 
-  /** Resolves when the registry has answered or failed, at once when it was asked less than `spacingMs` ago. */
+  /** Resolves when the registry has answered or failed. Resolves at once if it was asked less than `spacingMs` ago. */
   private ask(spacingMs: number): Promise<void> {
     if (this.question) return this.question;
     if (this.shutdown.signal.aborted || performance.now() - this.askedAtMs < spacingMs) return Promise.resolve();
@@ -54,7 +54,7 @@ export class RegistryCheck implements OnApplicationBootstrap, BeforeApplicationS
 
   private async ping(): Promise<void> {
     const before = this.state.status;
-    // The state notes what comes of it.
+    // RegistryState notes the result.
     await this.registry.ping(this.shutdown.signal).catch(() => undefined);
     this.spacingMs = this.state.status === before ? Math.min(this.spacingMs * 2, MAX_SPACING_MS) : MIN_SPACING_MS;
     this.askedAtMs = performance.now();

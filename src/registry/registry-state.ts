@@ -7,15 +7,15 @@ export interface RegistryFailure {
   readonly code: OtaErrorCode;
   /** One sentence for operators, without secrets. */
   readonly reason: string;
-  /** The options to look at, by variable; none where no option is the cause. */
+  /** The variables of the options to check. Empty if no option is the cause. */
   readonly options: readonly string[];
 }
 
-/** The state of the registry, as `/status` and the probes show it. */
+/** The state of the registry in `/status` and in the health checks. */
 export interface RegistrySummary {
-  /** `unknown` before the first answer; `down` while the registry cannot be used, whatever the reason. */
+  /** `unknown` before the first answer or failure. `down` while the registry cannot be used, for any reason. */
   readonly state: 'unknown' | 'up' | 'down';
-  /** When it last gave an answer that could be used. */
+  /** Time of its last usable answer. */
   readonly lastAnswer: string | null;
   /** Why it is down. */
   readonly error: RegistryFailure | null;
@@ -23,31 +23,37 @@ export interface RegistrySummary {
 
 /** How failures are explained. */
 export interface FailureExplanation {
-  /** The options that a failure may come from. */
+  /** Returns the options that may have caused a failure. */
   readonly optionsBehind: (error: OtaError) => readonly string[];
-  /** Takes secrets out of a text. */
+  /** Removes secrets from a text. */
   readonly redact: (text: string) => string;
 }
 
+/** Without traffic, an answer says nothing about now after this time. */
+const MAX_AGE_MS = 60_000;
+
 /**
- * Whether the registry can be used, as seen by what it was asked. Only what the registry itself answered counts: a full
+ * Whether the registry can be used, derived from the results of operations. Only answers of the registry count: a full
  * cache or a missing trusted root stops a refresh, too.
  *
- * Content that was read proves that the registry can be used, and an answer that did not come proves that it cannot. A
- * refusal, a wrong answer or "not there" may be about one repository, or about all of them: whoever sees one in doubt
- * asks the registry itself, by `ping` (decision 37).
+ * Content that was read proves that the registry can be used. A missing answer proves that it cannot. A refusal, a
+ * wrong answer or "not found" may concern one repository or all of them: in doubt, RegistryCheck asks the registry
+ * itself with `ping` (decision 37).
  */
 export class RegistryState {
   private readonly doubtful = new Subject<void>();
   private readonly noted = new Subject<void>();
+  /** For people; durations are counted on the other clock. */
   private answeredAtMs: number | undefined;
+  private answeredMs = -Infinity;
   private current: { readonly failure: RegistryFailure; readonly isOfPing: boolean } | undefined;
   private hasPinged = false;
   private hasRead = false;
-  /** Whether content was read that the last ping said could not be. */
+  /** Whether content was read after a ping that failed. */
   private isContradicted = false;
   private askNow: () => Promise<void> = () => Promise.resolve();
 
+  /** @internal Nest makes it. */
   constructor(
     meter: RegistryMeter,
     private readonly explanation: FailureExplanation,
@@ -58,47 +64,47 @@ export class RegistryState {
     );
   }
 
-  /** Notes a question that was answered. */
+  /** Notes a successful operation. */
   answered(operation: RegistryOperation): void {
     const isPing = operation === 'ping';
     this.hasPinged ||= isPing;
     this.hasRead ||= !isPing;
-    // A registry that refuses the ping and lets us read may do so always. One more ping tells.
+    // A registry that refuses the ping but allows reading may always do so. One more ping shows it.
     this.isContradicted = !isPing && (this.isContradicted || this.current?.isOfPing === true);
-    this.answeredAtMs = Date.now();
+    this.noteAnswer();
     this.current = undefined;
     this.noted.next();
     if (this.isContradicted) this.doubtful.next();
   }
 
-  /** Notes a question that failed. */
+  /** Notes a failed operation. */
   failed(operation: RegistryOperation, error: unknown): void {
     const failure = OtaError.from(error, 'unavailable', 'the registry failed');
     const isPing = operation === 'ping';
     if (isPing) this.isContradicted = false;
     if (failure.code === 'unavailable') this.fails(failure, isPing);
     else if (!isPing) this.doubt(failure);
-    // Some registries let anonymous users read public repositories, and refuse them the ping.
+    // Some registries let anonymous users read public repositories, but refuse the ping.
     else if (this.hasPinged || !this.hasRead) this.fails(failure, true);
   }
 
-  /** `unknown` before the first answer. */
+  /** `unknown` before the first answer or failure. */
   get status(): RegistrySummary['state'] {
     if (this.current) return 'down';
     return this.answeredAtMs === undefined ? 'unknown' : 'up';
   }
 
-  /** Why it is down; undefined while it is not. */
+  /** Why it is down; undefined if it is not. */
   get failure(): RegistryFailure | undefined {
     return this.current?.failure;
   }
 
-  /** When it last gave an answer that could be used, as milliseconds since the epoch. */
+  /** Time of its last usable answer, in milliseconds since the epoch. */
   get lastAnswerAtMs(): number | undefined {
     return this.answeredAtMs;
   }
 
-  /** The same for JSON, with times as ISO 8601. */
+  /** The state for JSON, with times in ISO 8601. */
   get summary(): RegistrySummary {
     return {
       state: this.status,
@@ -107,7 +113,7 @@ export class RegistryState {
     };
   }
 
-  /** One sentence about an error for operators, without secrets of the registry. */
+  /** Returns one sentence about an error for operators, without secrets of the registry. */
   reasonOf(error: unknown): string {
     return this.explanation.redact(reasonOf(error));
   }
@@ -117,20 +123,26 @@ export class RegistryState {
     return this.noted;
   }
 
-  /** Emits when only the registry itself can tell whether it can be used. */
+  /** Emits when only a ping can show whether the registry can be used. */
   get doubts(): Observable<void> {
     return this.doubtful;
   }
 
-  /** Names who asks the registry for `refreshed`. */
+  /** Sets the function that pings the registry for `refreshed`. */
   askedBy(ask: () => Promise<void>): void {
     this.askNow = ask;
   }
 
-  /** Resolves to this state, after the registry was asked again where it was not up. */
+  /** Pings the registry if it is not up or has not answered for a minute. Resolves to this state afterwards. */
   async refreshed(): Promise<this> {
-    if (this.status !== 'up') await this.askNow();
+    const ageMs = performance.now() - this.answeredMs;
+    if (this.status !== 'up' || ageMs > MAX_AGE_MS) await this.askNow();
     return this;
+  }
+
+  private noteAnswer(): void {
+    this.answeredAtMs = Date.now();
+    this.answeredMs = performance.now();
   }
 
   private fails(error: OtaError, isOfPing: boolean): void {
@@ -143,9 +155,9 @@ export class RegistryState {
     this.noted.next();
   }
 
-  /** That a repository is not there is everyday while the registry is up, all else may be new. */
+  /** While the registry is up, a missing repository is normal. Everything else raises a doubt. */
   private doubt({ code }: OtaError): void {
-    if (this.status === 'up') this.answeredAtMs = Date.now();
+    if (this.status === 'up') this.noteAnswer();
     if (this.status !== 'up' || code !== 'absent') this.doubtful.next();
   }
 }

@@ -10,14 +10,15 @@ import { Registry } from './registry.js';
 import { RegistryCheck } from './registry-check.js';
 import { RegistryState } from './registry-state.js';
 
+/** Options of RegistryModule. */
 export interface RegistryModuleOptions {
-  /** A registry of your own in place of the built-in ones: a class that Nest makes, or an object. */
+  /** Your own registry instead of the built-in ones: a class, which Nest instantiates, or an object. */
   registry?: Type<Registry> | Registry;
 }
 
 const ADAPTER = Symbol('registry adapter');
 
-/** Provides Registry: the one that REGISTRY_URL names, or yours; its questions are counted either way. */
+/** Provides Registry: the registry of REGISTRY_URL, or yours. Its operations are counted in both cases. */
 @Module({})
 export class RegistryModule implements OnApplicationShutdown {
   constructor(private readonly registry: Registry) {}
@@ -37,7 +38,7 @@ export class RegistryModule implements OnApplicationShutdown {
           provide: RegistryState,
           useFactory: (meter: RegistryMeter, settings: Settings) =>
             new RegistryState(meter, {
-              // Options are not the cause of what a registry of your own does.
+              // The options do not cause failures of your own registry.
               optionsBehind: (error) => (registry === undefined ? optionsBehind(error, settings) : []),
               redact: redactor(secretsOf(settings)),
             }),
@@ -55,13 +56,13 @@ export class RegistryModule implements OnApplicationShutdown {
     };
   }
 
-  /** Ends the connections to the registry, which is asked nothing any more. */
+  /** Closes the connections to the registry. */
   async onApplicationShutdown(): Promise<void> {
     await this.registry.close();
   }
 }
 
-/** The password, as it is and as Basic authentication sends it. */
+/** The password, in plain form and as in Basic authentication. */
 function secretsOf({ registryUsername = '', registryPassword }: Settings): string[] {
   if (registryPassword === undefined) return [];
   return [registryPassword, Buffer.from(`${registryUsername}:${registryPassword}`).toString('base64')];

@@ -1,7 +1,10 @@
 import { OtaError } from '../errors.js';
 import { hasherFor, type Descriptor } from '../oci/index.js';
 
-/** The pieces of `source`, passed on while they are counted and hashed; fails with `protocol` at the first byte too many or when the digest differs. */
+/**
+ * Yields the pieces of `source`, and counts and hashes them. Fails with `protocol` at the first byte beyond the size of
+ * the blob, if bytes are missing, or if the digest differs.
+ */
 export async function* verified(source: AsyncIterable<Buffer>, { digest, size }: Descriptor): AsyncGenerator<Buffer> {
   const hash = hasherFor(digest);
   let received = 0;

@@ -1,6 +1,9 @@
 import { OtaError } from '../errors.js';
 
-/** A blob is offered with another size than its descriptor states: one of the two is wrong, and the digest says which. */
+/**
+ * A server offers a blob with another size than its descriptor states. One of the two is wrong, and the digest shows
+ * which.
+ */
 export class WrongSize extends OtaError {
   constructor(
     message: string,

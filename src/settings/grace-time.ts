@@ -1,19 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import { Settings } from '../config/index.js';
 
-/** SHUTDOWN_GRACE as it runs out: one for downloads, queues and notices together. */
+/** The time that is left of SHUTDOWN_GRACE, for downloads, queues and notices together. */
 @Injectable()
 export class GraceTime {
   private endsAtMs = Infinity;
 
   constructor(private readonly settings: Settings) {}
 
-  /** Called when the service begins to end. */
+  /** Starts the time. Called when the service begins to end. */
   begin(): void {
     this.endsAtMs = performance.now() + this.settings.shutdownGrace;
   }
 
-  /** Milliseconds that are left of it, from 0; all of it before the end begins. */
+  /** Milliseconds left, at least 0. The complete time before `begin`. */
   get leftMs(): number {
     return Math.min(Math.max(this.endsAtMs - performance.now(), 0), this.settings.shutdownGrace);
   }

@@ -5,19 +5,23 @@ import { GraceTime } from './grace-time.js';
 
 const KEY = 'otaflux';
 
-/** Option values that are found when the application starts, as by a ConfigService of its own. */
+/** Values of options that a factory returns when the application starts, for example from its own ConfigService. */
 export interface AsyncGiven extends Pick<ModuleMetadata, 'imports'> {
   inject?: InjectionToken[];
-  /** Resolves to values by variable, such as `{ REGISTRY_URL: 'https://…' }`; those that are undefined are not given. */
+  /** Returns values by variable, such as `{ REGISTRY_URL: 'https://…' }`. Undefined values count as unset. */
   useFactory: (...dependencies: never[]) => Promise<PlainValues> | PlainValues;
 }
 
+/** Values of options by variable. */
 export type PlainValues = Partial<Record<Variable, unknown>>;
 
 /** Provides Settings to every module. */
 @Module({})
 export class SettingsModule {
-  /** Settings from what `useFactory` finds; the start rejects with ConfigError. */
+  /**
+   * Provides settings from the result of `useFactory`. The application does not start, and gets a ConfigError, if an
+   * option is wrong.
+   */
   static forRootAsync({ imports = [], inject = [], useFactory }: AsyncGiven): DynamicModule {
     const settings = {
       provide: Settings,
@@ -33,7 +37,7 @@ export class SettingsModule {
     };
   }
 
-  /** Settings from `given`, validated by `@nestjs/config`; rejects with ConfigError. */
+  /** Provides settings from `given`, validated by `@nestjs/config`. Rejects with ConfigError. */
   static forRoot(given: GivenValues): DynamicModule {
     return {
       module: SettingsModule,
@@ -43,7 +47,7 @@ export class SettingsModule {
           ignoreEnvFile: true,
           ignoreEnvVars: true,
           skipProcessEnv: true,
-          // Under one key, because ConfigModule copies plain values into process.env, where secrets have no place.
+          // Under one key, because ConfigModule copies plain values into process.env, which must not contain secrets.
           validate: () => ({ [KEY]: parseSettings(given) }),
         }),
       ],
@@ -60,7 +64,7 @@ export class SettingsModule {
   }
 }
 
-/** Values as `gather` finds them, of values by variable. */
+/** Returns values in the form of `gather`. */
 export function givenBy(values: PlainValues): GivenValues {
   const given = Object.entries(values).filter(([, value]) => value !== undefined);
   return Object.fromEntries(given.map(([variable, value]) => [variable, { value, where: variable }]));

@@ -6,7 +6,7 @@ import { NoneVerifier } from './none-verifier.js';
 import type { SignatureSettings } from './signature-settings.js';
 import type { SignatureVerifier } from './signature-verifier.js';
 
-/** Whether `settings` ask for signatures at all. */
+/** Returns whether `settings` require signatures. */
 export function wantsSignatures(settings: SignatureSettings): boolean {
   return (
     settings.cosignPubKeyPath !== undefined ||
@@ -17,9 +17,9 @@ export function wantsSignatures(settings: SignatureSettings): boolean {
   );
 }
 
-/** For commands: they check once, and print what they find. */
+/** For commands, which verify once and print the result. */
 const SILENT = { log: (): void => undefined, error: (): void => undefined };
-/** The verifier that `settings` ask for; rejects with ConfigError when a key or a trusted root cannot be read. */
+/** Returns the verifier for `settings`. Rejects with ConfigError if a key or a trusted root cannot be read. */
 export async function createVerifier(
   settings: SignatureSettings,
   registry: Registry,
@@ -28,6 +28,6 @@ export async function createVerifier(
 ): Promise<SignatureVerifier> {
   if (!wantsSignatures(settings)) return new NoneVerifier();
   if (settings.sigstoreCacheDir !== undefined) await demandFolder('--sigstore-cache-dir', settings.sigstoreCacheDir);
-  // What verifies certificates is loaded only where something is verified.
+  // The code for certificates is only loaded if signatures are verified.
   return (await import('./cosign/index.js')).cosignVerifier(settings, registry, meter, logger);
 }

@@ -1,6 +1,6 @@
 import type { Settings } from '../config/index.js';
 
-/** What the adapters are made from. */
+/** The settings that the verifiers need. */
 export type SignatureSettings = Pick<
   Settings,
   | 'registryUrl'

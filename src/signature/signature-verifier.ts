@@ -4,83 +4,86 @@ import type { Descriptor } from '../oci/index.js';
 /** How a signature is stored: as a Sigstore bundle (cosign v3), or under a `.sig` tag (cosign v1 and v2). */
 export type SignatureForm = 'bundle' | 'legacy';
 
-/** Why a manifest is not trusted. The closest that any of its signatures came to being good. */
+/** Why a manifest is not trusted. If it has several signatures, the reason of the one that is closest to valid. */
 export type Distrust =
-  /** It has no signature at all. */
+  /** It has no signature. */
   | 'no-signature'
-  /** No policy says who may sign it. */
+  /** No policy matches the device. */
   | 'no-policy'
-  /** What is stored as a signature is none. */
+  /** The stored content is not a signature. */
   | 'malformed'
-  /** Signed by another key, or by a certificate where a key is asked for, or the other way round. */
+  /** Signed with another key, or with a certificate although a key is required, or the reverse. */
   | 'key-mismatch'
-  /** The signature is over other bytes. */
+  /** The signature is for other bytes. */
   | 'bad-signature'
-  /** A good signature of something else. */
+  /** A valid signature of other content. */
   | 'wrong-subject'
-  /** A good signature that says something else about it. */
+  /** A valid signature of another statement, such as an attestation. */
   | 'wrong-predicate'
-  /** A good signature for another registry or repository. */
+  /** A valid signature for another registry or repository. */
   | 'wrong-reference'
-  /** What is signed states another version than its tag does. */
+  /** The signed content states another version than its tag. */
   | 'wrong-version'
-  /** Another identity signed it. */
+  /** Signed by another identity. */
   | 'wrong-identity'
-  /** Somebody else vouched for the identity. */
+  /** Another issuer confirmed the identity. */
   | 'wrong-issuer'
-  /** The certificate does not come from a trusted authority. */
+  /** The certificate is not from a trusted authority. */
   | 'bad-certificate'
-  /** The certificate was not valid when it was signed. */
+  /** The certificate was not valid at the time of the signature. */
   | 'expired'
-  /** No entry in the transparency log. */
+  /** The entry in the transparency log is missing. */
   | 'not-in-log'
-  /** An entry in the transparency log that does not hold. */
+  /** The entry in the transparency log is invalid. */
   | 'bad-log-entry'
-  /** No good time of signing. */
+  /** A valid time of the signature is missing. */
   | 'bad-timestamp';
 
-/** Who signed, by which form, and when, as far as that is known. */
+/** The signer, the form of the signature and its time, as far as they are known. */
 export interface Signer {
   /** `key sha256:…`, the digest of a public key, or `IDENTITY (ISSUER)`. */
   readonly name: string;
   readonly form: SignatureForm;
-  /** From a log or a timestamp authority; keys alone tell no time. */
+  /** Time according to a log or a timestamp authority. Undefined for keys. */
   readonly at: Date | undefined;
-  /** The fingerprint of the key, when a key signed. */
+  /** Fingerprint of the key, if a key signed. */
   readonly key?: string | undefined;
-  /** Identity and issuer in the certificate, when one signed. */
+  /** Identity and issuer in the certificate, if a certificate signed. */
   readonly identity?: string | undefined;
   readonly issuer?: string | undefined;
-  /** The registry and repository that a legacy signature says it was made for (`docker-reference`). */
+  /** The registry and repository for which a legacy signature was created (`docker-reference`). */
   readonly reference?: string | undefined;
 }
 
-/** Whether a manifest may be served. */
+/** The result of a verification: whether a manifest may be served. */
 export type Verification =
-  /** `signer` is undefined when nothing was asked for. */
+  /** `signer` is undefined if no signature is required. */
   | { readonly trusted: true; readonly signer: Signer | undefined }
   /** `reason` is one line for the log. */
   | { readonly trusted: false; readonly code: Distrust; readonly reason: string };
 
 /**
- * Decides whether a manifest may be served. Being an abstract class, it is also the token that it is injected by.
+ * Decides whether a manifest may be served. This abstract class is also the injection token.
  *
  * @publicApi
  */
 export abstract class SignatureVerifier {
   /**
-   * Whether `manifest` carries a signature that is good for `repository`. The digest is what is judged: serve that.
-   * Rejects with OtaError `unavailable` when signatures cannot be asked for now, which is neither trusted nor
-   * untrusted, and `protocol` when the registry answers wrongly.
+   * Returns whether `manifest` has a valid signature for `repository`. The result is about the digest, so serve that
+   * digest. Rejects with OtaError `unavailable` if the signatures cannot be read now, and with `protocol` if the
+   * registry answers wrongly. The manifest is then neither trusted nor untrusted.
    */
   abstract verify(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Verification>;
 
-  /** Whether what `signer` signed for `repository` before would still be trusted. Asks nobody. */
+  /**
+   * Returns whether a signature of `signer` for `repository`, which was verified before, would still be trusted. Sends
+   * no request.
+   */
   stillTrusts(_repository: string, _signer: Signer | undefined): boolean {
     return true;
   }
 
-  /** Tells that keys or policies changed, and that what was judged before must be judged again. */
+  /** Emits when keys or policies have changed. Earlier results must then be verified again. */
   get changes(): Observable<void> {
     return NEVER;
   }

@@ -6,12 +6,13 @@ import { Registry } from '../registry/index.js';
 import { createVerifier } from './create-verifier.js';
 import { SignatureVerifier } from './signature-verifier.js';
 
+/** Options of SignatureModule. */
 export interface SignatureModuleOptions extends Pick<ModuleMetadata, 'imports'> {
-  /** A verifier of your own. */
+  /** Your own verifier. */
   verifier?: Part<SignatureVerifier>;
 }
 
-/** Provides SignatureVerifier over the Registry of `imports`: the one that the settings ask for, or yours. */
+/** Provides SignatureVerifier: the verifier for the settings, or yours. `imports` must provide Registry. */
 @Module({})
 export class SignatureModule {
   static forRoot({ imports = [], verifier }: SignatureModuleOptions = {}): DynamicModule {

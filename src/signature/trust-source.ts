@@ -1,12 +1,12 @@
-/** What reading a source again came to. */
+/** The result of reading a source again. */
 export interface Reloading {
-  /** Whether other keys or authorities are trusted now. */
+  /** Whether the trusted keys or authorities have changed. */
   readonly changed: boolean;
-  /** Why the source, or a part of it, could not be read: what it said before stays in force. Undefined when all was read. */
+  /** Why the source, or a part of it, could not be read. Its last content stays in force. Undefined if all was read. */
   readonly problem: string | undefined;
 }
 
-/** One file or folder that says who is trusted, read again while the service runs. */
+/** A file or folder with keys or a trusted root. It is read again while the service runs. */
 export interface TrustSource {
   /** The option and the path, for logs and metrics. */
   readonly name: string;

@@ -1,12 +1,12 @@
 import picomatch from 'picomatch';
 import type { SignatureSettings } from './signature-settings.js';
 
-/** Device ids that only a rule for all devices matches. */
+/** Device ids that match only a rule for all devices. */
 const ANY_DEVICES = ['a-device-that-no-rule-names', 'a/device/that-no-rule-names'];
 
 /**
- * Whether `settings` ask for the signature of a device that no rule names. Rules may exempt single devices; one that exempts
- * all, or a key path without a path, leaves nothing verified.
+ * Returns whether `settings` require a signature for a device that no rule names. Rules may exempt single devices. A
+ * rule that exempts all devices, and a key option without a path, require none.
  */
 export function verifiesByDefault(settings: SignatureSettings): boolean {
   const { cosignPubKeyPath = [], cosignPubKey, signaturePolicy = [] } = settings;

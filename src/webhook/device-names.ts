@@ -4,20 +4,23 @@ import { ReleaseService, Watcher } from '../firmware/index.js';
 import { isRepositoryName, MAX_REPOSITORY_LENGTH } from '../oci/index.js';
 import type { RepositoryChange } from './repository-change.js';
 
-/** `known`: it has a release or is watched. `new`: nobody has heard of it, but whoever says so may. `guess`: it may be one. */
+/**
+ * `known`: it has a release or is watched. `new`: unknown so far, but the sender may announce it. `guess`: it may be a
+ * device.
+ */
 export type Standing = 'known' | 'new' | 'guess';
 
-/** A device that a change concerns, and that may be queued. */
+/** A device that a change affects, and that may be queued. */
 export interface Concerned {
   readonly device: string;
   readonly standing: Standing;
 }
 
-/** Which device a change concerns (docs/webhooks.md, "Which device is refreshed"; decision 31). */
+/** Finds the devices that a change affects (docs/webhooks.md, "Which device is refreshed"; decision 31). */
 @Injectable()
 export class DeviceNames {
   private readonly prefix: string;
-  /** Without a secret anybody may send names. */
+  /** Without a secret, anybody may send names. */
   private readonly isOpen: boolean;
 
   constructor(
@@ -34,8 +37,8 @@ export class DeviceNames {
   }
 
   /**
-   * The devices that are to be looked at because of `change`. None for a repository outside of the prefix, for what is
-   * no repository name, and, without a secret, for a device that nobody has heard of.
+   * Returns the devices to refresh because of `change`. Returns none for a repository outside of the prefix, for an
+   * invalid repository name and, without a secret, for an unknown device.
    */
   concernedBy({ repository, name }: RepositoryChange): Concerned[] {
     const full = this.deviceOf(repository);
@@ -43,14 +46,15 @@ export class DeviceNames {
     if (full !== undefined && this.isKnown(full)) return [{ device: full, standing: 'known' }];
     const concerned: Concerned[] = [];
     if (short !== undefined && this.isKnown(short)) concerned.push({ device: short, standing: 'known' });
-    // The registry may be reached by another path than the one that Harbor speaks of: whether it has the name, it tells.
+    // The registry may be reached by another path than the one in Harbor's message. Only the registry can tell whether
+    // it has the name.
     else if (short !== undefined && full === undefined) concerned.push({ device: short, standing: 'guess' });
     if (full !== undefined && !this.isOpen) concerned.push({ device: full, standing: 'new' });
     else if (full !== undefined && this.watcher.wouldWatch(full)) concerned.push({ device: full, standing: 'guess' });
     return concerned;
   }
 
-  /** Why `change` concerns no device, as a sentence for whoever set the webhook up. */
+  /** Returns why `change` affects no device, as a sentence for the person who set up the webhook. */
   whyNone({ repository }: RepositoryChange): string {
     const shown = JSON.stringify(repository.slice(0, MAX_REPOSITORY_LENGTH));
     if (!isRepositoryName(repository)) return `${shown} is not a repository name`;

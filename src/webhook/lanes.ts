@@ -1,9 +1,9 @@
-/** Work that waits for its turn. */
+/** A task that waits for its turn. */
 type Task = () => Promise<void>;
 
 /**
- * Runs work of two kinds: what goes first, and the rest, which never takes all places. So a registry that hangs over
- * made-up names does not hold up a device that is known.
+ * Runs tasks in two lanes: important ones first, and the rest, which never takes all places. So made-up names on a slow
+ * registry do not delay known devices.
  */
 export class Lanes {
   private readonly first: Task[] = [];
@@ -11,7 +11,7 @@ export class Lanes {
   private running = 0;
   private restRunning = 0;
 
-  /** @param places for all work @param restPlaces how many of them the rest may take */
+  /** @param places number of concurrent tasks @param restPlaces how many of them the rest may use */
   constructor(
     private readonly places: number,
     private readonly restPlaces: number,

@@ -9,7 +9,7 @@ import { DeviceNames, type Concerned, type Standing } from './device-names.js';
 import { Lanes } from './lanes.js';
 import type { RepositoryChange } from './repository-change.js';
 
-/** What a push makes one expect of the next look. */
+/** The version that the next refresh should find after a push. */
 interface Expected {
   readonly version: string;
   readonly digest: string | undefined;
@@ -18,48 +18,53 @@ interface Expected {
 interface Work {
   readonly device: string;
   readonly standing: Standing;
-  /** When the first hint came, on the clock of `performance.now()`. */
+  /** When the first webhook arrived, on the clock of `performance.now()`. */
   readonly sinceMs: number;
   expected: Expected | undefined;
-  /** Waits for its turn or is under way; else it waits for `timer`. */
+  /** Waits for its turn, or is running. Otherwise it waits for `timer`. */
   active: boolean;
-  /** A hint came while the refresh was under way, which may have asked before it, or shortly after it. */
+  /** A webhook arrived during the refresh, which may have asked the registry before, or shortly after it. */
   again: boolean;
-  /** Refreshed just now: it rests, so that a burst of hints is one refresh more. */
+  /** It was just refreshed, and pauses, so that a burst of webhooks causes one more refresh only. */
   resting: boolean;
   looks: number;
   failures: number;
   timer: Timer | undefined;
 }
 
-/** Refreshes at once: enough to be quick, few enough for a small registry. */
+/** Concurrent refreshes: enough to be quick, and few enough for a small registry. */
 const CONCURRENCY = 8;
-/** Of these, for devices that are not known. */
+/** Concurrent refreshes for devices that are not known. */
 const CONCURRENCY_UNKNOWN = 4;
-/** Registries index late, and people sign after they push: when what was pushed is not current yet, it is looked for again. */
+/**
+ * Times after which a refresh is repeated if it did not find the pushed version: some registries index late, and people
+ * sign after the push.
+ */
 const LOOK_AGAIN_MS = [1_000, 5_000, 30_000];
-/** One push makes several events (an index, its children, a signature), and senders repeat them. */
+/**
+ * Pause after a refresh: one push causes several events (an index, its entries, a signature), and senders repeat them.
+ */
 const REST_MS = 400;
 const MIN_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
-/** A registry that answers wrongly this often in a row is left to the periodic refresh. */
+/** After so many wrong answers in a row, the queue gives up. The next request of a device refreshes it. */
 const MAX_WRONG_ANSWERS = 10;
-/** Devices that wait while the registry hangs; those that are known are taken beyond it. */
+/** Maximum number of devices that wait while the registry is slow. Known devices are accepted beyond it. */
 const MAX_WAITING = 10_000;
-/** Names that wait, of which only the registry can tell whether they are devices: anybody may make them up. */
+/** Maximum number of waiting names that may not be devices. Anybody can make them up. */
 const MAX_GUESSES = 100;
 
-/** What came of some changes: how many were queued, and how many were not, because no device is known to be concerned. */
+/** The result of adding changes: how many were queued, and how many affect no known device. */
 export interface Added {
   readonly queued: number;
   readonly unknown: number;
-  /** Where nothing was queued: why the first change concerns no device. */
+  /** If nothing was queued: why the first change affects no device. */
   readonly reason?: string;
 }
 
 /**
- * Refreshes devices whose repositories changed: once at a time each, however many hints come, and again until the
- * registry has answered.
+ * Refreshes devices whose repositories have changed. Each device is refreshed once at a time, for any number of
+ * webhooks, and again until the registry has answered.
  */
 @Injectable()
 export class RefreshQueue implements BeforeApplicationShutdown {
@@ -79,7 +84,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
     meter.observe(() => this.sample());
   }
 
-  /** Queues what `changes` concern, and tells how many of them that were. */
+  /** Queues the devices that `changes` affect. Returns how many changes were queued. */
   add(changes: readonly RepositoryChange[]): Added {
     let queued = 0;
     let unknown = 0;
@@ -96,7 +101,10 @@ export class RefreshQueue implements BeforeApplicationShutdown {
     return { queued, unknown, ...(queued === 0 && reason !== undefined && { reason }) };
   }
 
-  /** Lets what is under way end, within the grace time. What waits for a later look is caught up with after the start. */
+  /**
+   * Lets running refreshes finish, within the grace time. Later refreshes are dropped: after the start, the server
+   * catches up.
+   */
   async beforeApplicationShutdown(): Promise<void> {
     this.draining = true;
     for (const work of this.waiting.values()) if (!work.active) this.finish(work);
@@ -194,7 +202,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
 
   private sample(): QueueSample {
     const waiting = [...this.waiting.values()].filter(({ resting, again }) => !resting || again);
-    // The map keeps the order in which hints first came.
+    // The map keeps the order in which the webhooks arrived.
     const [oldest] = waiting;
     return { depth: waiting.length, oldestSeconds: oldest ? (performance.now() - oldest.sinceMs) / 1000 : 0 };
   }
@@ -210,13 +218,16 @@ function newer(a: Expected | undefined, b: Expected | undefined): Expected | und
   return compareVersions(b.version, a.version) >= 0 ? b : a;
 }
 
-/** Whether what was pushed is current now, or something newer is. */
+/** Returns whether the pushed version, or a newer one, is current now. */
 function isThere(expected: Expected | undefined, release: Release): boolean {
   const order = expected ? compareVersions(release.version, expected.version) : 1;
   return order > 0 || (order === 0 && (expected?.digest === undefined || expected.digest === release.manifestDigest));
 }
 
-/** Absent and untrusted may be so for a moment only; a failure is no answer at all. A name that was guessed is asked for once. */
+/**
+ * Returns what to do after an error. `absent` and `untrusted` may be temporary, and a failure is not an answer. A
+ * guessed name is looked up once.
+ */
 function outcomeOf(error: unknown, standing: Standing): 'look-again' | 'retry' | 'retry-wrong' | 'done' {
   if (standing === 'guess' && error instanceof OtaError && error.code !== 'unavailable' && error.code !== 'untrusted')
     return 'done';

@@ -1,11 +1,11 @@
-/** That something happened to a repository. A hint to ask the registry, never data to trust. */
+/** A change of a repository. It is a hint to ask the registry. Its content is not trusted. */
 export interface RepositoryChange {
-  /** As the registry names it, without its host. */
+  /** Name in the registry, without the host. */
   readonly repository: string;
-  /** A shorter name that the sender gives it; it may be the device where `repository` is not ours. */
+  /** A shorter name from the sender. It may be the device if `repository` is outside of the prefix. */
   readonly name?: string | undefined;
   readonly kind: 'pushed' | 'deleted';
-  /** The tag, when it is known; events of pushes by digest have none. */
+  /** The tag, if it is known. Events of pushes by digest have none. */
   readonly tag?: string | undefined;
   readonly digest?: string | undefined;
 }

@@ -2,12 +2,15 @@ import { HttpException, HttpStatus, PayloadTooLargeException } from '@nestjs/com
 import type { IncomingMessage } from 'node:http';
 import { after } from '../timers.js';
 
-/** The largest that a known sender makes is some 10 kB. */
+/** The largest body of a known sender has about 10 kB. */
 const MAX_BODY_BYTES = 1024 * 1024;
-/** A sender that takes longer has gone. */
+/** Maximum time to receive a body. */
 const BODY_TIMEOUT_MS = 10_000;
 
-/** The raw body of a webhook: the bytes that an HMAC is over. Rejects with 413 over 1 MiB; the connection is cut after 10 s. */
+/**
+ * Returns the raw body of a webhook, which an HMAC covers. Rejects with 413 if it has more than 1 MiB. Closes the
+ * connection after 10 s.
+ */
 export async function readRequest(request: IncomingMessage): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
   const timer = after(BODY_TIMEOUT_MS, () => request.destroy());
@@ -25,7 +28,10 @@ export async function readRequest(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(pieces, length);
 }
 
-/** The JSON in a body, also in the form field `payload`, as GitHub may send it; throws 400, or 415 for what nobody could read. */
+/**
+ * Returns the JSON in a body, or in its form field `payload`, as GitHub may send it. Throws 400, or 415 for other
+ * content types.
+ */
 export function parseBody(body: Buffer, contentType: string): unknown {
   const text = body.toString('utf8');
   const form = contentType.includes('x-www-form-urlencoded') ? new URLSearchParams(text).get('payload') : null;

@@ -9,7 +9,7 @@ import {
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Limits } from '../device/index.js';
 
-/** Counts requests to /webhooks against the same limit of an address as those of devices; without Limits there is none. */
+/** Counts requests to /webhooks against the address limit for devices. Without Limits, there is no limit. */
 @Injectable()
 export class WebhookLimit implements CanActivate {
   constructor(@Optional() private readonly limits?: Limits) {}
@@ -21,13 +21,13 @@ export class WebhookLimit implements CanActivate {
     return true;
   }
 
-  /** Counts a wrong secret; what to answer when its address has shown too many, else undefined. */
+  /** Counts a wrong secret. Returns the response if the address has sent too many, otherwise undefined. */
   wrongSecret(request: IncomingMessage, response: ServerResponse): HttpException | undefined {
     const waitMs = this.limits?.wrongSecretWaitMs(request, performance.now()) ?? 0;
     return waitMs > 0 ? this.refusal(response, waitMs) : undefined;
   }
 
-  /** The address that a request came from, for logs. */
+  /** Returns the address of a request, for logs. */
   addressOf(request: IncomingMessage): string | undefined {
     return this.limits ? this.limits.addressOf(request) : request.socket.remoteAddress;
   }

@@ -3,10 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import { isOneOf, isSameText } from '../constant-time.js';
 import type { WebhookSource } from './webhook-source.js';
 
-/** Whether a request shows the secret: yes, no, or only its body can tell. */
+/** Whether a request contains the secret: yes, no, or only the signature of its body can tell. */
 export type Shown = 'yes' | 'no' | 'signed';
 
-/** The secrets that a sender must show one of. Without any, everybody may send. */
+/** The webhook secrets. A sender must send one of them. Without any, all senders are accepted. */
 export class WebhookSecrets {
   constructor(private readonly secrets: readonly string[]) {}
 
@@ -14,18 +14,21 @@ export class WebhookSecrets {
     return this.secrets.length === 0;
   }
 
-  /** What headers and query tell, before a byte of the body is read. */
+  /** Checks headers and query, before the body is read. */
   shownBy(request: IncomingMessage, source: WebhookSource): Shown {
     if (this.isShownBy(request, source.secretHeaders)) return 'yes';
     return source.signatureHeader && request.headers[source.signatureHeader] ? 'signed' : 'no';
   }
 
-  /** Whether a request shows one of the secrets in its query or a header, among them `more`, or there are none. */
+  /**
+   * Returns whether a request contains one of the secrets in its query or in a header, including those in `more`.
+   * Returns true if there are no secrets.
+   */
   isShownBy(request: IncomingMessage, more: readonly string[] = []): boolean {
     return this.isOpen || this.candidates(request, more).some((candidate) => isOneOf(candidate, this.secrets));
   }
 
-  /** Whether the header of `source` holds an HMAC-SHA256 of the raw body by one of the secrets. */
+  /** Returns whether the header of `source` contains an HMAC-SHA256 of the raw body with one of the secrets. */
   hasSigned(request: IncomingMessage, source: WebhookSource, body: Buffer): boolean {
     const header = String(request.headers[source.signatureHeader ?? ''] ?? '')
       .replace(/^sha256=/, '')
@@ -33,7 +36,10 @@ export class WebhookSecrets {
     return this.secrets.some((secret) => isSameText(header, createHmac('sha256', secret).update(body).digest('hex')));
   }
 
-  /** `Authorization: Bearer S`, bare `S`, Basic with S as password; `X-Webhook-Token`; the sender's own; `?token=`. */
+  /**
+   * Returns the texts that may be the secret: `Authorization: Bearer S`, bare `S`, Basic with S as the password;
+   * `X-Webhook-Token`; the sender's own headers; `?token=`.
+   */
   private candidates(request: IncomingMessage, secretHeaders: readonly string[]): string[] {
     const { authorization = '' } = request.headers;
     const headers = ['x-webhook-token', ...secretHeaders].map((name) => String(request.headers[name] ?? ''));

@@ -3,8 +3,7 @@ import { z } from 'zod';
 import type { RepositoryChange } from './repository-change.js';
 
 /**
- * One sender of webhooks: what its bodies look like. Being an abstract class, it is also the base of those that a
- * platform team adds.
+ * Parses the webhooks of one sender. Extend this abstract class for your own sender.
  *
  * @publicApi
  */
@@ -12,19 +11,22 @@ export abstract class WebhookSource {
   /** The last part of its path: `POST /webhooks/{name}`. */
   abstract readonly name: string;
   /**
-   * The changes that a body tells of; none for events that change no release. Throws a ZodError, or an Error whose
-   * message is one line, when the body is of another shape.
+   * Returns the changes in a body. Returns none for events that change no release. Throws a ZodError, or an Error whose
+   * message is one line, if the body has another shape.
    */
   abstract parse(body: unknown, headers: IncomingHttpHeaders): RepositoryChange[];
-  /** The header with an HMAC of the body, hex, maybe behind `sha256=`; undefined when the sender makes none. */
+  /**
+   * The header with an HMAC of the body in hex, with or without the prefix `sha256=`. Undefined if the sender does not
+   * sign.
+   */
   readonly signatureHeader: string | undefined = undefined;
-  /** Headers, beside `Authorization`, in which the sender may show the secret. */
+  /** Headers in which the sender may send the secret, in addition to `Authorization`. */
   readonly secretHeaders: readonly string[] = [];
 }
 
 const DIGEST = /^sha(?:256|512):[0-9a-f]+$/;
 
-/** A tag, or a digest where senders put one in the tag's place (Harbor, zot). */
+/** A tag. Some senders put a digest in its place (Harbor, zot). */
 export function referenceOf(reference: string | null | undefined): Pick<RepositoryChange, 'tag' | 'digest'> {
   if (!reference) return {};
   return DIGEST.test(reference) ? { digest: reference } : { tag: reference };

@@ -28,16 +28,19 @@ import { WebhookLimit } from './webhook-limit.js';
 import { WebhookSecrets } from './webhook-secrets.js';
 import type { WebhookSource } from './webhook-source.js';
 
-/** What a sender is answered: how many changes start a refresh, and why others do not. */
+/** The response to a sender: how many changes start a refresh, and why others do not. */
 interface WebhookAnswer {
   readonly queued: number;
   readonly reason?: string;
 }
 
-/** The token of the list of sources. */
+/** Injection token of the list of sources. */
 export const WEBHOOK_SOURCES = Symbol('webhook sources');
 
-/** `POST /webhooks/{source}`: answered once what it tells is queued; what is served is always asked of the registry. */
+/**
+ * `POST /webhooks/{source}`. Responds when the devices are queued. The refresh asks the registry, and does not use the
+ * content of the webhook.
+ */
 @Controller('webhooks')
 @UseGuards(WebhookLimit)
 export class WebhookController {
@@ -101,7 +104,10 @@ export class WebhookController {
     throw new HttpException('use POST to send a webhook', HttpStatus.METHOD_NOT_ALLOWED);
   }
 
-  /** The raw body of a request that showed the secret; 401 before the body is read, unless only the body can tell. */
+  /**
+   * Returns the raw body of a request with a valid secret. Throws 401 before the body is read, unless only the
+   * signature of the body can tell.
+   */
   private async authenticated(request: IncomingMessage, source: WebhookSource): Promise<Buffer> {
     const shown = this.secrets.shownBy(request, source);
     if (shown === 'no')
@@ -115,7 +121,7 @@ export class WebhookController {
   }
 }
 
-/** What `source` reads in a body; throws 400 with one line that names the field. */
+/** Returns the changes that `source` finds in a body. Throws 400 with one line that names the field. */
 function changesIn(source: WebhookSource, body: unknown, { headers }: IncomingMessage): RepositoryChange[] {
   try {
     return source.parse(body, headers);

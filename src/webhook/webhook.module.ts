@@ -7,12 +7,13 @@ import { WEBHOOK_SOURCES, WebhookController } from './webhook.controller.js';
 import { WebhookLimit } from './webhook-limit.js';
 import type { WebhookSource } from './webhook-source.js';
 
+/** Options of WebhookModule. */
 export interface WebhookModuleOptions extends Pick<ModuleMetadata, 'imports'> {
-  /** Senders of your own; one with the name of a built-in one takes its place. */
+  /** Your own senders. A sender with the name of a built-in one replaces it. */
   sources?: Part<WebhookSource>[];
 }
 
-/** `POST /webhooks/{source}`, over the ReleaseService and Watcher of `imports`, within the Limits of those, if any. */
+/** Provides `POST /webhooks/{source}`. `imports` must provide ReleaseService and Watcher, and may provide Limits. */
 @Module({})
 export class WebhookModule {
   static forRoot({ imports = [], sources = [] }: WebhookModuleOptions): DynamicModule {

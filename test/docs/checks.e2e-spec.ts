@@ -111,10 +111,18 @@ describe('the shell of a page', () => {
 
   it('takes files of the page, and lets a server run until the next one', async () => {
     await machine.write('server.mjs', 'setInterval(() => console.log(process.argv[2]), 50);');
-    expect((await machine.run('node server.mjs first', 'first')).status).toBe(0);
-    const second = await machine.run('echo one; node \\\n  server.mjs second', 'second');
+    expect((await machine.run('node server.mjs first', { until: 'first' })).status).toBe(0);
+    const second = await machine.run('echo one; node \\\n  server.mjs second', { until: 'second' });
     expect(second).toEqual({ status: 0, output: expect.stringMatching(/^one\nsecond$/m) });
-    expect((await machine.run('node -e "process.exit(3)"', 'never')).status).toBe(1);
+    expect((await machine.run('node -e "process.exit(3)"', { until: 'never' })).status).toBe(1);
+  });
+
+  it('lives on behind a block that fails as it should', async () => {
+    await machine.run('alias goodbye="echo goodbye; false"');
+    const failing = await machine.run('goodbye; echo not reached', { fails: true });
+    expect(failing).toEqual({ status: 1, output: 'goodbye\n' });
+    expect((await machine.run('true', { fails: true })).status).toBe(0);
+    expect((await machine.run('echo here')).output).toBe('here\n');
   });
 
   it('ends at the first command that fails, or at a variable that nobody has set', async () => {

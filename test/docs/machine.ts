@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { firmwareBytes } from '../support/bytes.js';
 import { DistributionServer, hasProgram, Mosquitto } from '../support/real-server.js';
 import { ROOT } from './page.js';
-import { ShellSession } from './shell-session.js';
+import { ShellSession, type Result } from './shell-session.js';
 
 /** What every Linux and macOS has, and curl, which the documentation asks for. */
 const TOOLS =
@@ -92,12 +92,13 @@ export class Machine {
     }
   }
 
-  /** Runs a block; see ShellSession. */
-  run(text: string, expected?: string): Promise<{ status: number; output: string }> {
+  /** Runs a block as its mark says; see ShellSession. */
+  run(text: string, { until, fails = false }: { until?: string | undefined; fails?: boolean } = {}): Promise<Result> {
     const substituted = this.substitutes.reduce((all, [name, here]) => all.replaceAll(name, here), text);
     const own = '[ -e firmware.bin ] || cp "$HOME/../firmware.bin" .\n';
     const script = /\bfirmware\.bin\b/.test(text) ? own + substituted : substituted;
-    return expected === undefined ? this.session.run(script) : this.session.runUntil(expected, script);
+    if (until !== undefined) return this.session.runUntil(until, script);
+    return fails ? this.session.runFailing(script) : this.session.run(script);
   }
 
   /** Writes a file of the page into the folder that the shell is in. */

@@ -7,6 +7,8 @@ describe('the marks of a block', () => {
   it.each([
     ['<!-- runs in the tests -->', { kind: 'runs', needs: [], until: undefined }],
     ['<!-- runs in the tests with cosign, registry -->', { kind: 'runs', needs: ['cosign', 'registry'] }],
+    ['<!-- runs in the tests and fails -->', { kind: 'runs', until: undefined, fails: true }],
+    ['<!-- runs in the tests with oras and fails -->', { kind: 'runs', needs: ['oras'], fails: true }],
     ['<!-- runs in the tests until "is ready" -->', { kind: 'runs', needs: [], until: 'is ready' }],
     ['<!-- runs in the cluster test -->', { kind: 'elsewhere', file: 'test/cluster/kubernetes.cluster-spec.ts' }],
     ['<!-- runs in test/e2e/x.e2e-spec.ts -->', { kind: 'elsewhere', file: 'test/e2e/x.e2e-spec.ts' }],

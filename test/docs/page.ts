@@ -6,8 +6,13 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What the comment before a block says about it. CONTRIBUTING.md describes the marks. */
 export type Mark =
-  /** `runs in the tests`, `… with cosign, registry`, `… until "ready"` */
-  | { readonly kind: 'runs'; readonly needs: readonly string[]; readonly until: string | undefined }
+  /** `runs in the tests`, `… with cosign, registry`, `… until "ready"`, `… and fails` */
+  | {
+      readonly kind: 'runs';
+      readonly needs: readonly string[];
+      readonly until: string | undefined;
+      readonly fails: boolean;
+    }
   /** `runs in the cluster test`, `runs in test/e2e/samples.e2e-spec.ts` */
   | { readonly kind: 'elsewhere'; readonly file: string }
   /** `not run: REASON`, `not run here: REASON` */
@@ -78,8 +83,8 @@ function markOf(comment: string, where: string): Mark | undefined {
   if (comment === 'runs in the cluster test') return { kind: 'elsewhere', file: CLUSTER_TEST };
   const file = /^runs in (test\/\S+)$/.exec(comment)?.[1];
   if (file !== undefined) return { kind: 'elsewhere', file };
-  const runs = /^runs in the tests(?: with ([\w-]+(?:, [\w-]+)*))?(?: until "(.+)")?$/.exec(comment);
-  if (runs) return { kind: 'runs', needs: runs[1]?.split(', ') ?? [], until: runs[2] };
+  const runs = /^runs in the tests(?: with ([\w-]+(?:, [\w-]+)*))?(?: until "(.+)"|( and fails))?$/.exec(comment);
+  if (runs) return { kind: 'runs', needs: runs[1]?.split(', ') ?? [], until: runs[2], fails: runs[3] !== undefined };
   if (/^(?:runs?|not run|file|output)\b/.test(comment)) throw new Error(`${where}: unknown mark: ${comment}`);
   return undefined;
 }

@@ -30,9 +30,10 @@ describe.each(pages().filter((page) => blocksOf(page).some(isRun)))('%s', (page)
     expect({ failedBefore: failed }).toEqual({ failedBefore: undefined });
     failed = nameOf(block);
     for (const need of runs?.needs ?? []) await machine.add(need);
-    const result = await machine.run(block.text, runs?.until);
+    const result = await machine.run(block.text, runs);
     ({ output } = result);
-    expect({ ...result, output: result.status === 0 ? '' : output }).toEqual({ status: 0, output: '' });
+    const endsWell = (result.status !== 0) === (runs?.fails ?? false);
+    expect({ ...result, endsWell }).toEqual({ ...result, endsWell: true });
     for (const promise of promisesOf(block.text)) expect(output).toEqual(shows(promise));
     failed = undefined;
   };

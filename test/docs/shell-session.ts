@@ -9,6 +9,11 @@ import { until } from '../support/service.js';
 /** Longer than any block takes on a busy machine; a build is the slowest. */
 const BLOCK_MS = 300_000;
 
+export interface Result {
+  readonly status: number;
+  readonly output: string;
+}
+
 /** One shell of a reader, in which the blocks of a page run one after the other. */
 export class ShellSession {
   private readonly shell: ChildProcess;
@@ -39,10 +44,19 @@ export class ShellSession {
   }
 
   /** Runs a block as it is; resolves with its status and what it printed, standard error included. */
-  async run(text: string): Promise<{ status: number; output: string }> {
+  async run(text: string): Promise<Result> {
     const { script, output } = this.write(text);
     this.shell.stdin?.write(
       `set -euo pipefail; . ${script} < /dev/null > ${output} 2>&1; set +euo pipefail; echo "block ${this.count} 0" >&3\n`,
+    );
+    return { status: await this.status(), output: readFileSync(output, 'utf8') };
+  }
+
+  /** Runs a block that fails, in a shell within the shell: the next blocks run none the less. */
+  async runFailing(text: string): Promise<Result> {
+    const { script, output } = this.write(text);
+    this.shell.stdin?.write(
+      `(set -euo pipefail; . ${script} < /dev/null > ${output} 2>&1); echo "block ${this.count} $?" >&3\n`,
     );
     return { status: await this.status(), output: readFileSync(output, 'utf8') };
   }
@@ -51,7 +65,7 @@ export class ShellSession {
    * Runs a block whose last command goes on, such as a server; resolves when it has printed `expected`. It runs until the
    * next block of this kind, as if the reader had pressed Ctrl-C, or until the session ends.
    */
-  async runUntil(expected: string, text: string): Promise<{ status: number; output: string }> {
+  async runUntil(expected: string, text: string): Promise<Result> {
     await this.stopServer();
     const { script, output } = this.write(`${text.trimEnd()} &\n`);
     const read = (): string => (existsSync(output) ? readFileSync(output, 'utf8') : '');
@@ -87,10 +101,11 @@ export class ShellSession {
 
   private async status(): Promise<number> {
     const { shell, count } = this;
-    const done = (): boolean => this.reports.includes(`block ${count} `);
+    const done = (): string | undefined => new RegExp(`block ${count} (\\d+)\\n`).exec(this.reports)?.[1];
     const ended = (): boolean => shell.exitCode !== null || shell.signalCode !== null;
-    await until(() => done() || ended(), `the end of the block: ${this.reports}`, BLOCK_MS);
-    return done() ? 0 : (shell.exitCode ?? 1) || 1;
+    await until(() => done() !== undefined || ended(), `the end of the block: ${this.reports}`, BLOCK_MS);
+    // A block that says `exit` ends the page, whatever its status.
+    return Number(done() ?? Math.max(shell.exitCode ?? 1, 1));
   }
 
   private async stopServer(): Promise<void> {

@@ -45,10 +45,15 @@ function helpOf(command: string): Help {
   if (known) return known;
   const text = (...args: string[]): string =>
     spawnSync(process.execPath, [join(ROOT, 'dist/main.js'), ...args, '--help'], { encoding: 'utf8' }).stdout;
-  const printed = command === '' ? text() + text('serve') : text(command);
+  // `--[no-]production` is two flags.
+  const printed = (command === '' ? text() + text('serve') : text(command)).replaceAll(
+    /--\[no-\]([\w-]+)/g,
+    '--$1 --no-$1',
+  );
   const help = {
     commands: new Set([...printed.matchAll(/^ {2}([a-z-]+)[ |]/gm)].map((match) => match[1] ?? '')),
-    flags: new Set(printed.match(/--[a-z][\w-]*/g)),
+    // `--[no-]watch` stands for two.
+    flags: new Set(printed.replaceAll(/--\[no-\]([\w-]+)/g, '--$1 --no-$1').match(/--[a-z][\w-]*/g)),
   };
   helps.set(command, help);
   return help;

@@ -1,10 +1,10 @@
 import { expect, it } from '@jest/globals';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { stripVTControlCharacters } from 'node:util';
+import { promisify, stripVTControlCharacters } from 'node:util';
 import { expectStop, stopped } from '../support/leftovers.js';
 import { hasProgram, itWith } from '../support/real-server.js';
 
@@ -59,7 +59,7 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
   rmSync(folder, { recursive: true });
 }, 180_000);
 
-itWith(['script'], 'the demo keeps its progress apart from its lines, on a terminal of 80 columns', () => {
+itWith(['script'], 'the demo keeps its progress apart from its lines, on a terminal of 80 columns', async () => {
   const scene = `const { Screen } = await import('./demo/screen.mjs');
     const screen = new Screen();
     screen.progress('esp32', 'downloads 1.0.0-a-version-that-is-much-longer-than-most-versions-are', 1e5, 1e6);
@@ -69,7 +69,7 @@ itWith(['script'], 'the demo keeps its progress apart from its lines, on a termi
     screen.endProgress();
     screen.say('esp32', 'runs 1.0.0');`;
   const command = `stty cols ${COLUMNS}; ${process.execPath} --input-type=module -e "${scene}"`;
-  const { stdout } = spawnSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+  const { stdout } = await promisify(execFile)('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
     cwd: ROOT,
     encoding: 'utf8',
     env: { ...process.env, TERM: 'xterm', NO_COLOR: undefined },

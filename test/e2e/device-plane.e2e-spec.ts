@@ -8,7 +8,6 @@ import { firmwareBytes, versionBody } from '../support/bytes.js';
 import { esp32Update } from '../support/esp32-device.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { RawClient, type RawResponse } from '../support/raw-client.js';
-import { hasProgram } from '../support/real-server.js';
 import { TestService, until, type TestOptions } from '../support/service.js';
 
 const firmware = firmwareBytes(100_000);
@@ -17,23 +16,22 @@ const next = firmwareBytes(90_000, 'next');
 const GRAMMAR = 'a device id consists of a-z, 0-9 and single . _ - / between them';
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-tls-'));
-const hasOpenssl = hasProgram('openssl');
-const ca = hasOpenssl ? new Authority(folder, 'ca') : undefined;
+const ca = new Authority(folder, 'ca');
 
 /** With TLS, a client certificate that may speak for all, and limits: nothing of it may change a byte. */
 function secure(): { options: TestOptions; tls: ConnectionOptions } {
-  const [server, client] = [ca!.issue('server'), ca!.issue('tester')];
+  const [server, client] = [ca.issue('server'), ca.issue('tester')];
   writeFileSync(join(folder, 'map.yaml'), "tester: ['**']\n");
   return {
     options: {
       TLS_CERT_PATH: server.cert,
       TLS_KEY_PATH: server.key,
-      TLS_CLIENT_CA_PATH: ca!.cert,
+      TLS_CLIENT_CA_PATH: ca.cert,
       TLS_DEVICE_MAP: join(folder, 'map.yaml'),
       DEVICE_RATE_LIMIT: '10000/s',
       MAX_DOWNLOADS: '100',
     },
-    tls: { ca: ca!.pem, cert: readFileSync(client.cert), key: readFileSync(client.key) },
+    tls: { ca: ca.pem, cert: readFileSync(client.cert), key: readFileSync(client.key) },
   };
 }
 
@@ -41,7 +39,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe.each(hasOpenssl ? (['http', 'https'] as const) : (['http'] as const))('the device plane over %s', (scheme) => {
+describe.each(['http', 'https'] as const)('the device plane over %s', (scheme) => {
   const { options, tls } = scheme === 'https' ? secure() : { options: {}, tls: undefined };
   const registry = new FakeRegistry();
   let service: TestService;

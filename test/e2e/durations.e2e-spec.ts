@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { RawClient } from '../support/raw-client.js';
 import { TestService, until } from '../support/service.js';
+import { sample } from '../support/extent.js';
 
 /** What a timer of Node takes is 24.8 days; what an unsigned 32-bit number holds is 49.7. */
-const LONG = ['25d', '30d', '50d', '365d'];
+const LONG = sample(['25d', '50d', '365d'], 2);
 const FIRMWARE = Buffer.alloc(16 * 1024 * 1024, 'firmware');
 
 describe('Durations that no timer of Node can count', () => {

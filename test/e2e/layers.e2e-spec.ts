@@ -4,6 +4,7 @@ import { firmwareBytes, versionBody } from '../support/bytes.js';
 import { FakeRegistry, type Fault } from '../support/fake-registry.js';
 import { TestService, until } from '../support/service.js';
 import { tarOf } from '../support/tar.js';
+import { sample } from '../support/extent.js';
 
 const TAR = 'application/vnd.oci.image.layer.v1.tar';
 const GZIP = `${TAR}+gzip`;
@@ -42,7 +43,7 @@ function underWay(): { fault: Fault; count: () => number } {
 }
 
 describe('many layers whose unpacking ends early do not hold up the registry', () => {
-  it.each<[string, string, Buffer, number]>([
+  const layers: [string, string, Buffer, number][] = [
     ['gzip of no tar', GZIP, gzipSync(large), 502],
     ['neither gzip nor tar', GZIP, large, 200],
     ['several files', TAR, tarOf({ path: 'a', bytes: large }, { path: 'b', bytes: good }), 404],
@@ -51,7 +52,8 @@ describe('many layers whose unpacking ends early do not hold up the registry', (
     ['a tar that is broken behind its first file', TAR, broken(), 502],
     ['an empty archive with a long tail', GZIP, gzipSync(Buffer.concat([Buffer.alloc(1024), large])), 404],
     ['more than 16 MiB when it is unpacked', GZIP, gzipSync(tarOf({ path: 'a', bytes: Buffer.alloc(17 << 20) })), 404],
-  ])('%s', async (_name, mediaType, layer, status) => {
+  ];
+  it.each(sample(layers, 2))('%s', async (_name, mediaType, layer, status) => {
     const open = underWay();
     registry.fault = open.fault;
     // Another byte in each, so that each has a digest of its own.

@@ -10,15 +10,14 @@ import { Authority } from '../support/authority.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { FakeRegistry, json } from '../support/fake-registry.js';
 import { connectTo } from '../support/raw-client.js';
-import { hasProgram } from '../support/real-server.js';
 import { TestService, until, type TestOptions } from '../support/service.js';
+import { sample } from '../support/extent.js';
 
 /** More than the kernel's buffers of both ends take, so that a download is under way for as long as nobody reads. */
 const firmware = firmwareBytes(24 * 1024 * 1024);
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-leaving-'));
-const hasOpenssl = hasProgram('openssl');
-const ca = hasOpenssl ? new Authority(folder, 'ca') : undefined;
+const ca = new Authority(folder, 'ca');
 
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -48,11 +47,11 @@ const leavings: Record<string, number> = {
   'at the start of the second body': firmware.length + 2_000,
 };
 
-const schemes = hasOpenssl ? (['http', 'https'] as const) : (['http'] as const);
+const schemes = ['http', 'https'] as const;
 const places = ['memory', 'disk'] as const;
 const cases = schemes.flatMap((scheme) => places.map((place) => ({ scheme, place })));
 
-describe.each(cases)('a client that leaves, over $scheme, with firmware in $place,', ({ scheme, place }) => {
+describe.each(sample(cases, 2))('a client that leaves, over $scheme, with firmware in $place,', ({ scheme, place }) => {
   const registry = new FakeRegistry();
   const cacheDir = join(folder, `${scheme}-${place}`);
   let service: TestService;
@@ -64,9 +63,9 @@ describe.each(cases)('a client that leaves, over $scheme, with firmware in $plac
     registry.push('big', '1.0.0', firmware);
     const options: TestOptions = place === 'disk' ? { CACHE_DIR: cacheDir, CACHE_SIZE: '0' } : {};
     if (scheme === 'https') {
-      const server = ca!.issue('server');
+      const server = ca.issue('server');
       Object.assign(options, { TLS_CERT_PATH: server.cert, TLS_KEY_PATH: server.key });
-      tls = { ca: ca!.pem };
+      tls = { ca: ca.pem };
     }
     service = await TestService.start({ REGISTRY_URL: registry.url, ...options }, {}, tls);
     leases = 0;
@@ -97,11 +96,10 @@ describe.each(cases)('a client that leaves, over $scheme, with firmware in $plac
     await until(() => openFiles(cacheDir) === 0, 'no open file');
   };
 
-  it.each(
-    Object.entries(pipelines).flatMap(([name, requests]) =>
-      Object.entries(leavings).map(([leaving, bytes]) => ({ name, leaving, requests, bytes })),
-    ),
-  )('$leaving of $name: nothing is left behind', async ({ requests, bytes }) => {
+  const combinations = Object.entries(pipelines).flatMap(([name, requests]) =>
+    Object.entries(leavings).map(([leaving, bytes]) => ({ name, leaving, requests, bytes })),
+  );
+  it.each(sample(combinations, 9))('$leaving of $name: nothing is left behind', async ({ requests, bytes }) => {
     const socket = await connectTo(service.port, tls);
     socket.on('error', () => undefined);
     socket.pause();

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
@@ -379,6 +379,21 @@ describe('The question to the registry', () => {
     }
     expect(pings()).toBe(1);
     expect(service.events('registry.reached')).toHaveLength(1);
+  });
+
+  it('is asked again by a probe when nobody has asked for a minute', async () => {
+    await start();
+    await until(() => service.events('registry.reached').length > 0, 'the event');
+    registry.fault = page(200);
+    expect((await probe()).code).toBe(200);
+    const now = performance.now.bind(performance);
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now() + 61_000);
+    try {
+      expect(await probe()).toMatchObject({ code: 503, registry: { state: 'down', error: { code: 'protocol' } } });
+      expect(pings()).toBe(2);
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   it('keeps no server from its start, and from its end', async () => {

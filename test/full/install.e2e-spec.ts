@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,21 +9,6 @@ import { REQUIRED } from '../support/real-server.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const NODES = ['20.19.0', '22.12.0', '24.0.0', '26.0.0'];
-const NEST = ['@nestjs/common', '@nestjs/core', '@nestjs/platform-express'];
-const HOST = `import 'reflect-metadata';
-import { Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { OtaFluxModule } from 'otaflux';
-class HostModule {}
-Module({ imports: [OtaFluxModule.forRoot({ options: { REGISTRY_URL: 'oci:registry' } })] })(HostModule);
-const app = await NestFactory.create(HostModule, { logger: false, bodyParser: false });
-await app.listen(0, '127.0.0.1');
-const url = \`http://127.0.0.1:\${app.getHttpServer().address().port}\`;
-const asked = async (path, init) => (await fetch(url + path, init)).text();
-const hook = { method: 'POST', body: '{"repository":"esp32"}' };
-console.log((await asked('/version?device=esp32')).split('\\n')[0], await asked('/webhooks/generic', hook));
-await app.close();
-`;
 
 interface Locked {
   readonly packages: Record<string, { version?: string; engines?: { node?: string }; hasInstallScript?: boolean }>;
@@ -68,19 +53,5 @@ interface Locked {
     expect(command.stdout.trim()).toBe(
       (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version,
     );
-  }, 360_000);
-
-  // The service itself comes with Nest 11 (decision 45); package.e2e-spec.ts has an application with the same.
-  it('shares the Nest 12 of an application that has one', () => {
-    const { path } = install('nest-12', [...NEST.map((name) => `${name}@12`), 'reflect-metadata', 'rxjs']);
-    spawnSync('npm', ['install', '--prefer-offline', tarball], { cwd: path });
-    const versions = Object.entries(lockOf(path).packages)
-      .filter(([name]) => NEST.some((nest) => name.endsWith(`node_modules/${nest}`)))
-      .map(([name, { version = '' }]) => `${name} ${version.split('.')[0]}`);
-    expect(versions).toEqual(NEST.map((name) => `node_modules/${name} 12`));
-    cpSync(join(ROOT, 'test/fixtures/layouts'), join(path, 'registry'), { recursive: true });
-    writeFileSync(join(path, 'host.mjs'), HOST);
-    const { stdout, stderr } = spawnSync(process.execPath, ['host.mjs'], { cwd: path, encoding: 'utf8' });
-    expect(stdout + stderr).toMatch(/^\d+\.\d+\.\d+\S* \{"queued":1\}\n$/);
   }, 360_000);
 });

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { REQUIRED, runProgram } from './real-server.js';
 
@@ -44,16 +44,30 @@ export class PackedPackage {
     const installed = join(this.folder, 'node_modules/otaflux');
     mkdirSync(installed, { recursive: true });
     runProgram('tar', ['-xzf', this.tarball, '-C', installed, '--strip-components=1']);
-    // npm ls ends with 1 for packages that nobody asked for, too.
-    const { stdout } = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: ROOT, encoding: 'utf8' });
-    const names = stdout
-      .split('\n')
-      .filter((path) => path.startsWith(MODULES + sep))
-      .map((path) => path.slice(MODULES.length + 1))
-      .filter((name) => !name.includes(`${sep}node_modules${sep}`));
-    for (const name of new Set([...names, ...others]))
+    for (const name of closureOf(['.', ...others]))
       copyTree(join(MODULES, name), join(this.folder, 'node_modules', name));
   }
+}
+
+interface Manifest {
+  readonly dependencies?: Record<string, string>;
+  readonly peerDependencies?: Record<string, string>;
+  readonly peerDependenciesMeta?: Record<string, { optional?: boolean }>;
+}
+
+/** What npm installs for packages, themselves included; `.` is this repository. What npm nests lies within a package. */
+function closureOf(packages: readonly string[]): string[] {
+  const names = new Set(packages);
+  for (const name of names) {
+    const path = join(name === '.' ? ROOT : join(MODULES, name), 'package.json');
+    if (!existsSync(path)) continue;
+    const manifest = JSON.parse(readFileSync(path, 'utf8')) as Manifest;
+    const peers = Object.keys(manifest.peerDependencies ?? {}).filter(
+      (peer) => manifest.peerDependenciesMeta?.[peer]?.optional !== true,
+    );
+    for (const needed of [...Object.keys(manifest.dependencies ?? {}), ...peers]) names.add(needed);
+  }
+  return [...names].filter((name) => name !== '.' && existsSync(join(MODULES, name)));
 }
 
 /** Hard links where the system makes them, because the files are many. */

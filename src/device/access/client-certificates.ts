@@ -7,21 +7,22 @@ import { Reloaded } from '../../reloaded.js';
 import type { DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
-/** Names of certificates, and the devices (ids or globs) that each may speak for. */
+/** Names of certificates, and the devices (ids or globs) for which each is valid. */
 type DeviceMap = ReadonlyMap<string, (device: string) => boolean>;
 
 const mapSchema = z.record(z.string(), z.union([z.string(), z.array(z.string())]));
 
 /**
- * The certificate that the handshake verified: its common name or one of its subject alternative names (DNS or URI) is
- * the device, or TLS_DEVICE_MAP gives it others, as to a gateway.
+ * Authenticates a device by the client certificate that the handshake verified. The common name or one of the subject
+ * alternative names (DNS or URI) must be the device id, or TLS_DEVICE_MAP must assign the device to the certificate, as
+ * for a gateway.
  */
 export class ClientCertificates extends DeviceAuthenticator {
   private readonly map: Reloaded<DeviceMap> | undefined;
-  /** A certificate is taken apart once a connection. */
+  /** The names of a certificate are parsed once for each connection. */
   private readonly names = new WeakMap<object, readonly string[]>();
 
-  /** Throws ConfigError when the map cannot be read. */
+  /** Throws ConfigError if the map cannot be read. */
   constructor(mapPath: string | undefined) {
     super();
     this.map =
@@ -44,7 +45,7 @@ export class ClientCertificates extends DeviceAuthenticator {
   private namesOf(socket: TLSSocket): readonly string[] {
     let names = this.names.get(socket);
     if (!names) {
-      // Without TLS_CLIENT_CA_PATH nobody has verified it.
+      // Without TLS_CLIENT_CA_PATH, the certificate was not verified.
       names = socket.authorized ? namesIn(socket.getPeerCertificate()) : [];
       this.names.set(socket, names);
     }
@@ -52,7 +53,10 @@ export class ClientCertificates extends DeviceAuthenticator {
   }
 }
 
-/** Node writes `DNS:a, URI:b`, and puts in quotes what could be taken for more than one entry: no device id needs them. */
+/**
+ * Parses `DNS:a, URI:b` as written by Node. Node quotes names that could be taken for several entries. No device id
+ * needs quotes.
+ */
 const ALTERNATIVE_NAME = /(?:^|, )([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)/g;
 
 function namesIn({ subject, subjectaltname = '' }: PeerCertificate): string[] {

@@ -4,20 +4,21 @@ import type { DeviceRequest } from '../../delivery/index.js';
 import { hashToken } from './credentials.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
-/** SHA-256 of each token, and the devices that show it. */
+/** SHA-256 of each token, and the devices for which it is valid. */
 type Tokens = ReadonlyMap<string, ReadonlySet<string>>;
 
 const LINE = /^(\S+)\s+sha256:([0-9a-f]{64})$/;
 
 /**
- * A token for each device: `Authorization: Bearer T`, or Basic with T as the password. The file holds hashes, one
- * `DEVICE sha256:HEX` a line, several for a device while its token is changed, and is read again when it changes.
- * Looking a hash up tells nothing of the token by its time.
+ * Authenticates a device by a token: `Authorization: Bearer TOKEN`, or Basic with the token as the password. The file
+ * contains hashes, one `DEVICE sha256:HEX` per line. A device can have several lines while its token is replaced. The
+ * file is read again when it changes. The time of a lookup reveals nothing about the token, because hashes are
+ * compared.
  */
 export class DeviceTokens extends DeviceAuthenticator {
   private readonly tokens: Reloaded<Tokens>;
 
-  /** Throws ConfigError when the file cannot be read. */
+  /** Throws ConfigError if the file cannot be read. */
   constructor(path: string) {
     super();
     this.tokens = new Reloaded('--device-tokens-path', [path], parseTokens, new Logger('DeviceTokens'));

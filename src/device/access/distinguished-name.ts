@@ -3,22 +3,27 @@ interface Attribute {
   readonly value: string;
 }
 
-/** A keystring or a numeric OID (RFC 4514, section 3; `OID.` is from RFC 2253), with the spaces that writers add. */
+/**
+ * A keystring or a numeric OID (RFC 4514, section 3; `OID.` is from RFC 2253), with the spaces that some writers add.
+ */
 const TYPE = / *((?:OID\.)?\d+(?:\.\d+)*|[A-Za-z][A-Za-z0-9-]*) *= */iy;
-/** The same in the old form of OpenSSL: behind a slash, without spaces. */
+/** The same in the old form of OpenSSL: after a slash, without spaces. */
 const SLASH_TYPE = /\/((?:\d+(?:\.\d+)+|[A-Za-z][A-Za-z0-9.-]*))=/g;
-/** What is a common name (RFC 4519, section 2.3). */
+/** The types of a common name (RFC 4519, section 2.3). */
 const COMMON_NAME = new Set(['cn', 'commonname', '2.5.4.3', 'oid.2.5.4.3']);
-/** What must be escaped within a value (RFC 4514, section 2.4); the comma and the plus end one. */
+/** Characters that must be escaped within a value (RFC 4514, section 2.4). A comma or a plus ends the value. */
 const FORBIDDEN = '";<>\0';
 const ESCAPED = ' "#+,;<=>\\';
-/** UTF8String, PrintableString, TeletexString, IA5String (X.690): the strings of one byte a character that names are in. */
+/**
+ * The string types with one byte per character in which names are encoded: UTF8String, PrintableString, TeletexString,
+ * IA5String (X.690).
+ */
 const STRING_TAGS = new Set([0x0c, 0x13, 0x14, 0x16]);
 
 /**
- * The device that a header names: the one common name in a distinguished name, as RFC 4514 writes it, or, where the text
- * begins with a slash, as OpenSSL once did; a text that is no distinguished name is the device itself. Undefined where it
- * has no common name, several, or cannot be read: what is not understood speaks for nobody.
+ * Returns the device id in a header: the only common name in a distinguished name, in the form of RFC 4514 or, if the
+ * text begins with a slash, in the old form of OpenSSL. A text that is not a distinguished name is the device id
+ * itself. Returns undefined if there is no common name, if there are several, or if the name cannot be parsed.
  */
 export function deviceNamedIn(text: string): string | undefined {
   const trimmed = text.trim();
@@ -26,7 +31,7 @@ export function deviceNamedIn(text: string): string | undefined {
   if (trimmed.startsWith('/')) return commonNameOf(slashForm(trimmed));
   TYPE.lastIndex = 0;
   if (TYPE.test(text)) return commonNameOf(new NameParser(text).parse());
-  // No device id holds one of these: it is neither a name nor a distinguished name.
+  // A device id contains none of these characters, so the text is neither an id nor a distinguished name.
   return /[=,+;"<>\\]/.test(trimmed) ? undefined : trimmed;
 }
 
@@ -35,7 +40,7 @@ function commonNameOf(attributes: readonly Attribute[] | undefined): string | un
   return names.length === 1 ? names[0]?.value || undefined : undefined;
 }
 
-/** `/C=DE/CN=line-1/sensor`: a slash begins an attribute only where a type and an equals sign follow it. */
+/** Splits `/C=DE/CN=line-1/sensor`. A slash starts an attribute only if a type and an equals sign follow. */
 function slashForm(text: string): Attribute[] | undefined {
   const starts = [...text.matchAll(SLASH_TYPE)];
   if (starts[0]?.index !== 0) return undefined;
@@ -45,13 +50,13 @@ function slashForm(text: string): Attribute[] | undefined {
   }));
 }
 
-/** Reads `TYPE=VALUE`, joined by commas and, within one relative name, by pluses (RFC 4514, section 3). */
+/** Parses `TYPE=VALUE` parts, separated by commas and, within one relative name, by pluses (RFC 4514, section 3). */
 class NameParser {
   private at = 0;
 
   constructor(private readonly text: string) {}
 
-  /** Undefined for what is no distinguished name. */
+  /** Returns undefined if the text is not a distinguished name. */
   parse(): Attribute[] | undefined {
     const attributes: Attribute[] = [];
     for (;;) {
@@ -63,7 +68,7 @@ class NameParser {
       if (value === undefined) return undefined;
       attributes.push({ type, value });
       if (this.at === this.text.length) return attributes;
-      // A comma or a plus, behind which another attribute must come.
+      // After a comma or a plus, another attribute must follow.
       this.at++;
     }
   }
@@ -79,7 +84,7 @@ class NameParser {
 
   private plain(): string | undefined {
     const bytes: Buffer[] = [];
-    // Spaces at the end belong to no value, unless they are escaped.
+    // Spaces at the end are not part of a value, unless they are escaped.
     let length = 0;
     while (!this.isAtEnd()) {
       const isEscape = this.text[this.at] === '\\';
@@ -91,7 +96,7 @@ class NameParser {
     return textOf(bytes.slice(0, length));
   }
 
-  /** RFC 2253, section 4: in quotes, only a quote and a backslash are escaped. */
+  /** RFC 2253, section 4: within quotes, only a quote and a backslash are escaped. */
   private quoted(): string | undefined {
     const bytes: Buffer[] = [];
     this.at++;
@@ -106,14 +111,14 @@ class NameParser {
     return this.isAtEnd() ? textOf(bytes) : undefined;
   }
 
-  /** The BER of a value (RFC 4514, section 2.4): a string, whose bytes are its text. */
+  /** Decodes the BER of a value (RFC 4514, section 2.4). The bytes of a string are its text. */
   private hexString(): string | undefined {
     const [, hex = ''] = /^#((?:[0-9a-f]{2})+) *(?=[,+]|$)/i.exec(this.text.slice(this.at)) ?? [];
     if (!hex) return undefined;
     this.at += hex.length + 1;
     while (this.text[this.at] === ' ') this.at++;
     const [tag = 0, length = 0, ...content] = Buffer.from(hex, 'hex');
-    // What is no string has a value, too; it is none that a device could have.
+    // A value that is not a string is kept, but no device has it as its id.
     if (!STRING_TAGS.has(tag)) return '';
     return length < 0x80 && length === content.length ? textOf([Buffer.from(content)]) : undefined;
   }
@@ -124,7 +129,7 @@ class NameParser {
     return Buffer.from(character, 'utf8');
   }
 
-  /** A backslash and a special character, or two hex digits, which are one byte of UTF-8. */
+  /** Decodes a backslash and a special character, or two hex digits, which are one byte of UTF-8. */
   private escape(): Buffer | undefined {
     const next = this.text[this.at + 1] ?? '';
     if (next !== '' && ESCAPED.includes(next)) {
@@ -138,7 +143,7 @@ class NameParser {
   }
 }
 
-/** Undefined for what is no UTF-8. */
+/** Returns undefined if the bytes are not UTF-8. */
 function textOf(bytes: readonly Buffer[]): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(bytes));

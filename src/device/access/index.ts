@@ -7,7 +7,10 @@ import { SignedUrls } from './signed-urls.js';
 
 export { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
-/** The authenticators that the settings ask for; none lets every device in. Rejects with ConfigError. */
+/**
+ * Returns the authenticators that the settings configure. Without any, every device is allowed. Rejects with
+ * ConfigError.
+ */
 export async function builtInAuthenticators(
   settings: Settings,
   addresses: ClientAddress,
@@ -21,7 +24,7 @@ export async function builtInAuthenticators(
   ];
 }
 
-/** The map of certificates is YAML, whose parser is loaded for nothing else. */
+/** The map of certificates is YAML. The parser is only loaded if there is a map. */
 async function clientCertificates(mapPath: string | undefined): Promise<DeviceAuthenticator> {
   const { ClientCertificates } = await import('./client-certificates.js');
   return new ClientCertificates(mapPath);

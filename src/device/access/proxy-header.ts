@@ -2,7 +2,10 @@ import type { ClientAddress, DeviceRequest } from '../../delivery/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 import { deviceNamedIn } from './distinguished-name.js';
 
-/** A header in which a proxy of TRUST_PROXY, which has looked at the device's certificate itself, names the device. */
+/**
+ * Authenticates a device by a header in which a proxy of TRUST_PROXY names it. The proxy has verified the device's
+ * certificate.
+ */
 export class ProxyHeader extends DeviceAuthenticator {
   private readonly header: string;
 
@@ -16,7 +19,7 @@ export class ProxyHeader extends DeviceAuthenticator {
 
   override accessOf({ raw }: DeviceRequest, device: string): Access {
     const named = raw.headers[this.header];
-    // A proxy that was shown no certificate sends an empty header.
+    // A proxy that has received no certificate sends an empty header.
     if (typeof named !== 'string' || !named.trim() || !this.addresses.isProxied(raw)) return 'unknown';
     return deviceNamedIn(named) === device ? 'allowed' : 'other';
   }

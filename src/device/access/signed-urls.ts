@@ -3,7 +3,10 @@ import { parameter, type DeviceRequest } from '../../delivery/index.js';
 import { signatureOf } from './credentials.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
-/** URLs that `otaflux sign-url` made: `&expires=` and `&signature=`, an HMAC-SHA256 of device and time by one of the secrets. */
+/**
+ * Authenticates a device by a URL of `otaflux sign-url`: `&expires=` and `&signature=`, an HMAC-SHA256 of device and
+ * time with one of the secrets.
+ */
 export class SignedUrls extends DeviceAuthenticator {
   constructor(
     private readonly secrets: readonly string[],
@@ -19,7 +22,7 @@ export class SignedUrls extends DeviceAuthenticator {
     const isSigned = this.secrets
       .map((secret) => equal(signature, signatureOf(secret, device, Number(expires))))
       .some(Boolean);
-    // One that has expired, or is another device's, was good for something else.
+    // An expired URL, or the URL of another device, has a valid signature, but not for this request.
     return isSigned && Number(expires) * 1000 > this.nowMs() ? 'allowed' : 'other';
   }
 }

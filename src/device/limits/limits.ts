@@ -5,14 +5,17 @@ import type { IncomingMessage } from 'node:http';
 import { ClientAddress, networkOf, tooManyRequests, type DeviceRequest } from '../../delivery/index.js';
 import { RateLimiter } from './rate-limiter.js';
 
-/** A rate is granted at once for so many seconds: devices come back together after an outage. */
+/** Length of a burst in seconds of the rate: devices return together after an outage. */
 const BURST_SECONDS = 20;
 
-/** Wrong secrets that one address may show: a sender that is set up wrongly tries now and then, who guesses does not stop. */
+/**
+ * Limit for wrong secrets from one address. A sender with a wrong configuration tries from time to time, an attacker
+ * all the time.
+ */
 const WRONG_SECRETS_PER_SECOND = 0.2;
 const WRONG_SECRETS_BURST = 20;
 
-/** What one address and one device may ask for. Throws the DeviceRefusal of what is too much. */
+/** Rate limits of addresses and devices. Throws a DeviceRefusal if a limit is exceeded. */
 @Injectable()
 export class Limits {
   private readonly addresses: ClientAddress;
@@ -29,7 +32,7 @@ export class Limits {
     this.byDevice = limiter(settings.deviceRateLimit);
   }
 
-  /** Whether `takeDevice` has anything to count. */
+  /** Whether `takeDevice` counts anything. */
   get countsDevices(): boolean {
     return this.byDevice !== undefined;
   }
@@ -39,7 +42,7 @@ export class Limits {
     if (waitMs > 0) throw tooManyRequests(waitMs, 'its address sent more requests than ADDRESS_RATE_LIMIT allows');
   }
 
-  /** Counts a request of an address, whatever it asks for; 0, or the milliseconds after which one would be taken. */
+  /** Counts a request of an address. Returns 0, or the milliseconds until a request is allowed. */
   addressWaitMs(raw: IncomingMessage, nowMs: number): number {
     if (!this.byAddress) return 0;
     const waitMs = this.byAddress.take(networkOf(this.addresses.of(raw)), nowMs);
@@ -47,14 +50,17 @@ export class Limits {
     return waitMs;
   }
 
-  /** Counts a wrong secret that an address has shown; 0, or the milliseconds after which a further wrong one is answered 401 again. */
+  /**
+   * Counts a wrong secret of an address. Returns 0, or the milliseconds until a wrong secret is answered with 401
+   * again.
+   */
   wrongSecretWaitMs(raw: IncomingMessage, nowMs: number): number {
     const waitMs = this.wrongSecrets.take(networkOf(this.addresses.of(raw)), nowMs);
     if (waitMs > 0) this.meter.refused('secret');
     return waitMs;
   }
 
-  /** The address that a request came from, for logs. */
+  /** Returns the address of a request, for logs. */
   addressOf(raw: IncomingMessage): string {
     return this.addresses.of(raw);
   }

@@ -1,10 +1,10 @@
-/** Keys in one generation: more than any fleet has, less than an attacker would like. */
+/** Keys in one generation: more than a fleet has, fewer than an attacker could fill the memory with. */
 const MAX_KEYS = 200_000;
 
 /**
- * So many requests a second for each key, and a burst of them at once, by the generic cell rate algorithm (ITU-T I.371):
- * one number a key, which is when its bucket will be full again. What was not heard of for as long as a bucket takes to
- * fill is forgotten.
+ * Allows a number of requests per second for each key, and a burst, by the generic cell rate algorithm (ITU-T I.371).
+ * It stores one number for each key: the time at which its bucket will be full again. A key without requests is dropped
+ * after the time that a bucket takes to fill.
  */
 export class RateLimiter {
   private young = new Map<string, number>();
@@ -13,13 +13,13 @@ export class RateLimiter {
   private readonly spacingMs: number;
   private readonly burstMs: number;
 
-  /** @param perSecond over 0 @param burst at least 1 */
+  /** @param perSecond above 0 @param burst at least 1 */
   constructor(perSecond: number, burst: number) {
     this.spacingMs = 1000 / perSecond;
     this.burstMs = this.spacingMs * Math.max(burst, 1);
   }
 
-  /** Takes one request of `key`; resolves to 0, or to the milliseconds after which one would be taken. */
+  /** Counts one request of `key`. Returns 0, or the milliseconds until a request is allowed. */
   take(key: string, nowMs: number): number {
     if (nowMs >= this.turnsAtMs || this.young.size >= MAX_KEYS) this.turn(nowMs);
     const fullAtMs = Math.max(this.young.get(key) ?? this.old.get(key) ?? nowMs, nowMs) + this.spacingMs;

@@ -6,7 +6,7 @@ import type { Settings } from '../../config/index.js';
 import { certificateOfPair, certificatesIn } from '../../pem.js';
 import { Reloaded } from '../../reloaded.js';
 
-/** A small device may take many seconds to compute its part, a link to lose some of it; who says nothing for so long is gone. */
+/** Time for a handshake: a small device may need many seconds for its computation, and a link may lose packets. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** OpenSSL: two keys of 16 bytes and a name of 16 (SSL_CTX_set_tlsext_ticket_keys). */
 const TICKET_KEY_BYTES = 48;
@@ -14,22 +14,22 @@ const TICKET_KEY_BYTES = 48;
 interface KeyPair {
   readonly cert: string;
   readonly key: string;
-  /** When the certificate ends, in milliseconds since the epoch. */
+  /** Expiry of the certificate, in milliseconds since the epoch. */
   readonly notAfterMs: number;
 }
 
 /**
- * What the device port needs to speak TLS, read again when the files change. Node's default cipher suites hold those
- * that mbedTLS and rustls speak (ECDHE with AES-128-GCM first); sessions are resumed by tickets, because a whole
- * handshake costs a small device seconds.
+ * The TLS options of the device port. The files are read again when they change. Node's default cipher suites include
+ * those of mbedTLS and rustls (ECDHE with AES-128-GCM first). Sessions are resumed with tickets, because a full
+ * handshake takes a small device seconds.
  */
 export class TlsFiles {
   private readonly pair: Reloaded<KeyPair>;
-  /** By itself: a pair that is half written must not keep an authority in force that was taken away. */
+  /** Read separately: an incomplete certificate and key must not keep a removed authority in force. */
   private readonly clientCa: Reloaded<string> | undefined;
   private readonly ticketKeys = randomBytes(TICKET_KEY_BYTES);
 
-  /** Undefined without TLS_CERT_PATH. Throws ConfigError when the files do not belong together. */
+  /** Returns undefined without TLS_CERT_PATH. Throws ConfigError if the files do not belong together. */
   static from(settings: Settings, onChange: (options: TlsOptions) => void): TlsFiles | undefined {
     const { tlsCertPath: cert, tlsKeyPath: key, tlsClientCaPath: clientCa } = settings;
     return cert === undefined || key === undefined ? undefined : new TlsFiles(cert, key, clientCa, onChange);
@@ -64,7 +64,7 @@ export class TlsFiles {
     return this.pair.current.notAfterMs;
   }
 
-  /** Looks at the files now. */
+  /** Checks the files now. */
   reload(): void {
     this.pair.reload();
     this.clientCa?.reload();
@@ -86,7 +86,10 @@ export class TlsFiles {
     };
   }
 
-  /** A ticket holds the client's certificate as it was verified: other authorities, other tickets. */
+  /**
+   * Returns the keys of tickets. A ticket contains the verified certificate of the client, so other authorities need
+   * other keys.
+   */
   private ticketKeysFor(clientCa = ''): Buffer {
     const digest = (part: string): Buffer =>
       createHash('sha256').update(this.ticketKeys).update(part).update(clientCa).digest();
@@ -94,7 +97,9 @@ export class TlsFiles {
   }
 }
 
-/** Reads a certificate and its key; what it returns throws an Error with one line that names the file that is wrong. */
+/**
+ * Returns a function that reads a certificate and its key. It throws an Error with one line that names the wrong file.
+ */
 function pairIn(certPath: string, keyPath: string): (cert: string, key: string) => KeyPair {
   return (cert, key) => {
     const certificate = certificateOfPair(certPath, cert, keyPath, key);

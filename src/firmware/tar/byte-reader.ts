@@ -1,6 +1,6 @@
 /**
- * Reads by counts of bytes what comes in pieces. It never ends its source, however its reading ends: whoever opened the
- * source does, so that nothing depends on a generator that may never have been started.
+ * Reads a stream of pieces by byte counts. It never ends its source. The code that opened the source does, because a
+ * generator that never started cannot.
  */
 export class ByteReader {
   private held: Buffer[] = [];
@@ -8,9 +8,9 @@ export class ByteReader {
   private pulledBytes = 0;
 
   /**
-   * @param source the pieces; read by `next` only
-   * @param maxBytes how many bytes are read at the most
-   * @param tooMany makes the error for more
+   * @param source the pieces; only `next` is called
+   * @param maxBytes maximum number of bytes to read
+   * @param tooMany returns the error for more bytes
    */
   constructor(
     private readonly source: AsyncIterator<Buffer>,
@@ -18,7 +18,7 @@ export class ByteReader {
     private readonly tooMany: () => Error = () => new RangeError('too many bytes'),
   ) {}
 
-  /** The next `length` bytes, which stay unread; fewer only at the end. */
+  /** Returns the next `length` bytes without consuming them. Returns fewer only at the end. */
   async peek(length: number): Promise<Buffer> {
     while (this.heldBytes < length && (await this.pull()));
     const all = this.held.length === 1 && this.held[0] ? this.held[0] : Buffer.concat(this.held);
@@ -26,14 +26,14 @@ export class ByteReader {
     return all.subarray(0, length);
   }
 
-  /** The next `length` bytes; fewer only at the end. */
+  /** Returns the next `length` bytes. Returns fewer only at the end. */
   async read(length: number): Promise<Buffer> {
     const bytes = await this.peek(length);
     this.drop(bytes.length);
     return bytes;
   }
 
-  /** The next `length` bytes, or all that come, piece by piece. */
+  /** Yields the next `length` bytes, or all that are left, piece by piece. */
   async *take(length = Infinity): AsyncGenerator<Buffer, void, undefined> {
     for (let left = length; left > 0 && (this.heldBytes > 0 || (await this.pull()));) {
       const piece = this.held[0]?.subarray(0, left) ?? Buffer.alloc(0);
@@ -43,7 +43,7 @@ export class ByteReader {
     }
   }
 
-  /** Reads on to no purpose; returns how many bytes came. */
+  /** Skips `length` bytes. Returns how many there were. */
   async skip(length = Infinity): Promise<number> {
     let skipped = 0;
     for await (const piece of this.take(length)) skipped += piece.length;

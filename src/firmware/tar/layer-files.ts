@@ -2,7 +2,7 @@ import { NoFirmware } from '../no-firmware.js';
 import { BLOCK_BYTES, brokenTar } from './tar-header.js';
 import type { TarEntry } from './tar-reader.js';
 
-/** A file of a layer, by the place of its entry in the tar. */
+/** A file of a layer, by the index of its entry in the tar. */
 export interface LayerFile {
   readonly entry: number;
   readonly path: string;
@@ -14,21 +14,21 @@ type Node =
   | { readonly kind: 'link'; readonly target: string }
   | { readonly kind: 'other' };
 
-/** All names in a layer together; real ones have some kilobytes. */
+/** Maximum size of all names in a layer together. Real layers have a few kilobytes. */
 const MAX_NAME_BYTES = 16 * 1024 * 1024;
-/** As many as Linux follows (path_resolution(7)). */
+/** The same limit as in Linux (path_resolution(7)). */
 const MAX_LINKS = 40;
 const MAX_NAMED = 10;
 
-/** What lies where once a layer is unpacked: the last of two entries with one path counts, links lead to files. */
+/** The files of an unpacked layer. Of two entries with the same path, the last one counts. Links are resolved. */
 export class LayerFiles {
   private readonly nodes = new Map<string, Node>();
   private nameBytes = 0;
 
-  /** @param wanted the firmware's path, or the end of it; undefined when it is the only file */
+  /** @param wanted path of the firmware, or the end of it; undefined if it is the only file */
   constructor(private readonly wanted: string | undefined) {}
 
-  /** Whether the entry of `path` may be the firmware, as far as its name goes. */
+  /** Returns whether the entry of `path` may be the firmware, according to its name. */
   mayBe(path: string): boolean {
     if (this.wanted === undefined) return true;
     const [own, wanted] = [normalized(path), normalized(this.wanted)];
@@ -37,22 +37,22 @@ export class LayerFiles {
 
   add({ path: written, linkpath, type, sizeBytes }: TarEntry, entry: number): void {
     const path = normalized(written);
-    // `.wh.` files are marks of the layer format (image-spec 1.1, layer.md, "Whiteouts").
+    // `.wh.` files are markers of the layer format (image-spec 1.1, layer.md, "Whiteouts").
     if (/(?:^|\/)\.wh\.[^/]*$/.test(path)) return;
     this.nameBytes += path.length + linkpath.length + BLOCK_BYTES / 8;
     if (this.nameBytes > MAX_NAME_BYTES) throw brokenTar('its file names are too long');
     if (type === 'file') this.nodes.set(path, { kind: 'file', file: { entry, path, sizeBytes } });
     else if (type === 'symbolic-link') this.nodes.set(path, { kind: 'link', target: linkpath });
-    // A hard link is another name for what lies there now, whatever takes its place later.
+    // A hard link is another name of the file that is there now, even if another one replaces it later.
     else if (type === 'hard-link')
       this.nodes.set(path, this.walk(linkpath) ?? { kind: 'link', target: `/${linkpath}` });
     else this.nodes.set(path, { kind: 'other' });
   }
 
   /**
-   * The firmware among all that was added.
+   * Returns the firmware among all added files.
    *
-   * @throws NoFirmware when there is none, or several and none of them is named
+   * @throws NoFirmware if there is none, or if there are several and none of them is selected
    */
   firmware(): LayerFile {
     const files = new Map<number, LayerFile>();
@@ -65,7 +65,7 @@ export class LayerFiles {
     return first;
   }
 
-  /** By its whole path, else by the end of one. */
+  /** Finds a file by its complete path, otherwise by the end of its path. */
   private named(wanted: string, files: readonly LayerFile[]): LayerFile {
     const exact = this.resolve(wanted);
     if (exact) return exact;
@@ -89,7 +89,7 @@ export class LayerFiles {
     return node?.kind === 'file' ? node.file : undefined;
   }
 
-  /** What lies at `path`, links on the way followed; undefined when nothing does. */
+  /** Returns the file at `path`, after resolving links, or undefined. */
   private walk(path: string): Node | undefined {
     let rest = path.split('/');
     let at: string[] = [];
@@ -110,7 +110,7 @@ export class LayerFiles {
   }
 }
 
-/** A path from the root of the layer, without what says nothing; `..` does not lead out of it. */
+/** Returns a normalized path from the root of the layer. `..` does not lead out of it. */
 function normalized(path: string): string {
   const parts: string[] = [];
   for (const part of path.split('/')) {

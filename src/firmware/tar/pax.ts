@@ -1,6 +1,9 @@
 import { brokenTar, inRange } from './tar-header.js';
 
-/** The records of an extended header (POSIX.1-2001 pax): `LENGTH KEY=VALUE\n`, the length in bytes and with itself. */
+/**
+ * The records of an extended header (POSIX.1-2001 pax): `LENGTH KEY=VALUE
+ * `. The length is in bytes and includes itself.
+ */
 export interface PaxRecords {
   readonly values: ReadonlyMap<string, string>;
   /** Offsets and lengths of a sparse file, version 0.0, which repeats its keys. */
@@ -9,7 +12,7 @@ export interface PaxRecords {
 
 export const NO_RECORDS: PaxRecords = { values: new Map(), sparsePairs: [] };
 
-/** @throws OtaError `protocol` when the records are not what the format says. */
+/** @throws OtaError `protocol` if the records do not have this format */
 export function parsePax(bytes: Buffer): PaxRecords {
   const values = new Map<string, string>();
   const sparsePairs: number[] = [];

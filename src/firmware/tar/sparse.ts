@@ -2,19 +2,19 @@ import type { ByteReader } from './byte-reader.js';
 import { BLOCK_BYTES, brokenTar, inRange, numberAt, type TarHeader } from './tar-header.js';
 import type { PaxRecords } from './pax.js';
 
-/** Where in a file the bytes lie that a tar holds of it; all others are zero. */
+/** The positions of the bytes of a file that a tar contains. All other bytes are zero. */
 export interface SparseMap {
   readonly sizeBytes: number;
-  /** Offset and length, in turns. */
+  /** Offsets and lengths, alternating. */
   readonly segments: readonly number[];
 }
 
-/** A file of more pieces is an attack. */
+/** A file with more pieces is an attack. */
 const MAX_SEGMENTS = 100_000;
 
 /**
- * The map in a header of GNU tar's own format (type `S`) and in the blocks behind it, which its size does not count
- * (GNU tar manual, "Old GNU Format").
+ * Reads the map in a header of GNU tar's own format (type `S`) and in the blocks after it, which its size does not
+ * include (GNU tar manual, "Old GNU Format").
  */
 export async function readOldMap({ block }: TarHeader, reader: ByteReader): Promise<SparseMap> {
   const segments = pairsIn(block, 386, 4);
@@ -29,8 +29,9 @@ export async function readOldMap({ block }: TarHeader, reader: ByteReader): Prom
 }
 
 /**
- * The map in PAX records, version 0.0 or 0.1, or at the head of the content, version 1.0 (GNU tar manual, "PAX Format,
- * Versions"); undefined when the records say nothing of one. Returns how many bytes of the content it took.
+ * Reads the map in PAX records, version 0.0 or 0.1, or at the beginning of the content, version 1.0 (GNU tar manual,
+ * "PAX Format, Versions"). Returns undefined if there is none. Also returns the number of bytes of the content that it
+ * read.
  */
 export async function readPaxMap(
   records: PaxRecords,
@@ -51,7 +52,9 @@ export async function readPaxMap(
   return { map: { sizeBytes: decimal(real), segments }, readBytes: 0 };
 }
 
-/** The bytes that `map` says are stored; fails when it contradicts itself or them. */
+/**
+ * Returns the number of stored bytes according to `map`. Fails if the map contradicts itself or the size of the file.
+ */
 export function checkMap({ sizeBytes, segments }: SparseMap, storedBytes: number): void {
   let end = 0;
   let sum = 0;
@@ -84,7 +87,7 @@ function pairsIn(block: Buffer, start: number, count: number): number[] {
   const pairs: number[] = [];
   for (let at = start; at < start + count * 24 && block[at] !== 0; at += 24) {
     const [offset, length] = [numberAt(block, at, 12), numberAt(block, at + 12, 12)];
-    // The end of a file that ends with a hole is a piece without bytes.
+    // A file that ends with a hole has a last piece without bytes.
     pairs.push(offset, length);
   }
   return pairs;

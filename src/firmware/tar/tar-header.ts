@@ -2,18 +2,18 @@ import { OtaError } from '../../errors.js';
 
 export const BLOCK_BYTES = 512;
 
-/** One header block (POSIX.1-1988 ustar and what GNU tar and star make of it). */
+/** One header block (POSIX.1-1988 ustar, and the variants of GNU tar and star). */
 export interface TarHeader {
   /** The type flag: `0` a file, `1` a hard link, `2` a symbolic link, `5` a folder, `S` a sparse file of GNU tar, … */
   readonly type: string;
   readonly path: string;
   readonly linkpath: string;
-  /** Bytes that follow the header. */
+  /** Number of bytes after the header. */
   readonly sizeBytes: number;
   readonly block: Buffer;
 }
 
-/** Whether a block is a tar header: its checksum is right. Magic numbers differ between tars. */
+/** Returns whether a block is a tar header, by its checksum. Magic numbers differ between tars. */
 export function isTarHeader(block: Buffer): boolean {
   if (block.length < BLOCK_BYTES) return false;
   const stated = parseInt(block.toString('latin1', 148, 156), 8);
@@ -26,7 +26,7 @@ export function isZero(block: Buffer): boolean {
   return block.every((byte) => byte === 0);
 }
 
-/** @throws OtaError `protocol` when the block is no header, or has a size that nothing can have. */
+/** @throws OtaError `protocol` if the block is not a header, or states an impossible size */
 export function parseHeader(block: Buffer): TarHeader {
   if (!isTarHeader(block)) throw brokenTar('the checksum of a header is wrong');
   const name = text(block, 0, 100);
@@ -40,7 +40,7 @@ export function parseHeader(block: Buffer): TarHeader {
   };
 }
 
-/** A number in octal digits, or in base 256 where it is too large for them. */
+/** Parses a number in octal digits, or in base 256 if it is too large for them. */
 export function numberAt(block: Buffer, start: number, length: number): number {
   const first = block[start] ?? 0;
   if (first & 0x80) {
@@ -68,7 +68,7 @@ export function brokenTar(why: string): OtaError {
   );
 }
 
-/** Only ustar has one; GNU tar keeps times in its place, and star has a shorter one. */
+/** Returns the prefix of the name. Only ustar has one. GNU tar stores times there, and star has a shorter prefix. */
 function prefixOf(block: Buffer): string {
   if (block.toString('latin1', 257, 263) !== 'ustar\0') return '';
   return text(block, 345, block.toString('latin1', 508, 512) === 'tar\0' ? 476 : 500);

@@ -6,34 +6,34 @@ import { BLOCK_BYTES, brokenTar, inRange, isZero, parseHeader, type TarHeader } 
 export interface TarEntry {
   readonly type: 'file' | 'hard-link' | 'symbolic-link' | 'other';
   readonly path: string;
-  /** Where a link leads. */
+  /** Target of a link. */
   readonly linkpath: string;
-  /** Of the content as it is when the tar is unpacked, the holes of a sparse file included. */
+  /** Size of the unpacked content, including the holes of a sparse file. */
   readonly sizeBytes: number;
-  /** The content, piece by piece; before the next entry is asked for, and once. */
+  /** Yields the content, piece by piece. Call it once, before the next entry is requested. */
   read(): AsyncGenerator<Buffer, void, undefined>;
 }
 
-/** Names and attributes of one entry; what is larger is an attack. */
+/** Maximum size of the names and attributes of one entry. More is an attack. */
 const MAX_META_BYTES = 1024 * 1024;
 const ZEROS = Buffer.alloc(64 * 1024);
 /** Links, devices and folders have no content, whatever size they state. */
 const WITHOUT_CONTENT = new Set(['1', '2', '3', '4', '5', '6']);
 
 /**
- * Reads a tar entry by entry, as bytes come: ustar, GNU tar and pax, sparse files of both. Our own because the library
- * that everybody uses gives sparse files as they lie in the archive, and reads ahead of whoever takes the entries.
+ * Reads a tar entry by entry while its bytes arrive: ustar, GNU tar and pax, with sparse files of both. It is our own,
+ * because the usual library returns sparse files in their stored form, and reads ahead of its caller.
  *
- * Rejects with OtaError `protocol` when the tar is broken.
+ * Rejects with OtaError `protocol` if the tar is broken.
  */
 export class TarReader {
-  /** Bytes of the entry that have not been read, and what fills its last block. */
+  /** Bytes of the entry that have not been read, and the padding of its last block. */
   private left = 0;
   private padding = 0;
 
   constructor(private readonly reader: ByteReader) {}
 
-  /** The next entry, or undefined when there are no more. */
+  /** Returns the next entry, or undefined if there are no more. */
   async next(): Promise<TarEntry | undefined> {
     let pax: PaxRecords = NO_RECORDS;
     let longPath: string | undefined;
@@ -47,7 +47,7 @@ export class TarReader {
       if (header.type === 'L') longPath = await this.text();
       else if (header.type === 'K') longLink = await this.text();
       else if (header.type === 'x') pax = await this.records();
-      // What stands for all entries to come says nothing that we want to know: a commit, a creation time.
+      // Global headers contain nothing that is needed: a commit, a creation time.
       else if (header.type !== 'g') return this.entry(header, pax, longPath, longLink);
     }
   }
@@ -87,7 +87,7 @@ export class TarReader {
     };
   }
 
-  /** Where the holes of a file are; undefined when it has none. */
+  /** Returns the map of a sparse file, or undefined if it has no holes. */
   private async mapOf(header: TarHeader, pax: PaxRecords): Promise<SparseMap | undefined> {
     const found = header.type === 'S' ? undefined : await readPaxMap(pax, this.reader);
     this.left -= found?.readBytes ?? 0;
@@ -126,7 +126,7 @@ export class TarReader {
     return bytes ? parsePax(bytes) : NO_RECORDS;
   }
 
-  /** What a header says in its content; undefined when it is too much to be kept. */
+  /** Returns the content of a header, or undefined if it is too large to be kept. */
   private async meta(): Promise<Buffer | undefined> {
     if (this.left > MAX_META_BYTES) return undefined;
     const length = this.left;
@@ -138,7 +138,7 @@ export class TarReader {
 
   private async skipContent(): Promise<void> {
     const expected = this.left + this.padding;
-    // An archive may end behind the content of its last file.
+    // An archive may end after the content of its last file.
     if ((await this.reader.skip(expected)) < this.left) throw brokenTar('it ends in the middle of a file');
     this.left = 0;
     this.padding = 0;
@@ -148,7 +148,7 @@ export class TarReader {
 function typeOf({ type, path }: TarHeader): TarEntry['type'] {
   if (type === '1') return 'hard-link';
   if (type === '2') return 'symbolic-link';
-  // Before POSIX a folder was a file whose name ends with a slash.
+  // Before POSIX, a folder was a file whose name ends with a slash.
   return (type === '0' && !path.endsWith('/')) || type === '7' || type === 'S' ? 'file' : 'other';
 }
 

@@ -10,7 +10,7 @@ export interface HttpNotifierOptions {
   readonly url: string;
   readonly format: 'cloudevents' | 'slack';
   readonly memory: string;
-  /** Signs the body; undefined for none. */
+  /** Secret to sign the body; undefined for none. */
   readonly secret: string | undefined;
   readonly authorization: string | undefined;
   readonly tls: TlsFiles;
@@ -21,19 +21,19 @@ interface Event {
   readonly time: string;
 }
 
-/** Longer ones are most likely a mistake; the backoff goes on meanwhile. */
+/** Longer waits are most likely a mistake. The backoff continues meanwhile. */
 const MAX_RETRY_AFTER_MS = 300_000;
 
 /**
- * A webhook out: CloudEvents 1.0 in structured mode, or the text that Slack, Mattermost and Rocket.Chat take. Confirmed
- * by any 2xx. The receiver keeps nothing that could be asked for, so STATE_DIR remembers.
+ * Sends HTTP requests: CloudEvents 1.0 in structured mode, or the text that Slack, Mattermost and Rocket.Chat accept.
+ * Any 2xx confirms. The receiver keeps nothing that could be read back, so STATE_DIR remembers what was sent.
  */
 export class HttpNotifier extends Notifier {
   override readonly name: string;
   /** Receivers of webhooks are small. */
   override readonly concurrency = 4;
   private readonly dispatcher: Dispatcher;
-  /** A notice that is sent again is the same event, so that a receiver can tell. */
+  /** A repeated notice is the same event, so that a receiver can recognize it. */
   private readonly events = new WeakMap<ReleaseNotice, Event>();
 
   constructor(private readonly options: HttpNotifierOptions) {

@@ -3,7 +3,7 @@ import type { Notifier } from '../notifier.js';
 import type { Target } from '../target.js';
 import { HttpNotifier } from './http-notifier.js';
 
-/** The notifier of `http[s]://…#format=…`; throws ConfigError. */
+/** Returns the notifier of `http[s]://…#format=…`. Throws ConfigError. */
 export function create(target: Target, name: string, settings: Pick<Settings, 'notifySecret'>): Notifier {
   target.demandKnown('format');
   const url = new URL(target.url);

@@ -10,7 +10,7 @@ type Driver = typeof kafkajs;
 /** Kafka: org.apache.kafka.common.internals.Topic, legal names. */
 const TOPIC = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/;
 
-/** The notifier of `kafka[s]://[user:pass@]host:port[,host:port…][?topic=…&sasl=…]`; throws ConfigError. */
+/** Returns the notifier of `kafka[s]://[user:pass@]host:port[,host:port…][?topic=…&sasl=…]`. Throws ConfigError. */
 export function create(target: Target, name: string, driver: Driver): Notifier {
   target.demandKnown('hosts', 'sasl');
   const topic = target.topic(

@@ -15,16 +15,17 @@ interface Connection {
 }
 
 const CONNECT_MS = 10_000;
-/** All in-sync replicas have it. */
+/** All in-sync replicas must have the record. */
 const ACKS_ALL = -1;
 /** Joining a consumer group takes three seconds and more (group.initial.rebalance.delay.ms). */
 const MAX_READ_MS = 60_000;
-/** How long a fetch waits for more; the end of the consumer waits for it. */
+/** How long a fetch waits for more records. The shutdown of the consumer waits for it. */
 const FETCH_MS = 200;
 
 /**
- * Records keyed by device, confirmed by all in-sync replicas, to a topic that is made compacted when it is not there:
- * the newest record of each key is what was told, and one without a value (a tombstone) says that there is none.
+ * Sends records with the device as the key, confirmed by all in-sync replicas. Creates the topic as a compacted one if
+ * it does not exist. The newest record of each key is the last message. A record without a value (a tombstone) means
+ * that there is no release.
  */
 export class KafkaNotifier extends ConnectedNotifier<Connection> {
   constructor(
@@ -41,12 +42,12 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
     const kafka = new Kafka({
       ...this.config,
       connectionTimeout: CONNECT_MS,
-      // The outbox waits and tries again; a client that does so by itself could send what is old behind what is new.
+      // The outbox waits and tries again. A client that retries by itself could send an old message after a newer one.
       retry: { retries: 0 },
       logLevel: logLevel.NOTHING,
     });
     const admin = kafka.admin();
-    // The same partition as every client in Java chooses: all records of a device are in one, in order.
+    // The same partition as with Java clients: all records of a device are in one partition, in order.
     const producer = kafka.producer({
       createPartitioner: Partitioners.DefaultPartitioner,
       allowAutoTopicCreation: false,
@@ -68,7 +69,7 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
     await producer.send({ topic: this.topic, acks: ACKS_ALL, messages: [{ key: notice.device, value }] });
   }
 
-  /** Reads the topic from its beginning to where it ended when the reading began. */
+  /** Reads the topic from its beginning to its end at the start of the reading. */
   protected override async readKept({ kafka, admin }: Connection): Promise<KeptNotices> {
     const told = new KeptNotices();
     const ends = new Map<number, bigint>();
@@ -123,7 +124,8 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
             eachBatch: ({ batch }) => {
               for (const { key, value } of batch.messages)
                 if (key) note(key.toString('utf8'), value?.toString('utf8') ?? '');
-              // Compaction and transaction markers leave gaps, so the last offset of a batch counts, not of a record.
+              // Compaction and transaction markers leave gaps, so the last offset of a batch counts, not that of a
+              // record.
               if (BigInt(batch.lastOffset()) + 1n >= (ends.get(batch.partition) ?? 0n)) ends.delete(batch.partition);
               if (ends.size === 0) resolve();
               return Promise.resolve();

@@ -1,14 +1,14 @@
 import type { IConnackPacket } from 'mqtt';
 
-/** What a broker allows, as its answer to our connection says (MQTT 5.0, section 3.2.2.3). An older broker says nothing. */
+/** The limits of a broker, from its answer to the connection (MQTT 5.0, section 3.2.2.3). Older brokers send none. */
 export interface BrokerLimits {
   readonly retains: boolean;
   readonly qos: 0 | 1;
-  /** In bytes, the whole packet. */
+  /** Size of a complete packet in bytes. */
   readonly maximumPacketSize: number;
-  /** Messages that may be on their way without a confirmation. */
+  /** Number of unconfirmed messages. */
   readonly receiveMaximum: number;
-  /** Whether a subscription may have wildcards. */
+  /** Whether subscriptions may have wildcards. */
   readonly wildcards: boolean;
 }
 
@@ -25,7 +25,7 @@ export function limitsOf({ properties = {} }: Pick<IConnackPacket, 'properties'>
   };
 }
 
-/** What the limits mean for those who are told of releases, a sentence for each; none for a broker that allows all. */
+/** Returns the effects of the limits on subscribers, one sentence each. Empty for a broker without limits. */
 export function consequencesOf({ retains, qos, wildcards }: BrokerLimits): string[] {
   return [
     ...(retains
@@ -44,7 +44,7 @@ export function consequencesOf({ retains, qos, wildcards }: BrokerLimits): strin
   ];
 }
 
-/** The bytes of a PUBLISH packet without properties (MQTT 5.0, section 3.3). */
+/** Returns the size of a PUBLISH packet without properties (MQTT 5.0, section 3.3). */
 export function publishBytes(topic: string, payload: string, qos: 0 | 1): number {
   const remaining = 2 + Buffer.byteLength(topic) + (qos > 0 ? 2 : 0) + 1 + Buffer.byteLength(payload);
   const lengthBytes = remaining < 2 ** 7 ? 1 : remaining < 2 ** 14 ? 2 : remaining < 2 ** 21 ? 3 : 4;

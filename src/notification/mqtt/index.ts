@@ -8,7 +8,7 @@ import type { Notifier } from '../notifier.js';
 import { demandPair, readPem, type Target, type TlsFiles } from '../target.js';
 import { MqttNotifier } from './mqtt-notifier.js';
 
-/** What the notifier of MQTT_URL is made from. */
+/** The settings of the notifier of MQTT_URL. */
 export type MqttSettings = Pick<
   Settings,
   'mqttUsername' | 'mqttPassword' | 'mqttTopic' | 'mqttCaCertPath' | 'mqttClientCertPath' | 'mqttClientKeyPath'
@@ -18,7 +18,7 @@ const logger = new Logger('MqttNotifier');
 const NO_TOPIC =
   'MQTT_TOPIC is not set: messages go to the topic /DEVICE, and all topics that begin with / are read back. Set MQTT_TOPIC, for example to firmware';
 
-/** The notifier of MQTT_URL and its fellows; throws ConfigError when a file that they name cannot be read. */
+/** Returns the notifier of MQTT_URL and the other MQTT options. Throws ConfigError if a file in them cannot be read. */
 export function mqttNotifier(url: string, settings: MqttSettings): Notifier {
   const parsed = new URL(url);
   if (settings.mqttTopic === undefined)
@@ -30,7 +30,7 @@ export function mqttNotifier(url: string, settings: MqttSettings): Notifier {
   });
 }
 
-/** The notifier of an MQTT URL of NOTIFY. */
+/** Returns the notifier of an MQTT URL in NOTIFY. */
 export function create(target: Target, name: string): Notifier {
   target.demandKnown('client_id', 'version');
   const topic = target.topic(isMqttTopic, 'a topic without + and #, such as firmware/releases');

@@ -18,17 +18,21 @@ export interface MqttNotifierOptions {
 interface Connection {
   readonly client: MqttClient;
   readonly limits: BrokerLimits;
-  /** Lets as many messages go out at once as the broker allows. */
+  /** Limits the number of concurrent messages to that of the broker. */
   readonly turn: LimitFunction;
 }
 
-/** As long as a broker may take to let us in. */
+/** How long a broker may take to accept the connection. */
 const CONNECT_MS = 10_000;
-/** Retained messages come in a row behind the subscription; when none has come for so long, that was all. */
+/**
+ * Retained messages arrive one after the other after the subscription. If none arrives for this time, all have arrived.
+ */
 const QUIET_MS = 300;
 const MAX_READ_MS = 10_000;
 
-/** One retained message a device, QoS 1, at `TOPIC/DEVICE` (CONTRACT, "Webhooks and notifications"). */
+/**
+ * Sends one retained message for each device, with QoS 1, to `TOPIC/DEVICE` (CONTRACT, "Webhooks and notifications").
+ */
 export class MqttNotifier extends ConnectedNotifier<Connection> {
   override readonly name: string;
   private readonly logger = new Logger('MqttNotifier');
@@ -69,7 +73,7 @@ export class MqttNotifier extends ConnectedNotifier<Connection> {
     client.end(true);
   }
 
-  /** What the broker keeps: the payload that each device was last told; undefined where the broker keeps none. */
+  /** Returns the last payload of each device from the retained messages. Returns undefined if the broker keeps none. */
   protected override async readKept(
     { client, limits }: Connection,
     signal: AbortSignal,
@@ -85,7 +89,7 @@ export class MqttNotifier extends ConnectedNotifier<Connection> {
     client.on('message', note);
     try {
       const [granted] = await client.subscribeAsync(`${prefix}#`, { qos: 1 });
-      // A broker that forbids reading tells nothing: then everything is told once more after a start.
+      // A broker that forbids reading sends nothing. All messages are then sent again after a start.
       if (granted === undefined || granted.qos > 1) return told;
       const startedMs = performance.now();
       last = Math.max(last, startedMs);
@@ -98,7 +102,7 @@ export class MqttNotifier extends ConnectedNotifier<Connection> {
     return told;
   }
 
-  /** Says once what the broker does not allow, and again when it allows something else. */
+  /** Logs the limits of the broker once, and again if they change. */
   private tellLimits(limits: BrokerLimits): void {
     const reasons = consequencesOf(limits);
     const told = reasons.join('\n');
@@ -108,7 +112,10 @@ export class MqttNotifier extends ConnectedNotifier<Connection> {
   }
 }
 
-/** The answer of the broker to the connection; rejects, and ends the client, when there is none or it refuses. */
+/**
+ * Returns the broker's answer to the connection. Rejects, and closes the client, if there is none or if the broker
+ * refuses.
+ */
 function connected(client: MqttClient): Promise<IConnackPacket> {
   return new Promise((resolve, reject) => {
     const end = (): void => {

@@ -4,10 +4,13 @@ import type { Notifier } from '../notifier.js';
 import type { Target } from '../target.js';
 import { NatsNotifier, type NatsDriver } from './nats-notifier.js';
 
-/** The tokens of a subject (NATS, "Subject-Based Messaging"): no spaces, no wildcards, none of them empty. */
+/** The tokens of a subject (NATS, "Subject-Based Messaging"): no spaces, no wildcards, and not empty. */
 const SUBJECT = /^[^\s.*>$][^\s.*>]*(?:\.[^\s.*>]+)*$/;
 
-/** The notifier of `nats://[user:pass@]host[:port][?topic=…&jetstream=…]`, or `tls://` likewise; throws ConfigError. */
+/**
+ * Returns the notifier of `nats://[user:pass@]host[:port][?topic=…&jetstream=…]`, or of the same with `tls://`. Throws
+ * ConfigError.
+ */
 export function create(target: Target, name: string, driver: NatsDriver): Notifier {
   target.demandKnown('jetstream', 'stream', 'hosts');
   const { url, username, password } = target;
@@ -17,7 +20,8 @@ export function create(target: Target, name: string, driver: NatsDriver): Notifi
   );
   const { ca, cert, key } = target.tlsFiles();
   const tls = { ...(ca && { ca: String(ca) }), ...(cert && { cert: String(cert) }), ...(key && { key: String(key) }) };
-  // The library tells Node no name where the host is an address, which is then held against `localhost`.
+  // If the host is an address, the library passes no name to Node, which then compares the certificate with
+  // `localhost`.
   const host = url.hostname.replaceAll(/^\[|\]$/g, '');
   const address = isIP(host) ? { host } : {};
   return new NatsNotifier(name, driver, {
@@ -33,7 +37,7 @@ export function create(target: Target, name: string, driver: NatsDriver): Notifi
   });
 }
 
-/** A user without a password is a token, as the nats command has it. */
+/** A user name without a password is a token, as in the nats command. */
 function accessOf(
   username: string | undefined,
   password: string | undefined,

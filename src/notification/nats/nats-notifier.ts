@@ -15,9 +15,11 @@ export interface NatsDriver {
 export interface NatsOptions {
   /** Messages go to `SUBJECT.DEVICE`. */
   readonly subject: string;
-  /** The stream that is made where none keeps the subject; after the subject when undefined. */
+  /**
+   * Name of the stream to create if no stream contains the subject. Undefined: the name is derived from the subject.
+   */
   readonly stream: string | undefined;
-  /** `auto` uses JetStream where the server has it. */
+  /** `auto` uses JetStream if the server has it. */
   readonly jetStream: 'auto' | 'true' | 'false';
   readonly memory: string;
   readonly connection: NodeConnectionOptions;
@@ -35,7 +37,10 @@ const NOT_ENABLED = [10_039, 10_076];
 const PAGE = 1_000;
 const PAGE_MS = 10_000;
 
-/** `SUBJECT.DEVICE`, kept by a JetStream stream where there is one: the last message of each subject is the newest. */
+/**
+ * Sends messages to `SUBJECT.DEVICE`. If there is JetStream, a stream keeps them: the last message of each subject is
+ * the newest.
+ */
 export class NatsNotifier extends ConnectedNotifier<Connection> {
   constructor(
     override readonly name: string,
@@ -72,7 +77,7 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
       return;
     }
     nats.publish(subject, payloadOf(notice));
-    // The answer to this ping comes behind the server's reading of the message.
+    // The answer to this ping arrives after the server has read the message.
     await nats.flush();
   }
 
@@ -108,7 +113,10 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
     void nats.close().catch(() => undefined);
   }
 
-  /** The stream that keeps the subject, made when there is none; undefined where the server has no JetStream. */
+  /**
+   * Returns the stream that contains the subject, and creates it if there is none. Returns undefined if the server has
+   * no JetStream.
+   */
   private async demandStream(nats: NatsConnection): Promise<Connection['jetStream']> {
     const { jetstream } = this.driver;
     let manager: JetStreamManager;

@@ -5,7 +5,7 @@ import { RabbitMqNotifier } from './rabbitmq-notifier.js';
 
 type Driver = typeof amqplib;
 
-/** The notifier of `amqp[s]://[user:pass@]host[:port][/vhost][?topic=…]`; throws ConfigError. */
+/** Returns the notifier of `amqp[s]://[user:pass@]host[:port][/vhost][?topic=…]`. Throws ConfigError. */
 export function create(target: Target, name: string, driver: Driver): Notifier {
   target.demandKnown('heartbeat');
   const exchange = target.topic(

@@ -14,12 +14,12 @@ export type Connect = (options: {
 }) => Promise<ChannelModel>;
 
 const CONNECT_MS = 10_000;
-/** AMQP 0-9-1, constants: what was asked for is not there. */
+/** AMQP 0-9-1, constants: the requested object does not exist. */
 const NOT_FOUND = 404;
 
 /**
- * Persistent messages to a durable topic exchange, whose routing key is the device. An exchange keeps nothing: a queue
- * that is bound to it does, for those who read it.
+ * Sends persistent messages to a durable topic exchange, with the device as the routing key. An exchange keeps nothing.
+ * Readers bind a queue to it.
  */
 export class RabbitMqNotifier extends ConnectedNotifier<Connection> {
   constructor(
@@ -82,7 +82,9 @@ export class RabbitMqNotifier extends ConnectedNotifier<Connection> {
     destroy(model);
   }
 
-  /** A channel, once the exchange is there: an account that may not declare one can use what an operator declared. */
+  /**
+   * Returns a channel, after the exchange exists. An account that may not declare an exchange can use an existing one.
+   */
   private async demandExchange(model: ChannelModel): Promise<ConfirmChannel> {
     const first = await model.createConfirmChannel();
     first.on('error', () => undefined);
@@ -99,7 +101,7 @@ export class RabbitMqNotifier extends ConnectedNotifier<Connection> {
   }
 }
 
-/** Cuts the socket, which `close` would leave open to a broker that says nothing. */
+/** Destroys the socket, which `close` would keep open if the broker does not answer. */
 function destroy(model: ChannelModel): void {
   const { stream } = model.connection as unknown as { stream?: { destroy(): void } };
   stream?.destroy();

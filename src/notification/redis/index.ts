@@ -7,7 +7,7 @@ type Driver = Pick<typeof ioredis, 'Redis'>;
 
 const TAKES = 'a text without spaces, such as firmware:releases';
 
-/** The notifier of `redis[s]://[user:pass@]host[:port][/db][?topic=…]`; throws ConfigError. */
+/** Returns the notifier of `redis[s]://[user:pass@]host[:port][/db][?topic=…]`. Throws ConfigError. */
 export function create(target: Target, name: string, { Redis }: Driver): Notifier {
   target.demandKnown();
   const { url, username, password } = target;

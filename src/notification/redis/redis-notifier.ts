@@ -4,10 +4,10 @@ import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
 
 const CONNECT_MS = 10_000;
-/** Keys asked for at once when what was told is read back. */
+/** Number of keys to read at once when messages are read back. */
 const PAGE = 1_000;
 
-/** What the notifier asks of its client, whatever it connects to: no retries, which are the outbox's. */
+/** Options of the client: no retries, because the outbox retries. */
 export interface ClientOptions {
   readonly lazyConnect: true;
   readonly connectTimeout: number;
@@ -16,7 +16,10 @@ export interface ClientOptions {
   readonly retryStrategy: () => null;
 }
 
-/** The newest notice at the key `TOPIC:DEVICE`, and published on the channel of the same name, in one transaction. */
+/**
+ * Sets the key `TOPIC:DEVICE` to the newest notice, and publishes it on the channel of the same name, in one
+ * transaction.
+ */
 export class RedisNotifier extends ConnectedNotifier<Redis> {
   constructor(
     override readonly name: string,
@@ -34,7 +37,7 @@ export class RedisNotifier extends ConnectedNotifier<Redis> {
       maxRetriesPerRequest: 0,
       retryStrategy: () => null,
     });
-    // What went wrong is told here; `connect` itself says only that it was closed.
+    // This event has the reason. `connect` itself only says that the connection was closed.
     let problem: Error | undefined;
     redis.on('error', (error: Error) => (problem = error));
     redis.once('end', onLost);

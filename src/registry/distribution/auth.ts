@@ -7,17 +7,17 @@ import { basic, Tokens, type TokenWish } from './tokens.js';
 import { discard, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
 export interface AuthOptions {
-  /** The origin that our credentials are for. */
+  /** The origin for which the credentials are. */
   origin: string;
   credentials: CredentialSource;
   advice: CredentialAdvice;
-  /** How long a token request may take, in milliseconds. */
+  /** Maximum duration of a token request, in milliseconds. */
   timeoutMs: number;
 }
 
 /**
- * Meets the challenges of the registry: starts without credentials, then Basic, or Bearer with the token that the
- * challenge asks for. A registry that a redirect leads to gets an anonymous token; our credentials stay at home.
+ * Answers the challenges of the registry. It starts without credentials, then uses Basic, or Bearer with a token for
+ * the challenge. Another registry, to which a redirect leads, gets an anonymous token and never the credentials.
  */
 export class AuthTransport implements Transport {
   private readonly challenges = new KnownChallenges();
@@ -42,14 +42,17 @@ export class AuthTransport implements Transport {
     return response;
   }
 
-  /** The answer to `request` with what the registry is known, or guessed, to want of us, else with what it says it wants. */
+  /**
+   * Sends `request` with the authorization that the registry demanded before, or is likely to demand, and otherwise
+   * answers its challenge.
+   */
   private async atHome(request: RegistryRequest): Promise<RegistryResponse> {
     const known = this.challenges.get(request);
     const guess = known ? undefined : this.challenges.guess(request);
     let sent = guess ? await this.tryAuthorization(request, guess) : await this.authorization(request, known);
     let response = await this.next.send(withAuthorization(request, sent));
     if (guess && sent !== undefined && this.isHome(response) && isFinalRefusal(response)) {
-      // The guess may have been wrong: asked without, the registry says what it wants.
+      // The guess may have been wrong. Without authorization, the registry states what it demands.
       discard(response);
       sent = undefined;
       response = await this.next.send(request);
@@ -62,8 +65,8 @@ export class AuthTransport implements Transport {
   }
 
   /**
-   * The answer to `request` with what the challenge of `response` asks for. A token that was good before may have been
-   * revoked since, be it the one that was `sent` or one that was kept: then once more with a new one.
+   * Sends `request` with the authorization that the challenge of `response` demands. If a token was accepted before,
+   * the one that was `sent` or a stored one, it may have been revoked: then tries once more with a new token.
    */
   private async meet(
     request: RegistryRequest,
@@ -88,7 +91,10 @@ export class AuthTransport implements Transport {
     return isRevoked ? this.meet(request, wanted, answer, authorization) : answer;
   }
 
-  /** Once more where a redirect led to, with an anonymous token of that registry's own token service. */
+  /**
+   * Sends the request once more to the target of a redirect, with an anonymous token of that registry's own token
+   * service.
+   */
   private async abroad(request: RegistryRequest, response: RegistryResponse): Promise<RegistryResponse> {
     const { url } = response;
     const challenge = preferredChallenge(response.headers['www-authenticate']);
@@ -103,7 +109,7 @@ export class AuthTransport implements Transport {
     discard(response);
     const token = await this.tokens.get(wish);
     const answer = await this.next.send(withAuthorization(there, `Bearer ${token}`));
-    // One that was kept may have ended; the next try gets a new one.
+    // A stored token may have expired. The next try gets a new one.
     if (answer.status === 401) this.tokens.forget(wish, token);
     const { redirectedFrom } = response;
     return { ...answer, ...(redirectedFrom !== undefined && { redirectedFrom }) };
@@ -122,14 +128,15 @@ export class AuthTransport implements Transport {
     try {
       return `Bearer ${await this.tokens.get(this.wish(request, challenge))}`;
     } catch (error) {
-      // The service may have moved: the registry is asked anew where it is. One that refuses may do so for this only.
+      // The token service may have moved: asks the registry for its address again. A refusal may be for this request
+      // only.
       if (error instanceof OtaError && error.code === 'denied') this.challenges.forgetPlace(request);
       else this.challenges.forget(challenge);
       throw error;
     }
   }
 
-  /** The same for what was only guessed: that there is no token for it says nothing. */
+  /** The same for a guessed challenge. If there is no token for it, that means nothing. */
   private async tryAuthorization(request: RegistryRequest, guess: Challenge): Promise<string | undefined> {
     return this.authorization(request, guess).catch((error: unknown) => {
       if (error instanceof OtaError && error.code === 'unavailable') throw error;
@@ -147,8 +154,8 @@ export class AuthTransport implements Transport {
   }
 
   /**
-   * What a last 401 or 403 means. GHCR and Harbor refuse what is not there just as what is not ours, so nobody can tell
-   * which it is: what was known before stays known, and the operator is told.
+   * Returns the error for a final 401 or 403. GHCR and Harbor answer alike for a repository that does not exist and one
+   * that the account must not read. So the last release stays current, and the error is logged.
    */
   private async refusal(request: RegistryRequest, response: RegistryResponse): Promise<OtaError> {
     const { origin, credentials: source, advice } = this.options;
@@ -159,7 +166,9 @@ export class AuthTransport implements Transport {
     const bearer = this.challenges.get(request)?.scheme === 'bearer';
     if (response.status !== 403 && !bearer)
       return new OtaError('denied', `${what}; the credentials are wrong. ${advice.wrong}`);
-    const access = request.action === 'pull,push' ? 'push to it' : 'read it';
+    const access = { pull: 'read it', 'pull,push': 'push to it', 'pull,delete': 'delete from it' }[
+      request.action ?? 'pull'
+    ];
     return new OtaError(
       'denied',
       `${what}; the repository does not exist, or these credentials may not ${access}. Check the name and --repository-prefix, and the rights of the account`,
@@ -167,7 +176,7 @@ export class AuthTransport implements Transport {
   }
 }
 
-/** Credentials stay with the registry, so what another host refuses is not about them. */
+/** Credentials are only sent to the registry, so a refusal of another host is not about them. */
 function abroadAdvice({ protocol, host, hostname, origin }: URL, home: string): string {
   const registry = new URL(home);
   if (registry.hostname === hostname && protocol === 'https:' && registry.protocol === 'http:')
@@ -175,7 +184,7 @@ function abroadAdvice({ protocol, host, hostname, origin }: URL, home: string): 
   return `credentials for ${registry.host} are not sent to ${host}, so the cause is between the registry and its storage. Check the clock of the registry and its access to the storage`;
 }
 
-/** Refused, without a word about what is wanted instead. */
+/** The server refused, and did not say what it demands instead. */
 function isFinalRefusal({ status, headers }: RegistryResponse): boolean {
   return status === 403 || (status === 401 && !preferredChallenge(headers['www-authenticate']));
 }

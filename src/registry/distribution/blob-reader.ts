@@ -8,17 +8,18 @@ import { Pace } from './pace.js';
 import { retryWaitMs } from './retry.js';
 import { abandon, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
-/** Statuses by which a server refuses a range that it should have ignored. */
+/** Statuses with which servers refuse a range that they should have ignored. */
 const REFUSALS_OF_RANGES: readonly number[] = [400, 405, 416, 501];
-/** Broken reads in a row, without a byte of progress between them, before a download is given up. */
+/** A download is given up after so many interruptions in a row without any progress in between. */
 const MAX_BREAKS = 5;
 
 /**
- * The bytes of `blob`, size and digest checked. A read that breaks, or ends early, is resumed with `Range` where the
- * server allows it, else begun again and skipped up to where it broke; the digest covers what was put together.
+ * Yields the bytes of `blob`, and checks their size and digest. An interrupted download is resumed with `Range`. If the
+ * server does not support it, the download starts again and skips the bytes that were received. The digest covers the
+ * combined bytes.
  *
- * @param windowMs how long a body may come too slowly before it is given up
- * @throws OtaError `protocol` when the bytes are not those of the descriptor, `unavailable` when they do not come.
+ * @param windowMs how long a body may be too slow before the download is given up
+ * @throws OtaError `protocol` if size or digest differ, `unavailable` if the bytes do not arrive
  */
 export async function* readBlob(
   transport: Transport,
@@ -54,7 +55,7 @@ export async function* readBlob(
           'unavailable',
           `${blob.digest} came too slowly: ${received} of ${blob.size} bytes. Check the network; --registry-timeout is the limit`,
         );
-      // Less than was asked for, or a cut that looks like an end: the rest is asked for.
+      // The server sent less than requested, or an interruption looks like an end: requests the rest.
       breaks = 1;
     } catch (error) {
       breaks = received > before ? 1 : breaks + 1;
@@ -80,7 +81,7 @@ export async function* readBlob(
   }
 }
 
-/** An answer that is an error is final (the retry layer has seen it); a stream that stops is not. */
+/** A response with an error is final, because the retry layer has handled it. An interrupted stream is not. */
 function isBreak(error: unknown): boolean {
   return !(error instanceof OtaError);
 }
@@ -101,14 +102,14 @@ async function* piecesFrom(
   if (response.status === 206 && codings.length === 0 && header(response, 'content-range') !== undefined) {
     checkContentRange(response, offset, blob);
   } else if (response.status === 200) {
-    // Of the length of the blob, it is the blob: some storage calls it compressed because its content is.
+    // If it has the length of the blob, it is the blob. Some storage declares it as compressed because its content is.
     if (codings.length > 0 && Number(header(response, 'content-length')) !== blob.size) {
       source.takesRanges = false;
       body = decoded(response);
     } else checkLength(response, blob);
     skip = offset;
   } else if (ranged && (response.status === 206 || REFUSALS_OF_RANGES.includes(response.status))) {
-    // A range of compressed bytes, of nobody knows what, or none: from the beginning, then.
+    // A range of compressed bytes, an unknown range, or none: starts from the beginning.
     source.takesRanges = false;
     abandon(response);
     throw new Error(`the registry does not send a part of the blob: status ${response.status}`);

@@ -3,7 +3,10 @@ import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw }
 import { codeOf, OtaError } from '../../errors.js';
 import { abandon, header, type RegistryResponse } from './transport.js';
 
-/** The body of `response`, decompressed; rejects with what `tooLong` makes when it has over `limit` bytes then. */
+/**
+ * Resolves to the decompressed body of `response`. If it has more than `limit` bytes, rejects with the error that
+ * `tooLong` returns.
+ */
 export async function readBody(response: RegistryResponse, limit: number, tooLong: () => Error): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -18,7 +21,7 @@ export async function readBody(response: RegistryResponse, limit: number, tooLon
   return Buffer.concat(chunks, length);
 }
 
-/** The same as an answer of the registry: a body that breaks off rejects with OtaError `unavailable`. */
+/** The same for a response of the registry. If the body is interrupted, rejects with OtaError `unavailable`. */
 export async function readWhole(response: RegistryResponse, limit: number, tooLong: () => Error): Promise<Buffer> {
   try {
     return await readBody(response, limit, tooLong);
@@ -27,7 +30,10 @@ export async function readWhole(response: RegistryResponse, limit: number, tooLo
   }
 }
 
-/** The codings that a body comes in, the last applied first. None is asked for: `Accept-Encoding: identity` is sent. */
+/**
+ * Returns the codings of a body, the last applied first. The client asks for none: it sends `Accept-Encoding:
+ * identity`.
+ */
 export function codingsOf(response: Pick<RegistryResponse, 'headers'>): string[] {
   return (header(response, 'content-encoding') ?? '')
     .split(',')
@@ -36,7 +42,10 @@ export function codingsOf(response: Pick<RegistryResponse, 'headers'>): string[]
     .reverse();
 }
 
-/** The body of `response`, decompressed where it comes compressed. Fails with OtaError `protocol` when that cannot be done. */
+/**
+ * Returns the body of `response`, decompressed if it is compressed. Fails with OtaError `protocol` if it cannot be
+ * decompressed.
+ */
 export async function* decoded(response: RegistryResponse): AsyncGenerator<Buffer> {
   let body: AsyncIterable<Buffer> = response.body as AsyncIterable<Buffer>;
   const codings = codingsOf(response);
@@ -65,12 +74,12 @@ export async function* decoded(response: RegistryResponse): AsyncGenerator<Buffe
   }
 }
 
-/** A decoder for what begins with `first` (RFC 9110, section 8.4.1). */
+/** Returns a decoder for a body that begins with `first` (RFC 9110, section 8.4.1). */
 const DECODERS: Readonly<Record<string, ((first: Buffer) => Transform) | undefined>> = {
   gzip: () => createGunzip(),
   'x-gzip': () => createGunzip(),
   br: () => createBrotliDecompress(),
-  // A zlib stream has its method, 8, in the low four bits (RFC 1950). Some send deflate without that frame.
+  // A zlib stream has its method, 8, in the low four bits (RFC 1950). Some servers send deflate without that frame.
   deflate: ([first = 0]) => ((first & 0x0f) === 8 ? createInflate() : createInflateRaw()),
 };
 
@@ -87,7 +96,7 @@ async function* through(
       for (let next = await pieces.next(); !next.done; next = await pieces.next()) yield next.value;
     };
     const decoder = decoderFor(first.value);
-    // What breaks, on either side, comes out of the decoder.
+    // Errors of either side come out of the decoder.
     pipeline(Readable.from(all()), decoder, () => undefined);
     yield* decoder as AsyncIterable<Buffer>;
   } finally {
@@ -95,7 +104,10 @@ async function* through(
   }
 }
 
-/** Whether a decoder met what is not of its coding; an end that comes too early is something else, and may pass. */
+/**
+ * Returns whether a decoder received data that is not of its coding. An early end is a different error, and may be
+ * temporary.
+ */
 function isBadData(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'Z_DATA_ERROR' || code === 'Z_NEED_DICT' || code?.startsWith('ERR__ERROR_FORMAT') === true;

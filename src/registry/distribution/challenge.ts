@@ -8,7 +8,7 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const PARAMETER = new RegExp(`^\\s*,?\\s*(${TOKEN})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${TOKEN}))`);
 const SCHEME = new RegExp(`^\\s*,?\\s*(${TOKEN})(?:\\s+|,|$)`);
 
-/** All challenges of a header, several of which may share one line. What is not understood is left out. */
+/** Returns all challenges of a header. One line may contain several. Leaves out challenges that cannot be parsed. */
 export function parseChallenges(value: string | string[] | undefined): Challenge[] {
   const challenges: Challenge[] = [];
   for (let rest = (Array.isArray(value) ? value.join(', ') : (value ?? '')).slice(0, 8192); rest;) {
@@ -25,7 +25,7 @@ export function parseChallenges(value: string | string[] | undefined): Challenge
   return challenges;
 }
 
-/** The challenge to meet: Bearer before Basic. */
+/** Returns the challenge to answer: Bearer if there is one, otherwise Basic. */
 export function preferredChallenge(value: string | string[] | undefined): Challenge | undefined {
   const challenges = parseChallenges(value);
   return (

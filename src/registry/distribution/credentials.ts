@@ -3,26 +3,26 @@ import { z } from 'zod';
 import { ConfigError, reasonOf } from '../../errors.js';
 import { schemaProblem } from '../../schema-problem.js';
 
-/** Who we are to a registry: a user with a password, or an identity token to trade for access tokens. */
+/** Credentials for a registry: a user with a password, or an identity token that is exchanged for access tokens. */
 export interface Credentials {
   readonly username: string;
   readonly password: string;
   readonly identityToken?: string | undefined;
 }
 
-/** Finds the credentials for a repository, or undefined for anonymous access. */
+/** Returns the credentials for a repository, or undefined for anonymous access. */
 export type CredentialSource = (repository: string | undefined) => Credentials | undefined;
 
-/** What to tell whoever configured the credentials, as sentences without a full stop. */
+/** Advice for the person who configured the credentials, as sentences without a full stop. */
 export interface CredentialAdvice {
   /** Completes "credentials are needed". */
   readonly missing: string;
   readonly wrong: string;
 }
 
-/** A text; null, an empty one and what is no text count as missing. */
+/** A text. Null, an empty text and other types count as missing. */
 const text = z.string().min(1).optional().catch(undefined);
-/** Entries are judged one by one: what is wrong with that of another registry is no concern of ours. */
+/** Each entry is parsed separately, so that an error in the entry of another registry has no effect. */
 const configFile = z.object({
   auths: z.record(z.string(), z.unknown()).nullish(),
   credHelpers: z.record(z.string(), text).nullish().catch(undefined),
@@ -35,15 +35,15 @@ const authSchema = z.object({
   identitytoken: text,
 });
 
-/** The hosts that are all Docker Hub to docker's own config file. */
+/** The host names of Docker Hub in docker's config file. */
 const DOCKER_HUB = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
 
 /**
- * The credentials in a docker or podman `config.json` (containers-auth.json(5)). Keys may be `host`, `host:port`,
- * `https://host/v1/` or `host/path`; the longest that fits a repository wins.
+ * Returns the credentials in a docker or podman `config.json` (containers-auth.json(5)). Keys may be `host`,
+ * `host:port`, `https://host/v1/` or `host/path`. The longest key that matches a repository wins.
  *
- * @throws ConfigError when the file cannot be read, when it has entries for `host` and none of them can be used, or when
- *   it leaves the credentials for `host` to a helper, which is not run.
+ * @throws ConfigError if the file cannot be read, if none of its entries for `host` can be used, or if it refers to a
+ *   credential helper for `host`, because helpers are not run
  */
 export function readAuthFile(path: string, host: string): CredentialSource {
   const config = load(path);
@@ -77,7 +77,7 @@ function load(path: string): z.infer<typeof configFile> {
   try {
     content = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
   } catch (error) {
-    // A JSON error quotes the text around it, which may be a secret.
+    // The message of a JSON error quotes the text around the error, which may be a secret.
     const reason = error instanceof SyntaxError ? 'it is not JSON' : reasonOf(error);
     throw new ConfigError(`--registry-auth-file: cannot read ${JSON.stringify(path)}: ${reason}`);
   }
@@ -86,7 +86,10 @@ function load(path: string): z.infer<typeof configFile> {
   throw new ConfigError(`--registry-auth-file: ${path} is not a docker config.json: ${schemaProblem(parsed.error)}`);
 }
 
-/** `https://index.docker.io/v1/` → `index.docker.io`; `HOST/path` keeps its path. Hosts have no case. */
+/**
+ * Normalizes a key: `https://index.docker.io/v1/` → `index.docker.io`. `HOST/path` keeps its path. Host names are
+ * case-insensitive.
+ */
 function normalize(key: string): string {
   return key
     .replace(/^https?:\/\//, '')
@@ -95,7 +98,7 @@ function normalize(key: string): string {
     .replace(/^[^/]+/, (host) => host.toLowerCase());
 }
 
-/** The credentials in an entry; undefined when it has none, `broken` when what it has cannot be understood. */
+/** Returns the credentials in an entry, undefined if it has none, or `broken` if they cannot be parsed. */
 function credentialsOf(entry: unknown): Credentials | 'broken' | undefined {
   if (entry === null) return undefined;
   const parsed = authSchema.safeParse(entry);

@@ -27,22 +27,22 @@ import { discard, header, type RegistryRequest, type RegistryResponse, type Tran
 
 const TAGS_PER_PAGE = 1000;
 const MAX_TAGS = 100_000;
-/** The slowest that a whole download may be: below it the link is as good as down. */
+/** Lowest allowed speed of a complete download. Below it, the connection counts as failed. */
 const MIN_BYTES_PER_MS = 16;
-/** Statuses by which registries say that they have no referrers API; what else they answer is a failure of it. */
+/** Statuses of registries without a referrers API. Any other status is a failure of the API. */
 const NO_REFERRERS_API: readonly number[] = [204, 400, 404, 405, 406, 415, 501];
-/** Repositories that are known to refuse HEAD. */
+/** Maximum number of repositories that are remembered to refuse HEAD. */
 const MAX_HEADLESS = 10_000;
 
 export interface DistributionRegistryOptions {
   endpoint: Endpoint;
-  /** How long one question may take, retries included, and how long a download may stand still; in milliseconds. */
+  /** Maximum duration of one operation, including retries, and of a pause in a download; in milliseconds. */
   timeoutMs: number;
 }
 
-/** A registry that speaks the OCI distribution spec 1.0 or 1.1 over HTTP. */
+/** A registry that implements the OCI distribution spec 1.0 or 1.1 over HTTP. */
 export class DistributionRegistry extends Registry {
-  /** Repositories whose manifests cannot be asked for by HEAD. */
+  /** Repositories that refuse HEAD for manifests. */
   private readonly headless = new Set<string>();
   private readonly lists: PagedLists;
 
@@ -97,7 +97,7 @@ export class DistributionRegistry extends Registry {
     return mayBeOfType(referrers, artifactType);
   }
 
-  /** By `_catalog` of Distribution, zot and Harbor (for administrators); hosted registries have none. */
+  /** Uses `_catalog` of Distribution, zot and Harbor (for administrators). Hosted registries do not have it. */
   override async listRepositories(signal: AbortSignal): Promise<string[]> {
     const { endpoint } = this.options;
     const repositories = new Set<string>();
@@ -121,7 +121,7 @@ export class DistributionRegistry extends Registry {
     return [...repositories];
   }
 
-  /** What `docker login` asks: whether `/v2/` is that of a registry, and lets us in. */
+  /** Sends the request of `docker login`: checks whether `/v2/` belongs to a registry, and accepts the credentials. */
   async ping(signal: AbortSignal): Promise<void> {
     const url = new URL('/v2/', this.options.endpoint.origin);
     const response = await this.ask(undefined, url, signal);
@@ -137,7 +137,10 @@ export class DistributionRegistry extends Registry {
     return this.transport.close();
   }
 
-  /** What HEAD says that `reference` names; undefined when GET has the last word: HEAD is refused, or says too little. */
+  /**
+   * Returns the descriptor of `reference` according to HEAD. Returns undefined if GET is needed, because HEAD is
+   * refused or its response is incomplete.
+   */
   private async head(repository: string, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
     const url = this.url(repository, `manifests/${reference}`);
     let response: RegistryResponse;
@@ -160,7 +163,7 @@ export class DistributionRegistry extends Registry {
     return undefined;
   }
 
-  /** What the referrers API lists; undefined when there is none. */
+  /** Returns the list of the referrers API, or undefined if the registry does not have it. */
   private async referrersApi(
     repository: string,
     digest: Digest,
@@ -178,7 +181,7 @@ export class DistributionRegistry extends Registry {
       }
       if (response.status !== 200) throw await failureOf(response, `referrers of ${digest}`);
       const entries = parseReferrers(await this.lists.jsonIfAny(response, 'referrers'));
-      // A proxy that wants a login says so with a page of its own.
+      // A proxy that demands a login sends a page of its own.
       if (!entries && pages === 0) return undefined;
       if (!entries)
         throw new OtaError(
@@ -191,7 +194,7 @@ export class DistributionRegistry extends Registry {
     return found;
   }
 
-  /** distribution-spec 1.1, "Referrers Tag Schema": an index under a tag made of the digest. */
+  /** distribution-spec 1.1, "Referrers Tag Schema": an index under a tag that is made of the digest. */
   private async fallbackTag(repository: string, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
     try {
       const { content } = await this.readManifest(
@@ -229,7 +232,9 @@ export class DistributionRegistry extends Registry {
     return { descriptor: expectDigest(descriptor, reference), bytes, content };
   }
 
-  /** What is asked for by a tag may be anything, such as a proxy's page: then it is the answer that is wrong, not the artifact. */
+  /**
+   * The response for a tag may be anything, such as the page of a proxy. Then the response is wrong, not the artifact.
+   */
   private parse(bytes: Buffer, mediaType: string, named: boolean): FetchedManifest['content'] {
     try {
       return parseManifest(bytes, mediaType);

@@ -3,16 +3,24 @@ import { OtaError } from '../../errors.js';
 import { type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import type { Endpoint } from './endpoint.js';
-import { failureOf } from './failure.js';
+import { describeFailure, failureOf } from './failure.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
-/** Larger blobs go up in pieces, because proxies in front of registries limit a request's body (Cloudflare: 100 MB). */
+/**
+ * Larger blobs are uploaded in pieces, because proxies in front of registries limit the body of a request (Cloudflare:
+ * 100 MB).
+ */
 const MONOLITHIC_BYTES = 64 * 1024 * 1024;
 const CHUNK_BYTES = 16 * 1024 * 1024;
-/** A push is watched by a person or a CI job, so its whole time is bounded generously: an hour. */
+/** Maximum duration of a push: one hour. A person or a CI job watches it. */
 const PUSH_TIMEOUT_MS = 3_600_000;
+const DELETE_TIMEOUT_MS = 60_000;
+/** The specification has 202; some registries answer with another success. */
+const DELETED: readonly number[] = [200, 202, 204];
+/** What registries answer that delete by digest only, about a tag that is there. */
+const NO_TAG_DELETION: readonly number[] = [400, 404, 405, 501];
 
-/** Pushes by the OCI distribution spec 1.1, "Push": POST, then PUT, or PATCH by PATCH for a large blob. */
+/** Pushes as in the OCI distribution spec 1.1, "Push": POST, then PUT, or several PATCH requests for a large blob. */
 export class DistributionWriter extends ArtifactWriter {
   constructor(
     private readonly transport: Transport,
@@ -70,6 +78,25 @@ export class DistributionWriter extends ArtifactWriter {
       );
   }
 
+  /** distribution-spec 1.1, "Deleting tags". Never by digest: that removes the manifest, and with it its other tags. */
+  async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
+    const response = await this.send(repository, signal, {
+      method: 'DELETE',
+      url: this.endpoint.url(repository, `manifests/${tag}`),
+      action: 'pull,delete',
+      deadlineMs: performance.now() + DELETE_TIMEOUT_MS,
+    });
+    if (DELETED.includes(response.status)) {
+      discard(response);
+      return;
+    }
+    if (!NO_TAG_DELETION.includes(response.status)) throw await failureOf(response, `tag ${repository}:${tag}`);
+    throw new OtaError(
+      'protocol',
+      `This registry does not delete tags: it answered ${await describeFailure(response)} for ${repository}:${tag}. Push the good firmware under a higher version, or delete the version with the tools of the registry`,
+    );
+  }
+
   private async writeInChunks(
     repository: string,
     signal: AbortSignal,
@@ -109,7 +136,7 @@ export class DistributionWriter extends ArtifactWriter {
     discard(response);
   }
 
-  /** The `Location` of an answer that must have `status`. */
+  /** Returns the `Location` of a response, which must have `status`. */
   private async accepted(response: RegistryResponse, status: number, what: string): Promise<URL> {
     if (response.status !== status) throw await failureOf(response, what);
     discard(response);

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, request as httpRequest, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Authority } from '../../../test/support/authority.js';
 import { error, FakeRegistry, INDEX, json, sha256 } from '../../../test/support/fake-registry.js';
 import { gather, parseSettings } from '../../config/index.js';
 import type { Digest } from '../../oci/index.js';
@@ -333,16 +333,12 @@ describe('a registry over HTTP', () => {
 });
 
 describe('a registry over TLS', () => {
-  const key = join(folder, 'key.pem');
-  const cert = join(folder, 'cert.pem');
   let server: Server;
   let url = '';
+  const { cert, keyPath } = new Authority(folder, '127.0.0.1', 'IP:127.0.0.1');
 
   beforeAll(async () => {
-    // prettier-ignore
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-      '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
-    server = createHttpsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_request, response) => {
+    server = createHttpsServer({ key: readFileSync(keyPath), cert: readFileSync(cert) }, (_request, response) => {
       json(response, 200, { tags: ['1.0.0'] });
     }).listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));

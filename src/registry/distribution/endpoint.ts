@@ -1,17 +1,18 @@
 import { OtaError } from '../../errors.js';
 import { isDigest, isRepositoryName, isTag } from '../../oci/index.js';
 
-/** Docker Hub by the names that people write; the API is on one of them only. */
+/** The names of Docker Hub that people write. Its API is available under one of them only. */
 const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
-/** Where a registry's API is, and what its repositories are called there. */
+/** The address of a registry's API, and the names of its repositories there. */
 export class Endpoint {
   readonly origin: string;
   private readonly dockerHub: boolean;
 
   /**
    * @param origin scheme, host and port
-   * @param path what stands before every repository, without slashes around it (Artifactory's repository key, a Harbor project)
+   * @param path prefix of every repository, without slashes at its ends (the repository key of Artifactory, a project
+   *   of Harbor)
    */
   constructor(
     origin: string,
@@ -22,26 +23,30 @@ export class Endpoint {
     this.origin = this.dockerHub ? 'https://registry-1.docker.io' : url.origin;
   }
 
-  /** The host that credentials are kept under. */
+  /** The host under which credentials are stored. */
   get host(): string {
     return new URL(this.origin).host;
   }
 
-  /** The whole name of `repository`, as token scopes and URLs have it. */
+  /** Returns the full name of `repository`, as it appears in token scopes and URLs. */
   nameOf(repository: string): string {
     const name = this.path ? `${this.path}/${repository}` : repository;
     return this.dockerHub && !name.includes('/') ? `library/${name}` : name;
   }
 
-  /** What the repository `name` of the registry is called behind our path; undefined when it stands elsewhere. */
+  /**
+   * Returns the part of the repository name `name` after the path of this endpoint, or undefined if it has another
+   * path.
+   */
   repositoryOf(name: string): string | undefined {
     if (!this.path) return name;
     return name.startsWith(`${this.path}/`) ? name.slice(this.path.length + 1) : undefined;
   }
 
   /**
-   * `rest` is what follows the name, such as `tags/list`. Throws OtaError `protocol` for what is no repository name, or
-   * does not follow one: ids and references come from outside, and a `..` in one would lead to another API of the host.
+   * Returns the URL of a repository. `rest` is the part after the name, such as `tags/list`. Throws OtaError `protocol`
+   * if the repository name or `rest` is not valid: ids and references come from outside, and a `..` would lead to
+   * another API of the host.
    */
   url(repository: string, rest: string): URL {
     if (!isRepositoryName(repository))
@@ -55,7 +60,7 @@ export class Endpoint {
   }
 }
 
-/** The paths of the distribution spec that we ask for. */
+/** The paths of the distribution spec that OtaFlux uses. */
 function belongsToRepository(rest: string): boolean {
   const [, what = '', reference = '', query] = /^([a-z]+)\/([^?]*)(\?.*)?$/s.exec(rest) ?? [];
   if (what === 'tags') return reference === 'list';

@@ -3,20 +3,23 @@ import { OtaError, type OtaErrorCode } from '../../errors.js';
 import { readBody } from './body.js';
 import { header, type RegistryResponse } from './transport.js';
 
-/** As much of an error's body as is worth reading. */
+/** Maximum size of an error's body that is read. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
 
 /** distribution-spec 1.1, "Error Codes". */
 const errorBody = z.object({ errors: z.array(z.object({ code: z.string(), message: z.string().nullish() })).min(1) });
 
-/** The errors of object storage that speaks S3 or Azure's protocol, where blobs are redirected to. */
+/** The errors of object storage with the protocol of S3 or Azure, to which blobs are redirected. */
 const STORAGE_ERROR = /<Error\b[^>]*>[\s\S]*?<Code>([^<]{1,100})<\/Code>(?:[\s\S]*?<Message>([^<]{0,300}))?/;
 
-/** What Go, nginx and Apache answer to plain HTTP on a port for HTTPS. */
+/** The responses of Go, nginx and Apache to plain HTTP on a port for HTTPS. */
 const WANTS_HTTPS =
   /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|speaking plain HTTP to an SSL/i;
 
-/** What went wrong, in one line with the registry's own code and message: `404 NAME_UNKNOWN: repository name not known`. */
+/**
+ * Returns the error in one line, with the code and message of the registry: `404 NAME_UNKNOWN: repository name not
+ * known`.
+ */
 export async function describeFailure(response: RegistryResponse): Promise<string> {
   const { status } = response;
   const text = await textOf(response);
@@ -39,7 +42,7 @@ async function textOf(response: RegistryResponse): Promise<string> {
   try {
     return (await readBody(response, MAX_ERROR_BODY_BYTES, () => new Error('too long'))).toString('utf8');
   } catch {
-    // The status says enough.
+    // The status is enough.
     return '';
   }
 }
@@ -56,18 +59,18 @@ function describe(status: number, code: string, message: string | null | undefin
   return oneLine(`${status} ${code}${message ? `: ${message}` : ''}`);
 }
 
-/** Who gave an answer: the registry, or the host that it redirected to. */
+/** Returns the sender of a response: the registry, or the host to which it redirected. */
 export function answererOf({ url, redirectedFrom }: RegistryResponse): string {
   return redirectedFrom === undefined ? 'registry' : `${url.host}, where ${redirectedFrom} redirects to,`;
 }
 
-/** The code of an answer that is no success. 401 and 403 are told apart by the auth layer, before they come here. */
+/** Returns the error code for an unsuccessful response. The auth layer handles 401 and 403 before. */
 export function codeOfStatus(status: number): OtaErrorCode {
   if (status === 404) return 'absent';
   return status === 408 || status === 429 || status >= 500 ? 'unavailable' : 'protocol';
 }
 
-/** An answer that is no success, as an error about `what`. */
+/** Returns an unsuccessful response as an error about `what`. */
 export async function failureOf(response: RegistryResponse, what: string): Promise<OtaError> {
   const description = await describeFailure(response);
   const answer = `${what}: ${answererOf(response)} answered ${description}`;
@@ -77,12 +80,12 @@ export async function failureOf(response: RegistryResponse, what: string): Promi
   return new OtaError(codeOfStatus(response.status), answer + advice);
 }
 
-/** Whether an answer is a web page: registries answer with JSON, or with nothing. */
+/** Returns whether a response is a web page. Registries send JSON or nothing. */
 export function isPage(response: RegistryResponse): boolean {
   return /^text\/html\b/i.test(header(response, 'content-type') ?? '');
 }
 
-/** An answer that no registry gives, as an error. */
+/** Returns the error for a response that no registry sends. */
 export async function notRegistry(response: RegistryResponse): Promise<OtaError> {
   const { origin, pathname } = response.url;
   const text = await textOf(response);
@@ -95,7 +98,10 @@ export async function notRegistry(response: RegistryResponse): Promise<OtaError>
   );
 }
 
-/** A registry sends an error in JSON, and nearly all set the header on every answer. */
+/**
+ * Returns whether a 404 does not come from a registry: it has no error in JSON, and lacks the header that nearly all
+ * registries set on every response.
+ */
 function isFromNoRegistry(response: RegistryResponse, description: string): boolean {
   return (
     description === 'status 404' &&

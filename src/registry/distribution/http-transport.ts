@@ -12,21 +12,21 @@ import { unreachable } from './unreachable.js';
 export interface HttpTransportOptions {
   /** The origin of REGISTRY_URL. */
   origin: string;
-  /** Longest silence before the headers and between two pieces of a body, in milliseconds. */
+  /** Longest pause before the headers and between two pieces of a body, in milliseconds. */
   timeoutMs: number;
-  /** PEM file with authorities to trust beside the system's. */
+  /** PEM file with authorities to trust in addition to those of the system. */
   caCertPath?: string | undefined;
 }
 
-/** As many as oras-go and containers/image follow at the least; object storage needs one or two. */
+/** oras-go and containers/image follow at least as many. Object storage needs one or two. */
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** Enough for a burst of first requests, few enough for a small registry. */
+/** Enough for a burst of first requests, and few enough for a small registry. */
 const CONNECTIONS_PER_HOST = 32;
 
 /**
- * HTTP over one connection pool, through the proxies of the environment.
- * Follows redirects of reads, without credentials once the origin changes, and never from https to http.
+ * HTTP over one connection pool, through the proxies of the environment. Follows redirects of read requests, without
+ * credentials if the origin changes, and never from https to http.
  */
 export class HttpTransport implements Transport {
   private readonly dispatcher: Dispatcher;
@@ -68,7 +68,7 @@ export class HttpTransport implements Transport {
     url: URL,
     headers: Readonly<Record<string, string>>,
   ): Promise<RegistryResponse> {
-    // Each exchange has a signal of its own, until the body of its answer was read or destroyed.
+    // Each exchange has its own signal until the body of its response was read or destroyed.
     const { signal, end } = link([request.signal], request.deadlineMs - performance.now());
     try {
       const {
@@ -102,7 +102,9 @@ export class HttpTransport implements Transport {
   }
 }
 
-/** PEM text with certificates: Node.js would accept any text, and trust nobody new. */
+/**
+ * Reads PEM text with certificates, and checks it: Node.js would accept any text, and trust no additional authority.
+ */
 function readAuthority(path: string): string {
   const option = '--registry-ca-cert-path';
   let text: string;

@@ -14,7 +14,7 @@ import type { Transport } from './transport.js';
 
 type HttpLocation = RegistryLocation & { kind: 'http' };
 
-/** The read side of a registry over HTTP; throws ConfigError when a file that `settings` name cannot be used. */
+/** Returns the read side of a registry over HTTP. Throws ConfigError if a file in `settings` cannot be used. */
 export function distributionRegistry(location: HttpLocation, settings: RegistrySettings, onRetry?: OnRetry): Registry {
   const endpoint = endpointOf(location, settings);
   return new DistributionRegistry(createTransport(endpoint, settings, onRetry), {
@@ -23,7 +23,7 @@ export function distributionRegistry(location: HttpLocation, settings: RegistryS
   });
 }
 
-/** The write side of the same. */
+/** Returns the write side of the same registry. */
 export function distributionWriter(
   location: HttpLocation,
   settings: RegistrySettings,
@@ -40,7 +40,7 @@ function endpointOf(location: HttpLocation, settings: RegistrySettings): Endpoin
   );
 }
 
-/** Retry over auth over HTTP: a token service that is down is tried again like the registry itself. */
+/** Retry over auth over HTTP, so that requests to a token service are retried like requests to the registry. */
 function createTransport(endpoint: Endpoint, settings: RegistrySettings, onRetry?: OnRetry): Transport {
   const timeoutMs = settings.registryTimeout;
   const http = new HttpTransport({ origin: endpoint.origin, timeoutMs, caCertPath: settings.registryCaCertPath });
@@ -62,7 +62,7 @@ function credentialsFor(endpoint: Endpoint, settings: RegistrySettings): Credent
   return registryAuthFile === undefined ? () => undefined : readAuthFile(registryAuthFile, endpoint.host);
 }
 
-/** Which options to look at when the registry demands credentials, or does not accept them. */
+/** Names the options to check if the registry demands credentials, or does not accept them. */
 function adviceFor(endpoint: Endpoint, { registryUsername, registryAuthFile }: RegistrySettings): CredentialAdvice {
   if (registryUsername === undefined && registryAuthFile !== undefined)
     return {

@@ -1,10 +1,13 @@
 import type { Challenge } from './challenge.js';
 import type { RegistryRequest } from './transport.js';
 
-/** One per repository and kind of request; the oldest is forgotten first. */
+/** One entry for each repository and kind of request. The oldest is dropped first. */
 const MAX_CHALLENGES = 10_000;
 
-/** What the registry was seen to ask for, by repository and kind of request: Azure wants one right for tags, another for blobs. */
+/**
+ * The challenges that the registry has sent, by repository and kind of request: Azure demands one permission for tags
+ * and another for blobs.
+ */
 export class KnownChallenges {
   private readonly known = new Map<string, Challenge>();
   private readonly latest = new Map<
@@ -12,12 +15,15 @@ export class KnownChallenges {
     { readonly challenge: Challenge; readonly repository: string | undefined }
   >();
 
-  /** What it asked for the last time that this was done with this repository. */
+  /** Returns the challenge to the last request of this kind for this repository. */
   get(request: RegistryRequest): Challenge | undefined {
     return this.known.get(placeOf(request));
   }
 
-  /** What it will ask for, to go by other requests; undefined when they allow no guess. It saves a refused request. */
+  /**
+   * Returns the likely challenge, derived from other requests, or undefined if they allow no guess. It saves a refused
+   * request.
+   */
   guess(request: RegistryRequest): Challenge | undefined {
     const kind = kindOf(request);
     const seen = this.latest.get(kind) ?? (isRead(request) ? this.latest.get('any read') : undefined);
@@ -38,19 +44,21 @@ export class KnownChallenges {
     if (isRead(request)) this.latest.set('any read', seen);
   }
 
-  /** Forgets what it asked for at the last request of this kind. */
+  /** Drops the challenge to the last request of this kind. */
   forgetPlace(request: RegistryRequest): void {
     this.known.delete(placeOf(request));
   }
 
-  /** Forgets all that names the same token service. */
+  /** Drops all challenges with the same token service. */
   forget({ parameters: { realm } }: Challenge): void {
     for (const [place, challenge] of this.known) if (challenge.parameters.realm === realm) this.known.delete(place);
     for (const [kind, { challenge }] of this.latest) if (challenge.parameters.realm === realm) this.latest.delete(kind);
   }
 }
 
-/** The token scope for a request: that of the challenge, else that of Distribution's token specification. */
+/**
+ * Returns the token scope for a request: that of the challenge, otherwise that of Distribution's token specification.
+ */
 export function scopeFor({ repository, action }: RegistryRequest, { parameters }: Challenge): string {
   if (parameters.scope) return parameters.scope;
   return repository === undefined ? '' : `repository:${repository}:${action ?? 'pull'}`;
@@ -69,7 +77,7 @@ function isRead({ method }: RegistryRequest): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-/** `scope` for the repository `to` in place of `from`; undefined when it speaks of others, too. */
+/** Returns `scope` for the repository `to` instead of `from`, or undefined if it also contains other repositories. */
 function renamed(scope: string | undefined, from: string | undefined, to: string): string | undefined {
   const parts = (scope ?? '').split(' ').map((part) => {
     if (!part.startsWith('repository:')) return part;

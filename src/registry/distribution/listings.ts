@@ -3,12 +3,18 @@ import { OtaError } from '../../errors.js';
 import { isIndexType, understood, type Descriptor } from '../../oci/index.js';
 import { turn } from '../../timers.js';
 
-/** distribution-spec 1.1, "Content Discovery". Some registries say `null` for none. */
+/** distribution-spec 1.1, "Content Discovery". Some registries send `null` for an empty list. */
 const tagList = z.object({ tags: z.array(z.unknown()).nullish() });
-/** A registry that ignores `n` sends 100,000 at once: others have their turn in between. */
+/**
+ * A registry that ignores `n` sends 100,000 entries at once. Parsing pauses in between, so that other requests are
+ * answered.
+ */
 const TAGS_A_TURN = 10_000;
 
-/** The tags on one page, as many at once as take some milliseconds; throws OtaError `protocol` for another shape. */
+/**
+ * Yields the tags on one page, in pieces that take some milliseconds. Throws OtaError `protocol` if the page has
+ * another shape.
+ */
 export async function* parseTags(body: unknown): AsyncGenerator<readonly string[]> {
   const parsed = tagList.safeParse(body);
   const tags = parsed.data?.tags ?? [];
@@ -28,10 +34,10 @@ function noTagList(): OtaError {
   );
 }
 
-/** Distribution's catalog, which is no part of the specification. */
+/** Distribution's catalog, which is not part of the specification. */
 const catalog = z.object({ repositories: z.array(z.string()).nullish() });
 
-/** The repositories on one page; throws OtaError `protocol` for another shape. */
+/** Returns the repositories on one page. Throws OtaError `protocol` if the page has another shape. */
 export function parseCatalog(body: unknown): string[] {
   const parsed = catalog.safeParse(body);
   if (!parsed.success)
@@ -52,9 +58,9 @@ const referrers = z.object({
 });
 
 /**
- * The entries on one page of referrers, those that can be understood; undefined when it is no image index.
+ * Returns the entries on one page of referrers that can be parsed, or undefined if the page is not an image index.
  *
- * @param body undefined for what is not JSON
+ * @param body undefined if it is not JSON
  */
 export function parseReferrers(body: unknown): Descriptor[] | undefined {
   const parsed = referrers.safeParse(body);

@@ -1,27 +1,27 @@
 import { OtaError } from '../../errors.js';
 
-/** Far below the slowest link that firmware comes by: such a body is held open, not sent. */
+/** Far below the slowest connection for firmware. A slower body is only kept open. */
 const MIN_BYTES_PER_SECOND = 1024;
 
 /**
- * How fast a body comes, over all of the connections that it takes. A silence has its own limit; this one is for a body
- * that never falls silent, a byte at a time.
+ * Measures the speed of a body over all connections that it needs. A silent connection has its own limit. This limit is
+ * for a body that is never silent but very slow.
  */
 export class Pace {
-  /** Since the first piece: until then other deadlines hold, and a registry may have asked to wait. */
+  /** Time of the first piece. Before it, other deadlines apply, and a registry may have asked to wait. */
   private sinceMs: number | undefined;
   private bytes = 0;
 
   constructor(
     private readonly what: string,
-    /** How long a body may come too slowly. */
+    /** How long a body may be too slow. */
     private readonly windowMs: number,
   ) {}
 
   /**
-   * The pieces of `body`. The time that the reader takes for a piece does not count.
+   * Yields the pieces of `body`. The time that the reader takes does not count.
    *
-   * @throws OtaError `unavailable` when too few bytes came within the time
+   * @throws OtaError `unavailable` if too few bytes arrived in the time
    */
   async *of(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const piece of body) {

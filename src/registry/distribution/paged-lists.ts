@@ -4,21 +4,26 @@ import { failureOf } from './failure.js';
 import { nextPage, Pages } from './pages.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 
-/** A page of tags or referrers. A registry that ignores `n` may send 100,000 tags of 128 characters in one. */
+/**
+ * Maximum size of a page of tags or referrers. A registry that ignores `n` may send 100,000 tags of 128 characters in
+ * one page.
+ */
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
-/** Statuses by which registries refuse a page size (`PAGINATION_NUMBER_INVALID`) or a parameter as such. */
+/** Statuses with which registries refuse a page size (`PAGINATION_NUMBER_INVALID`) or any parameter. */
 const REFUSALS_OF_SIZE: readonly number[] = [400, 405, 406, 413, 414, 416, 422, 501];
 
-/** Lists that a registry sends in pages (distribution-spec 1.1, "Content Discovery"): tags, repositories and referrers. */
+/**
+ * Lists that a registry sends in pages (distribution-spec 1.1, "Content Discovery"): tags, repositories and referrers.
+ */
 export class PagedLists {
-  /** Lists that cannot be requested with a page size. */
+  /** Lists for which the registry refuses a page size. */
   private readonly sizeless = new Set<'tags' | 'catalog'>();
 
   constructor(private readonly transport: Transport) {}
 
   /**
-   * Yields the pages of the list that `request` asks for, each to be read before the next is requested. The first may have
-   * any status. Throws OtaError for a later one that is refused, or a link to it that cannot be followed.
+   * Yields the pages of the list that `request` asks for. Read each page before the next one is requested. The first
+   * page may have any status. Throws OtaError if a later page is refused, or if a link cannot be followed.
    */
   async *pages(request: RegistryRequest): AsyncGenerator<RegistryResponse> {
     const seen = new Pages(request.url);
@@ -34,7 +39,7 @@ export class PagedLists {
     }
   }
 
-  /** Returns the JSON of a page; throws OtaError `protocol` for anything else. */
+  /** Returns the JSON of a page. Throws OtaError `protocol` if it is not JSON. */
   async json(response: RegistryResponse, what: string): Promise<unknown> {
     const body = await this.jsonIfAny(response, what);
     if (body === undefined)
@@ -45,7 +50,7 @@ export class PagedLists {
     return body;
   }
 
-  /** Returns the JSON of a page, or undefined for anything else. */
+  /** Returns the JSON of a page, or undefined if it is not JSON. */
   async jsonIfAny(response: RegistryResponse, what: string): Promise<unknown> {
     const tooLong = (): OtaError =>
       new OtaError(
@@ -55,7 +60,7 @@ export class PagedLists {
     return parseJson(await readWhole(response, MAX_PAGE_BYTES, tooLong));
   }
 
-  /** The first page; without the page size if the registry does not take one. */
+  /** Requests the first page. If the registry refuses the page size, requests it again without. */
   private async firstPage(request: RegistryRequest): Promise<RegistryResponse> {
     if (!request.url.searchParams.has('n')) return this.transport.send(request);
     const list = request.repository === undefined ? 'catalog' : 'tags';
@@ -72,13 +77,13 @@ export class PagedLists {
   }
 }
 
-/** A list whose next page is refused has not ended there, and what it is a list of is not gone. */
+/** Returns the error for a page after the first that is refused: the list is incomplete, and does not mean `absent`. */
 async function brokenList(response: RegistryResponse): Promise<OtaError> {
   const failure = await failureOf(response, `next page of ${response.url.pathname}`);
   return failure.code === 'absent' ? new OtaError('protocol', failure.message) : failure;
 }
 
-/** A login page of a proxy says what it is in its media type. */
+/** Returns the media type. It identifies the login page of a proxy. */
 function typeOf(response: RegistryResponse): string {
   const type = header(response, 'content-type');
   return type === undefined ? '' : `, but ${type.slice(0, 100)}`;

@@ -1,10 +1,10 @@
 import { OtaError } from '../../errors.js';
 import type { RegistryResponse } from './transport.js';
 
-/** 100,000 tags in pages of 100, the smallest that a known registry insists on. */
+/** 100,000 tags in pages of 100, the smallest page size of a known registry. */
 const MAX_PAGES = 1000;
 
-/** The pages read so far: finds a loop. */
+/** The pages that were read so far, to detect a loop. */
 export class Pages {
   private readonly seen: Set<string>;
 
@@ -12,7 +12,7 @@ export class Pages {
     this.seen = new Set([first.href]);
   }
 
-  /** Throws OtaError `protocol` when `url` was read already, or there are too many. */
+  /** Throws OtaError `protocol` if `url` was read before, or if there are too many pages. */
   add(url: URL): void {
     if (this.seen.has(url.href))
       throw new OtaError('protocol', `the pages of ${url.pathname} lead in a circle. Check the registry`);
@@ -23,9 +23,9 @@ export class Pages {
 }
 
 /**
- * Where the page after `response` is, or undefined when it is the last (RFC 8288, `rel="next"`).
- * Throws OtaError `protocol` when the header cannot be read, since nobody knows then whether there is more, and when the
- * page is on another host, where our token has no business.
+ * Returns the URL of the page after `response`, or undefined if it is the last one (RFC 8288, `rel="next"`). Throws
+ * OtaError `protocol` if the header cannot be parsed, because the list may then be incomplete, and if the page is on
+ * another host, which must not receive the token.
  */
 export function nextPage(response: RegistryResponse, from: URL): URL | undefined {
   const value = response.headers.link;
@@ -40,7 +40,7 @@ export function nextPage(response: RegistryResponse, from: URL): URL | undefined
       'protocol',
       `the next page is on another host, ${next.host}, which is not asked. Check the address in the configuration of the registry`,
     );
-  // A registry behind a proxy that ends TLS may not know that it is spoken to by https.
+  // A registry behind a proxy that terminates TLS may not know that it is reached over https.
   next.protocol = from.protocol;
   return next;
 }
@@ -50,7 +50,7 @@ interface Link {
   readonly relations: readonly string[];
 }
 
-/** A link: target and parameters, whose values may be quoted and then hold anything. */
+/** A link: target and parameters. Quoted values may contain any character. */
 const LINK = /^\s*<([^<>]*)>((?:\s*;\s*[^\s=;,"<>]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]+))?)*)\s*(?:,|$)/;
 const RELATION = /;\s*rel\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]+))/i;
 
@@ -71,7 +71,7 @@ function parseLinks(header: string): Link[] {
   return links;
 }
 
-/** Parameters without the quoted texts of others than `rel`, which may look like one. */
+/** Removes the quoted values of parameters other than `rel`, because they may look like a `rel`. */
 function withoutOtherTexts(parameters: string): string {
   return parameters.replaceAll(/(;\s*([^\s=;]+)\s*=\s*)"(?:[^"\\]|\\.)*"/g, (whole, before: string, name: string) =>
     name.toLowerCase() === 'rel' ? whole : `${before}x`,

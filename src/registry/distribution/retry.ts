@@ -6,17 +6,17 @@ import type { OnRetry } from '../on-retry.js';
 import { discard, header, type RegistryRequest, type RegistryResponse, type Transport } from './transport.js';
 import { isLasting } from './unreachable.js';
 
-/** As oras-go has it (registry/remote/retry/policy.go): five retries, after 200 ms to 3 s. */
+/** The same as in oras-go (registry/remote/retry/policy.go): five retries, after 200 ms to 3 s. */
 const MAX_RETRIES = 5;
 const MIN_WAIT_MS = 200;
 const MAX_WAIT_MS = 3_000;
 
-/** Milliseconds to wait after so many failures in a row. */
+/** Returns the milliseconds to wait after a number of failures in a row. */
 export function retryWaitMs(failures: number): number {
   return backoffMs(failures, MIN_WAIT_MS, MAX_WAIT_MS);
 }
 
-/** Sends again what failed in a way that may pass, as long as the caller's deadline allows. */
+/** Sends a request again after a temporary failure, as long as the caller's deadline allows. */
 export class RetryTransport implements Transport {
   constructor(
     private readonly next: Transport,
@@ -57,17 +57,20 @@ export class RetryTransport implements Transport {
   }
 }
 
-/** A body that was streamed is gone, and an upload step may have taken effect: only what can be repeated is. */
+/**
+ * Returns whether a request may be repeated: reads only. A streamed body cannot be sent again, and a step of an upload
+ * may have taken effect.
+ */
 function mayRetry(request: RegistryRequest, attempt: number): boolean {
   return attempt < MAX_RETRIES && !request.signal.aborted && (request.method === 'GET' || request.method === 'HEAD');
 }
 
-/** How long to wait before the next try in milliseconds, or undefined when there should be none. */
+/** Returns the milliseconds to wait before the next try, or undefined if there should be none. */
 function waitBefore(outcome: RegistryResponse | OtaError, attempt: number): number | undefined {
   const backoff = retryWaitMs(attempt + 1);
   if (outcome instanceof OtaError) return outcome.code === 'unavailable' && !isLasting(outcome) ? backoff : undefined;
   const { status } = outcome;
-  // 501 is no mishap: what is not implemented now is not a second later.
+  // 501 is permanent: the function will not be implemented a second later.
   if ((status !== 408 && status !== 429 && status < 500) || status === 501) return undefined;
   return retryAfterMs(header(outcome, 'retry-after')) ?? backoff;
 }

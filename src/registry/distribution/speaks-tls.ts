@@ -1,10 +1,13 @@
 import { connect } from 'node:tls';
 import { link } from '../../abort.js';
 
-/** A TLS server answers a handshake within a round trip; whoever waits here waits for an error message. */
+/** A TLS server answers a handshake within a round trip. The caller waits for an error message. */
 const PATIENCE_MS = 1_000;
 
-/** Whether the server at host and port of `url` completes a TLS handshake, whatever certificate it shows. Sends nothing. */
+/**
+ * Returns whether the server at host and port of `url` completes a TLS handshake, with any certificate. Sends no
+ * request.
+ */
 export async function speaksTls({ hostname, port }: URL, signal: AbortSignal): Promise<boolean> {
   const deadline = link([signal], PATIENCE_MS);
   const host = hostname.replace(/^\[|\]$/g, '');

@@ -5,38 +5,38 @@ import type { CredentialAdvice, Credentials } from './credentials.js';
 import { codeOfStatus, describeFailure } from './failure.js';
 import type { RegistryRequest, RegistryResponse, Transport } from './transport.js';
 
-/** Distribution's token specification: without `expires_in` a token is good for 60 s. */
+/** Distribution's token specification: without `expires_in`, a token is valid for 60 s. */
 const DEFAULT_LIFETIME_S = 60;
-/** A token is fetched again this long before its end, so that it does not expire on its way. */
+/** A token is renewed this long before it expires, so that it does not expire on its way. */
 const RENEWAL_MS = 10_000;
-/** Ends nothing before its deadline. */
+/** A signal that is never aborted: only the deadline ends the request. */
 const NEVER = new AbortController().signal;
-/** One per repository and right; the oldest is forgotten first. */
+/** One entry for each repository and permission. The oldest is dropped first. */
 const MAX_TOKENS = 2_000;
 const MAX_TOKEN_BODY_BYTES = 256 * 1024;
 
-/** What a token is wanted for, and of whom. */
+/** A token that is needed, and where to get it. */
 export interface TokenWish {
-  /** A Bearer challenge, which says where the token is to be had. */
+  /** A Bearer challenge. It contains the address of the token service. */
   readonly challenge: Challenge;
   readonly scope: string;
   /** Undefined for an anonymous token. */
   readonly credentials: Credentials | undefined;
-  /** Whether the challenge came over TLS; then nothing is sent to a service without it. */
+  /** Whether the challenge arrived over TLS. Then nothing is sent to a token service without TLS. */
   readonly secure: boolean;
 }
 
 interface Token {
   readonly value: Promise<string>;
-  /** The same, once it is there. */
+  /** The token after it has arrived. */
   text?: string;
-  /** On the clock of `performance.now()`; far away while it is being fetched. */
+  /** On the clock of `performance.now()`; infinite while the token is being fetched. */
   renewAtMs: number;
 }
 
 export interface TokenOptions {
   readonly advice: CredentialAdvice;
-  /** How long a token request may take, in milliseconds. */
+  /** Maximum duration of a token request, in milliseconds. */
   readonly timeoutMs: number;
 }
 
@@ -51,7 +51,10 @@ export class Tokens {
     private readonly options: TokenOptions,
   ) {}
 
-  /** The token for `wish`: one fetch for many waiters, kept until shortly before its end. */
+  /**
+   * Resolves to the token for `wish`. Concurrent callers share one request. The token is kept until shortly before it
+   * expires.
+   */
   get(wish: TokenWish): Promise<string> {
     const key = this.keyOf(wish);
     const known = this.tokens.get(key);
@@ -63,7 +66,7 @@ export class Tokens {
         return (token.text = value);
       }),
     };
-    // A failure is not remembered: the next request asks again.
+    // Failures are not kept: the next request tries again.
     token.value.catch(() => {
       if (this.tokens.get(key) === token) this.tokens.delete(key);
     });
@@ -73,12 +76,12 @@ export class Tokens {
     return token.value;
   }
 
-  /** The token for `wish` that was fetched before, if there is one. */
+  /** Returns the kept token for `wish`, if there is one. */
   kept(wish: TokenWish): string | undefined {
     return this.tokens.get(this.keyOf(wish))?.text;
   }
 
-  /** Forgets the token for `wish` when it is `refused`; one that has come since stays. */
+  /** Drops the token for `wish` if it is `refused`. A newer token stays. */
   forget(wish: TokenWish, refused: string): void {
     const key = this.keyOf(wish);
     if (this.tokens.get(key)?.text === refused) this.tokens.delete(key);
@@ -114,7 +117,7 @@ export class Tokens {
   private request({ challenge, scope, credentials, secure }: TokenWish): RegistryRequest {
     const url = realmOf(challenge, secure);
     const { service } = challenge.parameters;
-    // Its own deadline: the token is for all who wait, not for the one who asked first.
+    // Has its own deadline, because the token is for all callers that wait.
     const common = {
       signal: NEVER,
       deadlineMs: performance.now() + this.options.timeoutMs,
@@ -130,7 +133,7 @@ export class Tokens {
       const headers = { 'content-type': 'application/x-www-form-urlencoded' };
       return { method: 'POST', url, headers, body: form.toString(), ...common };
     }
-    // As docker does: a parameter for each scope.
+    // One parameter for each scope, as docker does.
     for (const one of scope.split(' ')) if (one) url.searchParams.append('scope', one);
     if (service) url.searchParams.append('service', service);
     return { method: 'GET', url, ...(credentials && { headers: { authorization: basic(credentials) } }), ...common };
@@ -141,7 +144,10 @@ export function basic({ username, password }: Credentials): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
-/** Where tokens are to be had. A registry reached over TLS may not send our credentials over plain HTTP. */
+/**
+ * Returns the address of the token service. If the registry is reached over TLS, the credentials must not be sent over
+ * plain HTTP.
+ */
 function realmOf(challenge: Challenge, secure: boolean): URL {
   const realm = challenge.parameters.realm ?? '';
   const url = URL.canParse(realm) ? new URL(realm) : undefined;
@@ -172,7 +178,7 @@ function parseBody(bytes: Buffer, host: string): Readonly<Record<string, unknown
   return body as Record<string, unknown>;
 }
 
-/** The text in a member; null, an empty text and what is no text count as missing. */
+/** Returns the text in a member. Null, an empty text and other types count as missing. */
 function textOf(member: unknown): string | undefined {
   return typeof member === 'string' && member !== '' ? member : undefined;
 }
@@ -195,13 +201,13 @@ function tokenIn(body: Readonly<Record<string, unknown>>, host: string): string 
   return value;
 }
 
-/** `expires_in`, in seconds; some services write the number as a string. */
+/** Returns `expires_in` in seconds. Some services send the number as a string. */
 function lifetimeOf(member: unknown): number {
   const seconds = typeof member === 'string' && member.trim() !== '' ? Number(member) : member;
   return typeof seconds === 'number' && Number.isFinite(seconds) && seconds >= 0 ? seconds : DEFAULT_LIFETIME_S;
 }
 
-/** 401 means that the credentials are bad; 403 and 404 that there is no token for this scope. */
+/** 401 means that the credentials are wrong. 403 and 404 mean that there is no token for this scope. */
 async function refusal(
   response: RegistryResponse,
   credentials: Credentials | undefined,

@@ -2,23 +2,23 @@ import { codesOf, OtaError, reasonOf } from '../../errors.js';
 import { proxyFor, ProxyRefusal, refusalOfProxy } from '../../http-proxy.js';
 import { speaksTls } from './speaks-tls.js';
 
-/** Errors of the certificate that the server shows, and of the authority behind it. */
+/** Errors of the certificate of the server, or of the authority that issued it. */
 const CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA$|INVALID_PURPOSE$|ERR_TLS_CERT_)/;
 /** Errors of a server that answers a TLS handshake with something else. */
 const NOT_TLS = ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'];
 const TLS = /^(?:ERR_SSL_|EPROTO$)/;
-/** How a connection ends when plain HTTP meets a server that expects TLS, and in some other ways. */
+/** How a connection ends if plain HTTP is sent to a server that expects TLS, among other causes. */
 const CLOSED = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'];
 
-/** A server that was asked and gave no answer. */
+/** A server that sent no response. */
 export interface Unanswered {
   readonly url: URL;
-  /** The origin of REGISTRY_URL. Other hosts are those that the registry names: token services and storage. */
+  /** The origin of REGISTRY_URL. Other hosts are named by the registry: token services and storage. */
   readonly home: string;
   readonly signal: AbortSignal;
 }
 
-/** No answer at all, as an OtaError that says why and what to change. */
+/** Returns the OtaError for a missing response. It says why there is none and what to change. */
 export async function unreachable(failure: unknown, { url, home, signal }: Unanswered): Promise<OtaError> {
   if (failure instanceof OtaError) return failure;
   const error = refusalOfProxy(failure, url);
@@ -37,8 +37,8 @@ export async function unreachable(failure: unknown, { url, home, signal }: Unans
 }
 
 /**
- * Whether a failure will be the same a second later: a host name that does not exist, a certificate that is not trusted,
- * http where https is spoken, a proxy that demands other credentials.
+ * Returns whether a failure is permanent: a host name that does not exist, a certificate that is not trusted, http to a
+ * port for https, a proxy that demands other credentials.
  */
 export function isLasting({ cause }: OtaError): boolean {
   if (cause instanceof MeetsTls) return true;
@@ -47,7 +47,7 @@ export function isLasting({ cause }: OtaError): boolean {
   return code === 'ENOTFOUND' || CERTIFICATE.test(code) || TLS.test(code) || code.startsWith('HPE_');
 }
 
-/** What an https port makes of plain http. */
+/** The server expects TLS, but the request was plain http. */
 class MeetsTls extends Error {}
 
 function adviceFor(code: string, url: URL, isHome: boolean): string {

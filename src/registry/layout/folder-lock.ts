@@ -5,27 +5,30 @@ import { codeOf } from '../../errors.js';
 import { delay, every } from '../../timers.js';
 import { fileError } from './layout-files.js';
 
-/** A lock that was not renewed for so long was left by a process that died. */
+/** A lock that was not renewed for this time belongs to a process that died. */
 const STALE_MS = 10_000;
 const RENEW_MS = 2_000;
 const POLL_MS = 10;
 
 /**
- * A lock between processes: a folder that holds one file, named after its owner. Whoever wants it makes such a folder
- * elsewhere and renames it, which the system lets happen only while nothing, or an empty folder, is in its place.
+ * A lock between processes: a folder with one file, which has the name of its owner. A process creates such a folder
+ * elsewhere and renames it. The system allows that only if there is nothing, or an empty folder, in its place.
  *
- * A lock that was left behind is broken by removing the file of its owner by its name. Two that break it at once remove
- * the same file, and neither can remove the file of a third that took the lock meanwhile, as they could if a lock were one
- * file with one name.
+ * The lock of a dead process is broken by removing the file of its owner by name. Two processes that break it at the
+ * same time remove the same file. Neither can remove the file of a third process that took the lock in between, which
+ * would be possible if a lock were one file with one name.
  */
 export class FolderLock {
-  /** @param staleMs how long a lock may stay without being renewed */
+  /** @param staleMs how long a lock stays valid without being renewed */
   constructor(
     private readonly path: string,
     private readonly staleMs = STALE_MS,
   ) {}
 
-  /** Runs `work` while nobody else has the lock. `demand` rejects when it was lost meanwhile, as to a machine that slept. */
+  /**
+   * Runs `work` while no other process has the lock. `demand` rejects if the lock was lost in between, for example
+   * because the machine slept.
+   */
   async hold(signal: AbortSignal, work: (demand: () => Promise<void>) => Promise<void>): Promise<void> {
     const owner = randomUUID();
     const mine = join(this.path, owner);
@@ -45,7 +48,7 @@ export class FolderLock {
     }
   }
 
-  /** Whether the lock is ours now. */
+  /** Returns whether this process has the lock now. */
   private async take(owner: string): Promise<boolean> {
     if ((await this.owners()).length > 0) return false;
     const beside = `${this.path}.${owner}.tmp`;
@@ -61,7 +64,7 @@ export class FolderLock {
     }
   }
 
-  /** Whose lock it is: one or none. One that was left behind is removed. */
+  /** Returns the owner of the lock, or nothing. Removes the lock of a dead process. */
   private async owners(): Promise<string[]> {
     try {
       const owners = await readdir(this.path);
@@ -76,7 +79,7 @@ export class FolderLock {
     }
   }
 
-  /** Removes one owner's file, and the folder when it is empty then. */
+  /** Removes the file of one owner, and the folder if it is empty then. */
   private async remove(owner: string): Promise<void> {
     await unlink(join(this.path, owner)).catch(() => undefined);
     await rmdir(this.path).catch(() => undefined);

@@ -13,17 +13,17 @@ import {
   MediaType,
 } from '../../oci/index.js';
 
-/** A folder of 100,000 tags has an index of some 30 MB. */
+/** The index of a folder with 100,000 tags has about 30 MB. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 const MAX_REPOSITORIES = 100_000;
-/** A writer that does not replace `index.json` in one step is done with it after this. */
+/** After this time, a writer that does not replace `index.json` in one step has finished. */
 const SETTLE_MS = 50;
 
 /** Paths and files of a folder with one OCI image layout per repository (image-spec 1.1, image-layout.md). */
 export class LayoutFiles {
   constructor(readonly root: string) {}
 
-  /** The folder of `repository`, whether it exists or not. Its grammar holds neither `..` nor an empty part. */
+  /** Returns the folder of `repository`, which need not exist. The syntax of names excludes `..` and empty parts. */
   directory(repository: string): string {
     if (!isRepositoryName(repository))
       throw new OtaError('absent', `${JSON.stringify(repository)} is not a repository name`);
@@ -34,7 +34,9 @@ export class LayoutFiles {
     return join(this.directory(repository), 'blobs', algorithmOf(digest), hexOf(digest));
   }
 
-  /** The entries of the repository's `index.json`, read afresh; rejects with `absent` when there is no layout. */
+  /**
+   * Returns the entries of the repository's `index.json`, without a cache. Rejects with `absent` if there is no layout.
+   */
   async entries(repository: string): Promise<readonly Descriptor[]> {
     await this.demandLayout(repository);
     const path = join(this.directory(repository), 'index.json');
@@ -47,7 +49,7 @@ export class LayoutFiles {
     }
   }
 
-  /** Every repository: the folders that hold a layout, down to a depth that a name allows. */
+  /** Returns every repository: all folders with a layout, down to the depth that a name allows. */
   async repositories(): Promise<string[]> {
     const found: string[] = [];
     const open = [''];
@@ -99,7 +101,7 @@ export class LayoutFiles {
     }
   }
 
-  /** The whole of a file; rejects with `protocol` when it is larger than `limit` bytes. */
+  /** Returns the content of a file. Rejects with `protocol` if it is larger than `limit` bytes. */
   async read(path: string, limit: number): Promise<Buffer> {
     const { handle, size } = await this.open(path);
     try {
@@ -118,7 +120,7 @@ export class LayoutFiles {
     return index.kind === 'index' ? index.manifests : [];
   }
 
-  /** image-layout.md: a folder is a layout when it holds `oci-layout` with version 1.0.0. */
+  /** image-layout.md: a folder is a layout if it contains `oci-layout` with version 1.0.0. */
   private async demandLayout(repository: string): Promise<void> {
     const path = join(this.directory(repository), 'oci-layout');
     try {
@@ -129,7 +131,7 @@ export class LayoutFiles {
           'protocol',
           `${path} is not that of an OCI image layout 1.0.0. Write the folder with otaflux push, oras or skopeo`,
         );
-      // A root that is gone is a volume that is not mounted, not a team that removed its firmware.
+      // A missing root is a volume that is not mounted, not a team that has removed its firmware.
       if (!(await isDirectory(this.root)))
         throw new OtaError(
           'unavailable',
@@ -167,7 +169,7 @@ async function isDirectory(path: string): Promise<boolean> {
   );
 }
 
-/** ENOENT and its like mean absent, all else that the disk cannot be read now. */
+/** ENOENT and similar codes mean `absent`. All others mean that the disk cannot be read now. */
 export function fileError(error: unknown, path: string): OtaError {
   if (error instanceof OtaError) return error;
   const code = codeOf(error);

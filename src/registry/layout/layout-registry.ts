@@ -17,10 +17,10 @@ import { Registry, type FetchedManifest } from '../registry.js';
 import { verified } from '../verified.js';
 import { LayoutFiles } from './layout-files.js';
 
-/** Subjects remembered by manifest digest, which names the same bytes for ever. */
+/** Number of cached subjects, by manifest digest. They never change. */
 const MAX_SUBJECTS = 10_000;
 
-/** A folder with one OCI image layout per repository: what zot keeps, and what oras, skopeo and `otaflux push` write. */
+/** A folder with one OCI image layout per repository, as written by zot, oras, skopeo and `otaflux push`. */
 export class LayoutRegistry extends Registry {
   private readonly files: LayoutFiles;
   private readonly subjects = new Map<Digest, Descriptor | undefined>();
@@ -82,7 +82,10 @@ export class LayoutRegistry extends Registry {
     });
   }
 
-  /** What `entry` refers to. A file that cannot be read now may refer to anything: whoever reads the entry is told. */
+  /**
+   * Returns the subject of `entry`. Returns `unknown` if the file cannot be read now: the entry is then listed, and
+   * reading it fails.
+   */
   private async subjectOf(repository: string, entry: Descriptor): Promise<Descriptor | 'unknown' | undefined> {
     if (this.subjects.has(entry.digest)) return this.subjects.get(entry.digest);
     try {
@@ -92,7 +95,7 @@ export class LayoutRegistry extends Registry {
     } catch (error) {
       if (!(error instanceof OtaError)) throw error;
       if (error.code === 'unavailable' || error.code === 'denied') return 'unknown';
-      // One broken entry must not hide the others; it may be mended, so it is not remembered.
+      // A broken entry does not hide the others. It may be repaired, so it is not cached.
       return undefined;
     }
   }

@@ -9,7 +9,7 @@ import { verified } from '../verified.js';
 import { FolderLock } from './folder-lock.js';
 import { fileError, LayoutFiles } from './layout-files.js';
 
-/** Writes OCI image layouts; what a reader sees is always whole, also with several writers at once. */
+/** Writes OCI image layouts. Readers always see complete files, even with several writers at once. */
 export class LayoutWriter extends ArtifactWriter {
   private readonly files: LayoutFiles;
 
@@ -18,7 +18,7 @@ export class LayoutWriter extends ArtifactWriter {
     this.files = new LayoutFiles(root);
   }
 
-  /** A writer to the folder `root`, which is made when it is not there. */
+  /** Returns a writer for the folder `root`. Creates the folder if it does not exist. */
   static async open(root: string): Promise<LayoutWriter> {
     try {
       await mkdir(root, { recursive: true });
@@ -64,6 +64,20 @@ export class LayoutWriter extends ArtifactWriter {
     });
   }
 
+  async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
+    const directory = this.files.directory(repository);
+    await new FolderLock(join(directory, '.index.lock')).hold(signal, async (demandLock) => {
+      const entries = await this.files.entries(repository);
+      const manifests = entries.filter((entry) => entry.annotations?.[Annotation.refName] !== tag);
+      await demandLock();
+      await this.replaceJson(
+        join(directory, 'index.json'),
+        { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests },
+        signal,
+      );
+    });
+  }
+
   private async currentEntries(repository: string): Promise<readonly Descriptor[]> {
     return this.files.entries(repository).catch((error: unknown) => {
       if (error instanceof OtaError && error.code === 'absent') return [];
@@ -75,7 +89,7 @@ export class LayoutWriter extends ArtifactWriter {
     await this.replace(path, Readable.from([Buffer.from(JSON.stringify(value))]) as AsyncIterable<Buffer>, signal);
   }
 
-  /** Writes a file under another name, then gives it its own: readers see the old one or the new one, whole. */
+  /** Writes a file under another name and then renames it, so that readers see either the old file or the new one. */
   private async replace(
     path: string,
     content: AsyncIterable<Buffer>,

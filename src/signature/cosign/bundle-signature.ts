@@ -5,14 +5,17 @@ import { z } from 'zod';
 import type { Digest } from '../../oci/index.js';
 import { MalformedSignature, type Refusal, type StoredSignature } from './stored-signature.js';
 
-/** The media type of a bundle, which is also the artifact type of the manifest that holds it (cosign v3, sigstore's protobuf-specs). */
+/**
+ * The media type of a bundle. It is also the artifact type of the manifest that contains it (cosign v3, sigstore's
+ * protobuf-specs).
+ */
 export const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const IN_TOTO = 'application/vnd.in-toto+json';
 const STATEMENT = 'https://in-toto.io/Statement/v1';
-/** What cosign says of what it signs; an attestation about the same manifest says something else. */
+/** The predicate of a cosign signature. An attestation about the same manifest has another one. */
 const COSIGN_PREDICATE = 'https://sigstore.dev/cosign/sign/v1';
 
-/** in-toto statement v1 (in-toto/attestation, spec/v1/statement.md), as far as it matters here. */
+/** The needed fields of an in-toto statement v1 (in-toto/attestation, spec/v1/statement.md). */
 const statementSchema = z.object({
   _type: z.string(),
   predicateType: z.string(),
@@ -21,10 +24,10 @@ const statementSchema = z.object({
 type Statement = z.infer<typeof statementSchema>;
 
 /**
- * A Sigstore bundle as a signature.
+ * Returns the signature in a Sigstore bundle.
  *
  * @param manifest the bytes of the manifest, for a bundle that signs them directly
- * @throws MalformedSignature when it is no bundle or holds no signature of a kind that cosign makes
+ * @throws MalformedSignature if it is not a bundle, or has no signature of a kind that cosign creates
  */
 export function parseBundle(bytes: Buffer, manifest: Buffer): StoredSignature {
   const bundle = readBundle(bytes);
@@ -34,7 +37,7 @@ export function parseBundle(bytes: Buffer, manifest: Buffer): StoredSignature {
       ...common(bundle, manifest),
       data: manifest,
       signature: content.messageSignature.signature,
-      // The bytes are those of the manifest, whose digest was checked when it was read.
+      // The bytes are those of the manifest. Their digest was checked when they were read.
       refute: () => undefined,
     };
   }

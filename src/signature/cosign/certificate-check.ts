@@ -5,20 +5,20 @@ import type { Distrust } from '../signature-verifier.js';
 import type { Refusal, StoredSignature } from './stored-signature.js';
 
 export interface CertificateCheckOptions {
-  /** Do without the transparency log. */
+  /** Do not require the transparency log. */
   readonly ignoreTlog: boolean;
-  /** Do without the certificate transparency log. */
+  /** Do not require the certificate transparency log. */
   readonly ignoreSct: boolean;
 }
 
-/** Who a certificate says that signed, all of it checked. */
+/** The signer according to a certificate, after all checks. */
 export interface CertifiedSigner {
   readonly identity: string | undefined;
   readonly issuer: string | undefined;
   readonly at: Date | undefined;
 }
 
-/** Checks certificate chain, log entries, timestamps and signature; whose certificate it is, is for the caller to judge. */
+/** Checks certificate chain, log entries, timestamps and signature. The caller checks the identity. */
 export function checkCertificate(
   { certified, data, signature }: StoredSignature,
   material: TrustMaterial,
@@ -49,7 +49,7 @@ export function checkCertificate(
   }
 }
 
-/** With a signature check that knows every hash that cosign uses; the library's own knows SHA-256. */
+/** Checks the signature with every hash that cosign uses. The library only supports SHA-256. */
 function withOwnSignature(entity: SignedEntity, data: Buffer, signature: Buffer): SignedEntity {
   const own = entity.signature;
   return {
@@ -63,7 +63,10 @@ function withOwnSignature(entity: SignedEntity, data: Buffer, signature: Buffer)
   };
 }
 
-/** Without log entries, whose log may be unknown here; without a timestamp authority's word, now is when it must be valid. */
+/**
+ * Checks without log entries, whose log may be unknown here. Without a timestamp of an authority, the certificate must
+ * be valid now.
+ */
 function withoutLog(entity: SignedEntity): SignedEntity {
   const timestamps = entity.timestamps.filter(({ $case }) => $case === 'timestamp-authority');
   return { ...entity, tlogEntries: [], timestamps: timestamps.length > 0 ? timestamps : [presentTime()] };

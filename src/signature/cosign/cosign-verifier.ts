@@ -17,19 +17,22 @@ import type { TrustedRoot } from './trusted-root.js';
 import { TrustSources, type TrustLogger } from './trust-sources.js';
 
 export interface CosignVerifierOptions extends CertificateCheckOptions {
-  /** The device that a repository belongs to. */
+  /** Returns the device of a repository. */
   readonly deviceOf: (repository: string) => string;
-  /** Whether a `docker-reference` names a repository; undefined when that is not asked for. */
+  /** Returns whether a `docker-reference` refers to a repository. Undefined if references are not checked. */
   readonly isReferenceTo: ((reference: string, repository: string) => boolean) | undefined;
 }
 
 type Judgement = { readonly signer: Signer } | Refusal;
 type SignedPolicy = Extract<Policy, { kind: 'signed' }>;
 
-/** How often key files are looked at: a rotation is seen within seconds, on every kind of volume. */
+/** How often key files are checked. A rotation is noticed within seconds, on every kind of volume. */
 const RELOAD_MS = 2_000;
 
-/** The less, the closer it came: what is told of several signatures, none of which is good. */
+/**
+ * Reasons in order: earlier ones are closer to a valid signature. The closest reason is reported if none of several
+ * signatures is valid.
+ */
 const CLOSENESS: readonly Distrust[] = [
   'wrong-reference',
   'wrong-subject',
@@ -46,7 +49,7 @@ const CLOSENESS: readonly Distrust[] = [
   'malformed',
 ];
 
-/** Trusts what cosign signed, by key or by identity, in the form of cosign v3 or in that of v1 and v2. */
+/** Trusts signatures of cosign, by key or by identity, in the form of cosign v3 or of v1 and v2. */
 export class CosignVerifier extends SignatureVerifier implements OnModuleInit, OnApplicationShutdown {
   private readonly store: SignatureStore;
   private readonly changed = new Subject<void>();
@@ -75,7 +78,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     return this.changed.asObservable();
   }
 
-  /** From now on key files are read again when they change. */
+  /** Starts to read key files again when they change. */
   onModuleInit(): void {
     this.timer = every(RELOAD_MS, () => {
       this.reload();
@@ -108,11 +111,11 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
         }
       } catch (error) {
         if (!(error instanceof OtaError)) throw error;
-        // One way to find signatures that fails does not hide what the other finds.
+        // If one form of signatures cannot be read, the other one is still used.
         if (error.code !== 'absent') failures.push(error);
       }
     }
-    // Nobody knows what a signature says that could not be read: that it is no good one would be a guess.
+    // A signature that could not be read may be valid, so the manifest does not count as untrusted.
     if (failures[0]) throw failures[0];
     if (refusals.length === 0) await this.store.demand(repository, manifest, signal);
     const [closest] = refusals.sort((a, b) => CLOSENESS.indexOf(a.code) - CLOSENESS.indexOf(b.code));
@@ -130,7 +133,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     return policy.identity !== undefined && !refuteIdentity(policy.identity, signer.identity, signer.issuer);
   }
 
-  /** Reads every key file and the trusted root again, each by itself, and tells when any of them changed. */
+  /** Reads every key file and the trusted root again, one by one. Emits on `changes` if any of them changed. */
   reload(): void {
     const changed = this.sources.reload();
     this.countKeys();
@@ -140,7 +143,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     this.changed.next();
   }
 
-  /** The same as `judge`, with what keeps it from judging as its result. */
+  /** The same as `judge`, but returns a failure as a result. */
   private async judgeOrFail(
     found: Found,
     repository: string,

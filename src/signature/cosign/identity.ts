@@ -1,6 +1,6 @@
 import type { Refusal } from './stored-signature.js';
 
-/** Whose certificates are good, in the words of cosign. What is undefined is not asked for. */
+/** The accepted identity and issuer, with the options of cosign. Undefined fields are not checked. */
 export interface IdentityMatcher {
   readonly identity: string | undefined;
   readonly identityRegexp: RegExp | undefined;
@@ -8,7 +8,7 @@ export interface IdentityMatcher {
   readonly issuerRegexp: RegExp | undefined;
 }
 
-/** Why `identity`, vouched for by `issuer`, is not the one asked for; undefined when it is. */
+/** Returns why `identity`, confirmed by `issuer`, is not accepted, or undefined if it is. */
 export function refuteIdentity(
   matcher: IdentityMatcher,
   identity: string | undefined,

@@ -11,7 +11,9 @@ import type { TrustLogger } from './trust-sources.js';
 import { FileTrustedRoot, type TrustedRoot } from './trusted-root.js';
 import { TufTrustedRoot } from './tuf-trusted-root.js';
 
-/** A verifier of what cosign signs, as `settings` ask for it; throws ConfigError when a file that they name cannot be used. */
+/**
+ * Returns a verifier of cosign signatures for `settings`. Throws ConfigError if a file in the settings cannot be used.
+ */
 export function cosignVerifier(
   settings: SignatureSettings,
   registry: Registry,
@@ -35,7 +37,7 @@ export function cosignVerifier(
   );
 }
 
-/** What holds for devices that no rule speaks of; undefined when the options say nothing about it. */
+/** Returns the policy for devices without a rule, or undefined if the options define none. */
 function generalPolicy(settings: SignatureSettings): Policy | undefined {
   const { cosignPubKeyPath: paths = [], cosignPubKey: text } = settings;
   const matcher: IdentityMatcher = {
@@ -56,7 +58,10 @@ function trustedRoot(settings: SignatureSettings): TrustedRoot {
     : new FileTrustedRoot(settings.sigstoreTrustedRootPath);
 }
 
-/** A reference names a repository of ours when it ends in it, and begins with our registry where that has a name. */
+/**
+ * Returns whether a reference refers to a repository: it must end with the repository, and begin with the registry if
+ * that has a host.
+ */
 function referenceCheck({ registryUrl }: SignatureSettings): (reference: string, repository: string) => boolean {
   return (reference, repository) => {
     const name = reference.replace(/@sha(?:256|512):[0-9a-f]+$/, '').replace(/:[A-Za-z0-9_][A-Za-z0-9._-]*$/, '');

@@ -24,7 +24,7 @@ const payloadSchema = z.object({
 });
 type Payload = z.infer<typeof payloadSchema>['critical'];
 
-/** What Rekor answered when the signature was logged, as cosign keeps it. */
+/** The response of Rekor to the log entry, as cosign stores it. */
 const logSchema = z.object({
   SignedEntryTimestamp: z.string(),
   Payload: z.object({ body: z.string(), integratedTime: z.number(), logIndex: z.number(), logID: z.string() }),
@@ -32,7 +32,10 @@ const logSchema = z.object({
 const entrySchema = z.object({ kind: z.string(), apiVersion: z.string() });
 const timestampSchema = z.object({ SignedRFC3161Timestamp: z.string() });
 
-/** One layer of a `.sig` manifest with its payload as a signature; throws MalformedSignature when it is none. */
+/**
+ * Returns the signature in one layer of a `.sig` manifest and its payload. Throws MalformedSignature if it is not a
+ * signature.
+ */
 export function parseLegacy(layer: Descriptor, payload: Buffer): StoredSignature {
   const encoded = layer.annotations?.[SIGNATURE];
   if (!encoded) throw new MalformedSignature(`its layer has no annotation ${SIGNATURE}. Sign it again with cosign`);
@@ -68,7 +71,7 @@ function refutePayload({ type, image }: Payload, manifest: Digest): Refusal | un
     : { code: 'wrong-subject', reason: `it signs ${signed}, not ${manifest}. Sign this digest` };
 }
 
-/** The certificate and what belongs to it, put into the form of a bundle v0.1, which has the same parts. */
+/** Returns the certificate and its proofs in the form of a bundle v0.1, which has the same parts. */
 function certified(layer: Descriptor, payload: Buffer, signature: Buffer): StoredSignature['certified'] {
   const pem = layer.annotations?.[CERTIFICATE];
   if (!pem) return undefined;

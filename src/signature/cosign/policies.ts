@@ -3,13 +3,13 @@ import type { PolicyRule } from '../../config/index.js';
 import { KeyRing } from '../keys/key-ring.js';
 import type { IdentityMatcher } from './identity.js';
 
-/** Who may sign for a device. */
+/** The signers that are accepted for a device. */
 export type Policy =
-  /** Nothing is asked for. */
+  /** No signature is required. */
   | { readonly kind: 'open' }
-  /** Nobody may: no rule speaks of the device. */
+  /** No signer is accepted, because no rule matches the device. */
   | { readonly kind: 'closed' }
-  /** One of these keys, or somebody of this identity. */
+  /** One of these keys, or a certificate of this identity. */
   | { readonly kind: 'signed'; readonly keys: KeyRing | undefined; readonly identity: IdentityMatcher | undefined };
 
 interface Rule {
@@ -18,15 +18,15 @@ interface Rule {
 }
 
 const CLOSED: Policy = { kind: 'closed' };
-/** Devices whose policy is remembered; a glob is slower than a map. */
+/** Number of devices whose policy is cached, because a glob is slower than a map. */
 const MAX_REMEMBERED = 10_000;
 
-/** The policy of every device: the first rule that matches, else the one for all. */
+/** The policy of every device: the first rule that matches, otherwise the one for all devices. */
 export class Policies {
   private readonly rules: readonly Rule[];
   private readonly remembered = new Map<string, Policy>();
 
-  /** Throws ConfigError when keys cannot be read. */
+  /** Throws ConfigError if keys cannot be read. */
   constructor(
     rules: readonly PolicyRule[],
     private readonly general: Policy = CLOSED,
@@ -53,7 +53,7 @@ export class Policies {
     );
   }
 
-  /** Whether anybody is judged by identity, which takes a trusted root. */
+  /** Whether any policy accepts an identity, which requires a trusted root. */
   get askForIdentity(): boolean {
     return [this.general, ...this.rules.map(({ policy }) => policy)].some(
       (policy) => policy.kind === 'signed' && policy.identity !== undefined,

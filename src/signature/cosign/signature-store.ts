@@ -15,26 +15,34 @@ import { BUNDLE_TYPE, parseBundle } from './bundle-signature.js';
 import { parseLegacy, SIMPLE_SIGNING_TYPE } from './legacy-signature.js';
 import { MalformedSignature, type StoredSignature } from './stored-signature.js';
 
-/** Signatures looked at for one manifest and form, the newest first: whoever may push may pile up any number. */
+/**
+ * Maximum number of signatures to check for one manifest and form, newest first. Somebody who can push could add any
+ * number.
+ */
 export const MAX_SIGNATURES = 100;
-/** Real ones have some 1 to 15 kB, with certificates and log entries. */
+/** Signatures have 1 to 15 kB, with certificates and log entries. */
 const MAX_SIGNATURE_BYTES = 1024 * 1024;
 
-/** Signatures of one form that may fail to come; each may take the whole of a timeout. */
+/**
+ * After so many signatures of one form that could not be fetched, the search ends. Each may take a complete timeout.
+ */
 const MAX_UNAVAILABLE = 3;
 
-/** What is found where a signature belongs; an OtaError where it could not be read, so that nobody knows what it is. */
+/** A signature, a malformed signature, or the OtaError with which reading it failed. */
 export type Found = StoredSignature | MalformedSignature | OtaError;
 
 /**
- * Reads the signatures that are stored beside a manifest. A signature that cannot be read does not hide the others: it
- * is yielded as the OtaError that reading it failed with. What its bytes say, and is no signature, is malformed.
- * Every method rejects with OtaError `unavailable`, `denied` or `protocol` when it cannot be found out what is there.
+ * Reads the signatures of a manifest. A signature that cannot be read does not hide the others: its OtaError is
+ * yielded. Bytes that were read but are not a signature are yielded as malformed. Every method rejects with OtaError
+ * `unavailable`, `denied` or `protocol` if the signatures cannot be listed.
  */
 export class SignatureStore {
   constructor(private readonly registry: Registry) {}
 
-  /** Bundles: manifests that refer to it (distribution-spec 1.1, "Listing Referrers"), or stand under the fallback tag. */
+  /**
+   * Yields bundles: manifests that refer to `manifest` (distribution-spec 1.1, "Listing Referrers"), or that are listed
+   * under the fallback tag.
+   */
   async *bundles(repository: string, manifest: Descriptor, signal: AbortSignal): AsyncGenerator<Found> {
     const referrers = await this.registry.listReferrers(repository, manifest.digest, BUNDLE_TYPE, signal);
     const patience = new Patience();
@@ -45,7 +53,7 @@ export class SignatureStore {
         if (!isManifestType(referrer.mediaType)) throw new MalformedSignature(`it is of type ${referrer.mediaType}`);
         const { content } = await this.registry.fetchManifest(repository, referrer, signal);
         const [layer] = content.kind === 'manifest' ? content.layers : [];
-        // An SBOM, say, of which the list of referrers did not tell what it is.
+        // For example an SBOM whose type is missing in the list of referrers.
         if (layer?.mediaType !== BUNDLE_TYPE) return undefined;
         const bundle = await this.read(repository, layer, signal);
         bytes ??= (await broken(this.registry.fetchManifest(repository, manifest, signal))).bytes;
@@ -56,7 +64,10 @@ export class SignatureStore {
     if (referrers.length > MAX_SIGNATURES) yield tooMany(referrers.length);
   }
 
-  /** Legacy signatures: the layers of the manifest under the tag `sha256-HEX.sig` (sigstore/cosign, specs/SIGNATURE_SPEC.md). */
+  /**
+   * Yields legacy signatures: the layers of the manifest under the tag `sha256-HEX.sig` (sigstore/cosign,
+   * specs/SIGNATURE_SPEC.md).
+   */
   async *legacy(repository: string, manifest: Descriptor, signal: AbortSignal): AsyncGenerator<Found> {
     const layers = await this.legacyLayers(repository, manifest, signal);
     if (layers instanceof MalformedSignature) {
@@ -76,7 +87,10 @@ export class SignatureStore {
     if (layers.length > MAX_SIGNATURES) yield tooMany(layers.length);
   }
 
-  /** Rejects with OtaError unless `manifest` is there: HEAD may have named a digest that the registry does not hold. */
+  /**
+   * Rejects with OtaError if `manifest` does not exist: HEAD may have returned a digest that the registry does not
+   * store.
+   */
   async demand(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<void> {
     await broken(this.registry.fetchManifest(repository, manifest, signal)).catch((error: unknown) => {
       if (!(error instanceof MalformedManifest)) throw error;
@@ -120,7 +134,7 @@ export class SignatureStore {
       return await this.fetch(repository, blob, signal);
     } catch (error) {
       if (!(error instanceof WrongSize) || error.offered > MAX_SIGNATURE_BYTES) throw error;
-      // Where the bytes are those of the digest, it is the signature that states a wrong size.
+      // If the bytes have the right digest, the signature states a wrong size.
       await this.fetch(repository, { ...blob, size: error.offered }, signal);
       throw new MalformedSignature(error.message, { cause: error });
     }
@@ -131,7 +145,10 @@ export class SignatureStore {
   }
 }
 
-/** `work`, in which `absent` is a broken promise of the registry: something that it holds names what it does not hold. */
+/**
+ * Returns the result of `work`. An `absent` in it becomes `protocol`, because the registry lists something that it does
+ * not store.
+ */
 async function broken<T>(work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
     if (error instanceof OtaError && error.code === 'absent')
@@ -140,7 +157,7 @@ async function broken<T>(work: Promise<T>): Promise<T> {
   });
 }
 
-/** What `work` makes of bytes that are known to be those of the signature. */
+/** Returns the result of `work`, which parses bytes that are known to be those of the signature. */
 function wellFormed<T>(work: () => T): T {
   try {
     return work();
@@ -150,7 +167,7 @@ function wellFormed<T>(work: () => T): T {
 }
 
 function newest(entries: readonly Descriptor[]): Descriptor[] {
-  // Writers add at the end.
+  // Writers append at the end.
   return entries.slice(-MAX_SIGNATURES).reverse();
 }
 
@@ -160,7 +177,7 @@ function tooMany(count: number): MalformedSignature {
   );
 }
 
-/** Reads one signature after the other, until too many did not come. */
+/** Reads one signature after the other, until too many could not be fetched. */
 class Patience {
   private unavailable = 0;
 
@@ -168,14 +185,14 @@ class Patience {
     return this.unavailable >= MAX_UNAVAILABLE;
   }
 
-  /** What `work` finds: a signature, why it is none, or why that cannot be told. */
+  /** Returns the result of `work`: a signature, why it is malformed, or why it could not be read. */
   async attempt<T>(work: () => Promise<T>): Promise<T | MalformedSignature | OtaError> {
     try {
       return await work();
     } catch (error) {
       if (error instanceof MalformedSignature) return error;
       if (!(error instanceof OtaError)) throw error;
-      // What is not there is no signature. A list under the fallback tag may name what was deleted since.
+      // An entry that does not exist is not a signature. A list under the fallback tag may contain deleted entries.
       if (error.code === 'absent' || error instanceof MalformedManifest)
         return new MalformedSignature(reasonOf(error), { cause: error });
       if (error.code === 'unavailable') this.unavailable++;

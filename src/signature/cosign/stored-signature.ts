@@ -2,27 +2,27 @@ import type { SignedEntity } from '@sigstore/verify';
 import type { Digest } from '../../oci/index.js';
 import type { Distrust, SignatureForm } from '../signature-verifier.js';
 
-/** Why something does not count. */
+/** Why a signature does not count. */
 export interface Refusal {
   readonly code: Distrust;
   readonly reason: string;
 }
 
-/** One signature as it was found in the registry, taken apart but not believed. */
+/** A parsed signature from the registry, not verified yet. */
 export interface StoredSignature {
   readonly form: SignatureForm;
-  /** The bytes that are signed. */
+  /** The signed bytes. */
   readonly data: Buffer;
   readonly signature: Buffer;
-  /** What goes with a certificate: the certificate itself, log entries, timestamps. Undefined when a key signed. */
+  /** The certificate, log entries and timestamps. Undefined if a key signed. */
   readonly certified: SignedEntity | undefined;
-  /** The registry and repository that it was made for, where it says so. */
+  /** The registry and repository for which it was created, if it states them. */
   readonly reference: string | undefined;
-  /** Why the signed bytes, were they good, would not speak of `manifest`; undefined when they do. */
+  /** Returns why the signed bytes are not about `manifest`, or undefined if they are. */
   refute(manifest: Digest): Refusal | undefined;
 }
 
-/** Something stored where a signature belongs that is none. */
+/** The content in the place of a signature is not a signature. */
 export class MalformedSignature extends Error {
   constructor(message: string, options?: { cause?: unknown }) {
     super(message, options);

@@ -2,10 +2,13 @@ import type { Logger } from '@nestjs/common';
 import type { SignatureMeter } from '../../metrics/index.js';
 import type { TrustSource } from '../trust-source.js';
 
-/** Where changes of what is trusted are logged. */
+/** The logger for changes of keys and trusted roots. */
 export type TrustLogger = Pick<Logger, 'log' | 'error'>;
 
-/** All that says who is trusted: each source is read, logged and counted by itself, so that none holds up another. */
+/**
+ * All key files, key folders and trusted roots. Each is read, logged and counted separately, so that an error in one
+ * does not affect the others.
+ */
 export class TrustSources {
   private readonly problems = new Map<string, string>();
 
@@ -18,8 +21,8 @@ export class TrustSources {
   }
 
   /**
-   * Reads every source again; returns those that say something else now. A problem is logged when it is new or another
-   * one, and its end is logged, too.
+   * Reads every source again. Returns the names of those that changed. Logs a problem if it is new or different, and
+   * logs its end.
    */
   reload(): string[] {
     return this.sources.flatMap((source) => {

@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from '../../errors.js';
 import type { Reloading, TrustSource } from '../trust-source.js';
 
-/** Which certificate authorities, logs and timestamp authorities are trusted. */
+/** The trusted certificate authorities, logs and timestamp authorities. */
 export abstract class TrustedRoot implements TrustSource {
   abstract readonly name: string;
-  /** Rejects with OtaError `unavailable` when it cannot be had now. */
+  /** Returns them. Rejects with OtaError `unavailable` if they are not available now. */
   abstract material(): Promise<TrustMaterial>;
   abstract reload(): Reloading;
-  /** Removes what it keeps for this process only. */
+  /** Removes temporary files of this process. */
   close(): void {
     return;
   }
@@ -22,7 +22,7 @@ export class FileTrustedRoot extends TrustedRoot {
   private content: string;
   private current: TrustMaterial;
 
-  /** Throws ConfigError when it cannot be read. */
+  /** Throws ConfigError if it cannot be read. */
   constructor(private readonly path: string) {
     super();
     this.name = `--sigstore-trusted-root-path ${path}`;
@@ -55,7 +55,7 @@ export class FileTrustedRoot extends TrustedRoot {
   }
 }
 
-/** A file that was emptied or half written must not be taken for a root that trusts nobody. */
+/** Rejects an empty or incomplete file, so that it does not count as a root that trusts nobody. */
 function parse(content: string): TrustMaterial {
   const message = TrustedRootMessage.fromJSON(JSON.parse(content));
   if (message.certificateAuthorities.length === 0)

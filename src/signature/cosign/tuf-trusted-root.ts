@@ -12,22 +12,22 @@ import { TrustedRoot } from './trusted-root.js';
 interface Fetched {
   readonly json: string;
   readonly material: TrustMaterial;
-  /** Why it is the one of an earlier fetch. */
+  /** Why the root is the one of an earlier download. */
   readonly problem: string | undefined;
 }
 
-/** The root changes some times a year. */
+/** The root changes a few times a year. */
 const REFRESH_MS = 86_400_000;
-/** Between fetches that fail. Devices wait for the first root, nobody waits for a newer one. */
+/** Pause between failed downloads. Devices wait for the first root. Nobody waits for a newer one. */
 const MIN_BACKOFF_MS = 2_000;
 const MAX_BACKOFF_MS = 60_000;
 const MAX_REFRESH_BACKOFF_MS = 3_600_000;
-/** Of one file, by the library; beyond it the backoff is ours. */
+/** Retries of the library for one file. Further retries are made here. */
 const RETRIES = 1;
 
 /**
- * The root of the public Sigstore instance, by TUF, from the network or as it was fetched before. However many ask, it
- * is fetched once at a time, and after a failure not again before a pause.
+ * The root of the public Sigstore instance, by TUF: from the network, or from an earlier download. Concurrent callers
+ * share one download. After a failure, the next download waits.
  */
 export class TufTrustedRoot extends TrustedRoot {
   override readonly name = 'the trusted root of Sigstore';
@@ -66,7 +66,7 @@ export class TufTrustedRoot extends TrustedRoot {
     if (this.temporary !== undefined) rmSync(this.temporary, { recursive: true, force: true });
   }
 
-  /** Nobody waits for a newer root; what goes wrong is told by `reload`. */
+  /** Downloads a newer root in the background. `reload` reports failures. */
   private refreshBehind(): void {
     if (performance.now() >= this.nextAtMs) this.fetched().catch(() => undefined);
   }
@@ -123,7 +123,7 @@ export class TufTrustedRoot extends TrustedRoot {
     }
   }
 
-  /** TUF wants a folder. What it fetched is kept in memory, so the folder lives no longer than the fetch. */
+  /** Creates the folder that TUF needs. The result is kept in memory, so the folder is removed after the download. */
   private async inTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
     const folder = await mkdtemp(join(tmpdir(), 'otaflux-sigstore-'));
     this.temporary = folder;

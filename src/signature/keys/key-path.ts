@@ -7,7 +7,7 @@ import { holdsPublicKey, noPublicKeyIn, parsePublicKeys, type PublicKey } from '
 /** A larger file is not read as a key file. */
 const MAX_FILE_BYTES = 256 * 1024;
 
-/** Files of one folder that a log line names. */
+/** Maximum number of files of one folder in a log line. */
 const MAX_PROBLEMS = 3;
 
 interface KeyFile {
@@ -15,11 +15,11 @@ interface KeyFile {
   readonly keys: readonly PublicKey[];
 }
 
-/** One path of an option: a key file, or a folder of them. Each file is read by itself. */
+/** One path of an option: a key file, or a folder of them. Each file is read separately. */
 export class KeyPath {
   private files: ReadonlyMap<string, KeyFile>;
 
-  /** Throws an Error with one line when a file cannot be used. */
+  /** Throws an Error with one line if a file cannot be used. */
   constructor(private readonly path: string) {
     const { files, problems } = this.read(new Map());
     if (problems.length > 0) throw new ExplainedError(problems[0]);
@@ -31,8 +31,8 @@ export class KeyPath {
   }
 
   /**
-   * Reads the files again. A file that cannot be used keeps its keys in force, and does not hold up what the other files
-   * say. A file that is missing in a folder that can be read has none: that is how a key is revoked.
+   * Reads the files again. If a file cannot be used, its keys stay in force, and the other files are still read. If a
+   * file is missing in a readable folder, its keys are revoked.
    */
   reload(): Reloading {
     const before = fingerprintsOf(this.keys);
@@ -50,7 +50,7 @@ export class KeyPath {
     try {
       listed = statSync(this.path).isDirectory() ? filesIn(this.path) : [[this.path, true]];
     } catch (error) {
-      // A volume that is unmounted revokes nothing.
+      // An unmounted volume revokes nothing.
       return { files: before, problems: [problemOf(this.path, error)] };
     }
     for (const [file, mustHoldKey] of listed) {
@@ -70,7 +70,10 @@ function problemOf(path: string, error: unknown): string {
   return `cannot use ${JSON.stringify(path)}: ${reasonOf(error)}`;
 }
 
-/** The files in a folder, and whether the name of each promises a key. A mounted Secret keeps its files in `..data`, and links to them. */
+/**
+ * Returns the files in a folder, and whether the name of each is that of a key. A mounted Secret keeps its files in
+ * `..data`, and links to them.
+ */
 function filesIn(path: string): [string, boolean][] {
   return readdirSync(path)
     .filter((name) => !name.startsWith('.'))
@@ -80,7 +83,10 @@ function filesIn(path: string): [string, boolean][] {
     .map((file) => [file, /\.(?:pub|pem)$/.test(file)]);
 }
 
-/** A link to a file that was removed is no file; one that cannot be followed is a problem of its own, when it is read. */
+/**
+ * Returns whether a path is a file. A link to a removed file is not. A link that cannot be followed is reported when it
+ * is read.
+ */
 function isFile(file: string): boolean {
   try {
     return statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;

@@ -3,7 +3,7 @@ import type { TrustSource } from '../trust-source.js';
 import { KeyPath } from './key-path.js';
 import { holdsPublicKey, noPublicKeyIn, parsePublicKeys, type PublicKey } from './public-key.js';
 
-/** Where keys come from, and the option that says so, for errors. */
+/** The sources of keys, and the option that names them, for errors. */
 export interface KeySource {
   readonly where: string;
   readonly paths: readonly string[];
@@ -11,14 +11,14 @@ export interface KeySource {
   readonly text?: string | undefined;
 }
 
-/** The public keys of one option or policy rule: one of them must have signed. */
+/** The public keys of one option or policy rule. One of them must have signed. */
 export class KeyRing {
-  /** Its files and folders, each of which is read again by itself. */
+  /** Its files and folders. Each is read again separately. */
   readonly sources: readonly TrustSource[];
   private readonly paths: readonly KeyPath[];
   private readonly fixed: readonly PublicKey[];
 
-  /** Throws ConfigError when there is no key, or one that cannot be read. */
+  /** Throws ConfigError if there is no key, or one that cannot be read. */
   constructor({ where, paths, text = '' }: KeySource) {
     try {
       this.fixed = holdsPublicKey(text) ? parsePublicKeys(text) : [];
@@ -33,7 +33,7 @@ export class KeyRing {
     }));
   }
 
-  /** Each key once. */
+  /** The keys without duplicates. */
   get keys(): Iterable<PublicKey> {
     const all = [...this.fixed, ...this.paths.flatMap(({ keys }) => keys)];
     return new Map(all.map((key) => [key.fingerprint, key])).values();
@@ -49,7 +49,7 @@ export class KeyRing {
   }
 }
 
-/** Why sources that could all be read make no key. */
+/** Returns why readable sources contain no key. */
 function emptiness(paths: readonly string[], text: string): string {
   if (paths.length === 0)
     return `${noPublicKeyIn(text)}${/\s/.test(text.trim()) ? '' : '. A path is given by --cosign-pub-key-path'}`;

@@ -3,7 +3,7 @@ import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto
 import { ed25519ph } from '@noble/curves/ed25519.js';
 import { contentOf } from '../../pem.js';
 
-/** A public key that may sign, and how cosign signs with its like. */
+/** A public key, and the way in which cosign signs with such a key. */
 export interface PublicKey {
   /** `sha256:` and the hex digest of its DER form (SubjectPublicKeyInfo). */
   readonly fingerprint: string;
@@ -15,18 +15,20 @@ const PEM = /-----BEGIN PUBLIC KEY-----[\s\S]*?-----END PUBLIC KEY-----/g;
 const CURVES = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 const MIN_RSA_BITS = 2048;
 const MAX_RSA_BITS = 4096;
-/** cosign v2 hashes with SHA-256 whatever the curve; v3 with SHA-384 for P-384 and SHA-512 for P-521 (seen on v3.1.3). */
+/** cosign v2 hashes with SHA-256 for every curve. v3 uses SHA-384 for P-384 and SHA-512 for P-521 (seen on v3.1.3). */
 const HASHES = ['sha256', 'sha384', 'sha512'];
 
-/** Whether `text` holds something that calls itself a public key. */
+/** Returns whether `text` contains a block that is labelled as a public key. */
 export function holdsPublicKey(text: string): boolean {
   return text.includes(BEGIN);
 }
 
-/** All public keys in PEM text; throws an Error that says what is wrong with one, also when its end is missing. */
+/**
+ * Returns all public keys in PEM text. Throws an Error that says what is wrong with one, also if its end is missing.
+ */
 export function parsePublicKeys(text: string): PublicKey[] {
   const blocks = text.match(PEM) ?? [];
-  // A file that is being written must not be taken for one whose keys were revoked.
+  // An incomplete file must not count as one whose keys were revoked.
   if (text.split(BEGIN).length - 1 !== blocks.length)
     throw new ExplainedError('its public key is cut off: the END PUBLIC KEY line is missing');
   return blocks.map((pem) => {
@@ -44,7 +46,7 @@ function keyIn(pem: string): KeyObject {
   }
 }
 
-/** What is wrong with `text` that holds no public key, and where to find one. */
+/** Returns what `text` contains instead of a public key, and where to find one. */
 export function noPublicKeyIn(text: string): string {
   const content = contentOf(text);
   const advice = content.includes('certificate')
@@ -73,8 +75,9 @@ function demandSupported({ asymmetricKeyType: type, asymmetricKeyDetails: detail
 }
 
 /**
- * Whether `signature` is one of `key` over `data`, in any way that cosign signs: ECDSA and RSA (PKCS#1 v1.5) over a
- * SHA-2 hash, Ed25519 plain, or pre-hashed (Ed25519ph, RFC 8032, section 5.1), which is what cosign v3 makes.
+ * Returns whether `signature` is a signature of `key` over `data`, in any way in which cosign signs: ECDSA and RSA
+ * (PKCS#1 v1.5) over a SHA-2 hash, Ed25519 plain, or pre-hashed (Ed25519ph, RFC 8032, section 5.1), which cosign v3
+ * uses.
  */
 export function isSignatureOf(key: KeyObject, data: Buffer, signature: Buffer): boolean {
   try {
@@ -85,7 +88,7 @@ export function isSignatureOf(key: KeyObject, data: Buffer, signature: Buffer): 
   }
 }
 
-/** Node's crypto has no Ed25519ph. */
+/** Node's crypto does not have Ed25519ph. */
 function isPreHashed(key: KeyObject, data: Buffer, signature: Buffer): boolean {
   const raw = key.export({ type: 'spki', format: 'der' }).subarray(-32);
   return ed25519ph.verify(signature, data, raw);

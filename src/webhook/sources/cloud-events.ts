@@ -13,7 +13,7 @@ const KINDS: Record<string, RepositoryChange['kind']> = {
   'zotregistry.image.deleted': 'deleted',
 };
 
-/** CloudEvents 1.0 as zot sends them: binary mode (headers `ce-*`, the body is the data); structured mode, too. */
+/** CloudEvents 1.0 as sent by zot: binary mode (headers `ce-*`, the body is the data), and structured mode. */
 export class CloudEventsSource extends WebhookSource {
   override readonly name = 'cloudevents';
 

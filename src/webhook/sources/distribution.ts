@@ -10,7 +10,7 @@ const single = z.object({ action: z.string(), target: target.nullish() });
 
 type Target = z.infer<typeof target>;
 
-/** What an action on a target comes to; blobs are pushed with events of their own, which change no release. */
+/** Returns the kind of change of an action. Pushes of blobs have events of their own, which change no release. */
 function changeOf(action: string, { mediaType, digest, repository, tag }: Target): RepositoryChange[] {
   const kind = action === 'push' ? 'pushed' : action === 'delete' ? 'deleted' : undefined;
   const blob = kind === 'pushed' && mediaType && !isManifestType(mediaType) && !isIndexType(mediaType);
@@ -27,13 +27,13 @@ export class DistributionSource extends WebhookSource {
   }
 }
 
-/** GitLab's registry, which is Distribution behind GitLab. */
+/** GitLab's registry, which is a Distribution registry. */
 export class GitLabSource extends DistributionSource {
   override readonly name = 'gitlab';
   override readonly secretHeaders = ['x-gitlab-token'];
 }
 
-/** Azure Container Registry: one event of Distribution's a request. */
+/** Azure Container Registry: one Distribution event per request. */
 export class AcrSource extends WebhookSource {
   override readonly name = 'acr';
 

@@ -3,7 +3,9 @@ import { z } from 'zod';
 import type { RepositoryChange } from '../repository-change.js';
 import { optionalText, referenceOf, WebhookSource } from '../webhook-source.js';
 
-/** goharbor/harbor, src/pkg/notifier/model/event.go and src/controller/event/topic.go; events without a repository exist. */
+/**
+ * goharbor/harbor, src/pkg/notifier/model/event.go and src/controller/event/topic.go. Some events have no repository.
+ */
 const data = z.object({
   resources: z.array(z.object({ digest: optionalText, tag: optionalText })).nullish(),
   repository: z.object({ repo_full_name: z.string(), name: optionalText }).nullish(),
@@ -18,7 +20,7 @@ const KINDS: Record<string, RepositoryChange['kind']> = {
   'harbor.artifact.deleted': 'deleted',
 };
 
-/** Harbor, in both of its payload formats, which its content type tells apart. */
+/** Harbor, in both of its payload formats. The content type selects the format. */
 export class HarborSource extends WebhookSource {
   override readonly name = 'harbor';
 

@@ -21,7 +21,7 @@ const gitHub = z.object({
   package: gitHubPackage.optional(),
 });
 
-/** GitHub Container Registry: events `package` and `registry_package`; `ping` at set-up. */
+/** GitHub Container Registry: events `package` and `registry_package`, and `ping` at the setup. */
 export class GitHubSource extends WebhookSource {
   override readonly name = 'github';
   override readonly signatureHeader = 'x-hub-signature-256';
@@ -46,7 +46,7 @@ export class GitHubSource extends WebhookSource {
   }
 }
 
-/** docs.quay.io, "Repository notifications"; older versions sent an object of tags. */
+/** docs.quay.io, "Repository notifications". Older versions sent the tags as an object. */
 const quay = z.object({
   repository: z.string(),
   updated_tags: z.union([z.array(z.string()), z.record(z.string(), z.unknown())]).nullish(),
@@ -64,7 +64,7 @@ export class QuaySource extends WebhookSource {
   }
 }
 
-/** docs.docker.com, "Docker Hub webhooks". Its `callback_url` is never called. */
+/** docs.docker.com, "Docker Hub webhooks". OtaFlux never calls its `callback_url`. */
 const dockerHub = z.object({
   push_data: z.object({ tag: optionalText }).nullish(),
   repository: z.object({ repo_name: z.string() }),
@@ -96,7 +96,8 @@ export class ArtifactorySource extends WebhookSource {
     const kind = type === 'pushed' ? 'pushed' : type === 'deleted' ? 'deleted' : undefined;
     if ((domain && domain !== 'docker') || !kind || !data?.image_name) return [];
     const tag = data.tag ? { tag: data.tag } : {};
-    // By path (docker-local/fw/esp32) or by host name, as Artifactory is set up: one of the two is ours.
+    // By path (docker-local/fw/esp32) or by host name, depending on Artifactory's configuration. One of the two is the
+    // right name.
     const names = data.repo_key ? [`${data.repo_key}/${data.image_name}`, data.image_name] : [data.image_name];
     return names.map((repository) => ({ repository, kind, ...tag }));
   }
@@ -104,7 +105,7 @@ export class ArtifactorySource extends WebhookSource {
 
 const generic = z.object({ repository: z.string(), tag: optionalText });
 
-/** Anything that can send JSON: `{"repository": "fw/esp32", "tag": "1.0.0"}`. */
+/** Any sender of JSON: `{"repository": "fw/esp32", "tag": "1.0.0"}`. */
 export class GenericSource extends WebhookSource {
   override readonly name = 'generic';
   override readonly signatureHeader = 'x-signature-256';

@@ -4,7 +4,7 @@ import { AcrSource, DistributionSource, GitLabSource } from './distribution.js';
 import { HarborSource } from './harbor.js';
 import { ArtifactorySource, DockerHubSource, GenericSource, GitHubSource, QuaySource } from './hosted.js';
 
-/** The senders that are known out of the box. */
+/** The built-in senders. */
 export function builtInSources(): WebhookSource[] {
   return [
     new HarborSource(),

@@ -15,7 +15,8 @@ import { until } from '../support/service.js';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const firmware = firmwareBytes(20_000);
 /** What examples/typescript/package.json asks for beside otaflux. */
-const OTHERS = ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs', '@types/node'];
+const NEST = ['common', 'config', 'core', 'platform-express', 'terminus'].map((name) => `@nestjs/${name}`);
+const OTHERS = [...NEST, 'reflect-metadata', 'rxjs', '@types/node'];
 
 /** The TypeScript of a page; applications listen on a free port, and say so. */
 function modulesOf(page: string): string[] {

@@ -149,7 +149,8 @@ function refusedBySchema(folder: string): Set<Variable>[] {
   };
   const cases = POOL.map((value) => Object.fromEntries(PLAIN.map((variable) => [flagOf(variable), value])));
   writeFileSync(join(folder, 'Chart.yaml'), 'apiVersion: v2\nname: pool\nversion: 0.1.0\n');
-  writeFileSync(join(folder, 'values.yaml'), stringify({ cases }));
+  // As JSON, because Helm reads an unquoted YES as true.
+  writeFileSync(join(folder, 'values.yaml'), JSON.stringify({ cases }));
   writeFileSync(join(folder, 'values.schema.json'), JSON.stringify(schema));
   const { stderr } = spawnSync('helm', ['template', folder], { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
   const found = [...stderr.matchAll(/at '\/cases\/(\d+)\/([a-z-]+)/g)].map(([, index, flag]) => `${index} ${flag}`);
@@ -188,6 +189,9 @@ describeWith(['helm'], 'the schema of the chart', () => {
     ['registryUrl', 'REGISTRY_URL', 'r.example.com:5000', 'https://'],
     ['registry.insecure', 'REGISTRY_INSECURE', true, 'maybe'],
     ['mqtt.url', 'MQTT_URL', 'mqtts://b.example.com', 'http://b.example.com'],
+    ['managementToken', 'MANAGEMENT_TOKEN', 'a-long-management-token', 'short'],
+    ['notifySecret', 'NOTIFY_SECRET', 'a-long-signing-secret', 'short'],
+    ['repositoryPrefix', 'REPOSITORY_PREFIX', 'firmware/', 'Firmware'],
     ['mqtt.topic', 'MQTT_TOPIC', 'firmware/releases', 'firmware/#'],
     ['cache.memory', 'CACHE_MEMORY', '64MiB', '64 megabytes'],
     ['cache.dir.size', 'CACHE_DISK', '20GiB', '20Gigs'],
@@ -224,6 +228,23 @@ describeWith(['helm'], 'the schema of the chart', () => {
     ['podDisruptionBudget.maxUnavailable', 'one'],
   ])('refuses %s: %j', (path, value) => {
     expect(() => render({ [path]: value })).toThrow("values don't meet the specifications of the schema");
+  });
+
+  it.each([
+    { 'otaflux.mqtt.url': 'http://user:hunter2@broker.example.com' },
+    { 'otaflux.notify': ['smtp://user:hunter2@mail.example.com'] },
+    { 'otaflux.notifySecret': 'hunter2' },
+    { 'otaflux.managementToken': 'hunter2' },
+  ])('prints no secret that it refuses: %j', (values) => {
+    const refusal = (): string => {
+      try {
+        return render(values);
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    expect(refusal()).toContain(`at '/${Object.keys(values)[0]?.replaceAll('.', '/')}': 'not' failed`);
+    expect(refusal()).not.toContain('hunter2');
   });
 
   it.each([

@@ -45,7 +45,7 @@ interface Fault {
   subscribe?(): Promise<Subscriber>;
 }
 
-describeWith(['mosquitto', 'openssl'], 'a broker', () => {
+describeWith(['mosquitto'], 'a broker', () => {
   const registry = new FakeRegistry();
   let broker: Mosquitto;
   let service: TestService;

@@ -113,6 +113,30 @@ describeWith(['helm'], 'the chart', () => {
     },
   );
 
+  it('makes of production what the server starts with', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'otaflux-helm-'));
+    const { otaflux } = parse(readFileSync(valuesFile('rust-flat'), 'utf8')) as { otaflux: { cosignPubKey: string } };
+    const values = {
+      'otaflux.production': true,
+      'otaflux.cosignPubKey': otaflux.cosignPubKey,
+      'otaflux.webhookSecret': 'a-long-webhook-secret',
+      'otaflux.managementToken': 'a-long-management-token',
+      'ingress.enabled': true,
+    };
+    const { env } = podOf(render(values), folder);
+    const management = { METRICS_LISTEN_ADDR: `0.0.0.0:${await freePort()}` };
+    const server = new Cli([], {
+      ...env,
+      ...management,
+      LISTEN_ADDR: '127.0.0.1:0',
+      REGISTRY_URL: 'http://127.0.0.1:9',
+    });
+    await server.event('server.ready');
+    server.kill();
+    expect((await server.finished).code).toBe(0);
+    rmSync(folder, { recursive: true });
+  });
+
   it('means by a Rust values file what the Rust chart meant', () => {
     const folder = mkdtempSync(join(tmpdir(), 'otaflux-helm-'));
     const { env } = podOf(renderFile(valuesFile('rust-nested')), folder);

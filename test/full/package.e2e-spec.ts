@@ -29,7 +29,8 @@ describe('the package', () => {
 
   beforeAll(() => {
     // What the examples and the team's application import is their own to install.
-    project = new PackedPackage(['aws4fetch', '@nestjs/common', '@nestjs/core', 'reflect-metadata']);
+    const nest = ['common', 'config', 'core', 'platform-express', 'terminus'].map((name) => `@nestjs/${name}`);
+    project = new PackedPackage(['aws4fetch', ...nest, 'reflect-metadata', 'rxjs']);
     ({ folder, main, tarball } = project);
     cpSync(join(ROOT, 'examples'), join(folder, 'examples'), { recursive: true });
     writeFileSync(join(folder, 'firmware.bin'), firmware);
@@ -91,7 +92,8 @@ describe('the package', () => {
     );
     expect(names.filter((name) => /\.spec\.|\.tsbuildinfo$/.test(name))).toEqual([]);
     const { size } = statSync(tarball);
-    expect(size).toBeLessThan(600_000);
+    // Nest and the other libraries of the server are in it: dist/bundle.
+    expect(size).toBeLessThan(1_500_000);
   });
 
   (hasTools || REQUIRED ? it : it.skip)(

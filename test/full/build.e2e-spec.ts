@@ -47,6 +47,7 @@ describe('a build when something has changed', () => {
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(join(ROOT, 'node_modules/typescript'), join(folder, 'node_modules/typescript'));
     cpSync(join(ROOT, 'scripts/build.mjs'), join(folder, 'scripts/build.mjs'));
+    write('scripts/bundle.mjs', '');
     write('package.json', '{"type":"module"}');
     write('package-lock.json', '{}');
     write('tsconfig.json', '{}');

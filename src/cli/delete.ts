@@ -1,0 +1,85 @@
+import { createInterface } from 'node:readline/promises';
+import type { Settings } from '../config/index.js';
+import { ConfigError, OtaError, reasonOf } from '../errors.js';
+import { newestFirst, versionOf } from '../firmware/select-version.js';
+import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
+import type { Registry } from '../registry/index.js';
+import { Judge, repositoryOf } from './judge.js';
+
+const EXIT_DELETED = 0;
+const EXIT_KEPT = 1;
+
+/** Deletes all tags of `given`, and resolves to the exit code. Rejects with ConfigError or OtaError. */
+export async function deleteVersion(
+  settings: Settings,
+  device: string,
+  given: string,
+  isConfirmed: boolean,
+): Promise<number> {
+  const repository = repositoryOf(settings, device);
+  const version = versionOf(given.replace('+', '_'));
+  if (version === undefined)
+    throw new ConfigError(`version: got ${JSON.stringify(given)}, expected a semantic version such as 1.2.3`);
+  if (!isConfirmed && !process.stdin.isTTY)
+    throw new ConfigError('--yes is required where no terminal is there to ask on');
+  const registry = await createRegistry(settings);
+  const tags = await tagsOf(registry, repository, version);
+  const what = `${repository} ${version} (${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')})`;
+  if (!isConfirmed && !(await confirm(`Delete ${what}? [y/N] `))) {
+    process.stdout.write('Nothing was deleted.\n');
+    return EXIT_KEPT;
+  }
+  await deleteTags(settings, repository, tags);
+  process.stdout.write(`Deleted ${what}.\n${await nextOf(registry, repository, settings)}\n`);
+  return EXIT_DELETED;
+}
+
+/** All tags that stand for `version`; OtaError `absent` when there is none. */
+async function tagsOf(registry: Registry, repository: string, version: string): Promise<string[]> {
+  const candidates = newestFirst(await registry.listTags(repository, new AbortController().signal), {
+    prereleases: true,
+  });
+  const tags = candidates.filter((candidate) => candidate.version === version).map(({ tag }) => tag);
+  if (tags.length > 0) return tags;
+  const newest = candidates[0] ? `; the newest version is ${candidates[0].version}` : '';
+  throw new OtaError('absent', `${repository} has no version ${version}${newest}. otaflux list shows its versions`);
+}
+
+async function confirm(question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // Ctrl-D and Ctrl-C are a no.
+  const closed = new Promise<string>((resolve) =>
+    terminal.once('close', () => {
+      resolve('');
+    }),
+  );
+  const answer = await Promise.race([terminal.question(question), closed]);
+  terminal.close();
+  return /^y(?:es)?$/i.test(answer.trim());
+}
+
+async function deleteTags(settings: Settings, repository: string, tags: readonly string[]): Promise<void> {
+  const writer = await createArtifactWriter(settings);
+  const deleted: string[] = [];
+  for (const tag of tags) {
+    try {
+      await writer.deleteTag(repository, tag, new AbortController().signal);
+    } catch (error) {
+      if (!(error instanceof OtaError) || deleted.length === 0) throw error;
+      throw new OtaError(error.code, `${error.message} (already deleted: ${deleted.join(', ')})`, { cause: error });
+    }
+    deleted.push(tag);
+  }
+}
+
+/** What devices get now, by the rules of the server; the version is deleted whether this is found out or not. */
+async function nextOf(registry: Registry, repository: string, settings: Settings): Promise<string> {
+  try {
+    const judge = await Judge.create(registry, repository, settings);
+    const current = await judge.current(await judge.all());
+    return current ? `Devices get ${current.version} next.` : 'Devices get none of the versions that are left.';
+  } catch (error) {
+    if (error instanceof OtaError && error.code === 'absent') return 'No version is left for devices.';
+    return `Which version devices get next could not be found out: ${reasonOf(error)}.`;
+  }
+}

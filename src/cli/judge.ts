@@ -1,0 +1,186 @@
+import pLimit from 'p-limit';
+import type { Settings } from '../config/index.js';
+import { ConfigError, OtaError } from '../errors.js';
+import { Assessor } from '../firmware/assessor.js';
+import { FirmwareLocator } from '../firmware/firmware-locator.js';
+import { MAX_PASSED_OVER } from '../firmware/passed-over.js';
+import { repositoryPrefix } from '../firmware/repository-prefix.js';
+import { newestFirst, type Candidate } from '../firmware/select-version.js';
+import { Annotation, isRepositoryName, type Descriptor } from '../oci/index.js';
+import type { Registry } from '../registry/index.js';
+import { whyNoDeviceId } from '../repository-name.js';
+import { createVerifier } from '../signature/create-verifier.js';
+
+/** Versions that are judged at once. */
+const CONCURRENCY = 8;
+
+export const EXIT_SERVED = 0;
+export const EXIT_NONE = 1;
+const EXIT_NOT_ASKED = 3;
+
+/** The exit code of a command that was to judge versions. */
+export const exitCodeOf = (error: unknown): number =>
+  error instanceof OtaError && error.code === 'absent' ? EXIT_NONE : EXIT_NOT_ASKED;
+
+/** What the server would say of one version. */
+export interface Judgement {
+  readonly version: string;
+  readonly tag: string;
+  /** Null when the tag names no manifest. */
+  readonly digest: string | null;
+  /** `trusted`, `unverified` when nothing is asked for, a Distrust, or `no-firmware`. */
+  readonly result: string;
+  readonly form: string | null;
+  readonly signer: string | null;
+  readonly signedAt: string | null;
+  /** What a legacy signature says it was made for. */
+  readonly reference: string | null;
+  readonly reason: string | null;
+  /** When it was made, as its annotation says. */
+  readonly created: string | null;
+  /** Bytes of the layer that holds the firmware. */
+  readonly size: number | null;
+}
+
+/** The repository of `device`, or ConfigError when there cannot be one. */
+export function repositoryOf(settings: Settings, device: string): string {
+  const repository = repositoryPrefix(settings.repositoryPrefix) + device;
+  if (isRepositoryName(repository)) return repository;
+  throw new ConfigError(
+    `device: got ${JSON.stringify(device)}: ${whyNoDeviceId(device)}. Expected esp32 or line-1/sensor`,
+  );
+}
+
+/** Judges the versions of one repository by the rules of the server, each once. */
+export class Judge {
+  private readonly judgements = new Map<string, Promise<Judgement>>();
+  private readonly limit = pLimit(CONCURRENCY);
+  private readonly signal = new AbortController().signal;
+
+  private constructor(
+    private readonly registry: Registry,
+    private readonly assessor: Assessor,
+    private readonly repository: string,
+    private readonly settings: Settings,
+  ) {}
+
+  static async create(registry: Registry, repository: string, settings: Settings): Promise<Judge> {
+    const verifier = await createVerifier(settings, registry);
+    const locator = new FirmwareLocator(registry, settings.firmwareFile);
+    const assessor = new Assessor(registry, verifier, locator, settings.signedVersion);
+    return new Judge(registry, assessor, repository, settings);
+  }
+
+  /** All versions, newest first, also those that the server ignores; rejects with OtaError `absent` when there is none. */
+  async all(): Promise<Candidate[]> {
+    const tags = await this.registry.listTags(this.repository, this.signal);
+    const candidates = newestFirst(tags, { prereleases: true });
+    if (candidates.length > 0) return candidates;
+    throw new OtaError(
+      'absent',
+      `${this.repository} has no tag that is a semantic version. Push a version such as 1.0.0`,
+    );
+  }
+
+  /** Those of `candidates` that the server looks at: `--no-prereleases` and `--min-version` leave some out. */
+  eligible(candidates: readonly Candidate[]): Candidate[] {
+    return newestFirst(
+      candidates.map(({ tag }) => tag),
+      this.settings,
+    );
+  }
+
+  judge(candidate: Candidate): Promise<Judgement> {
+    let judgement = this.judgements.get(candidate.tag);
+    if (!judgement) this.judgements.set(candidate.tag, (judgement = this.limit(() => this.judgementOf(candidate))));
+    return judgement;
+  }
+
+  judgeAll(candidates: readonly Candidate[]): Promise<Judgement[]> {
+    return Promise.all(candidates.map((candidate) => this.judge(candidate)));
+  }
+
+  /** What the server would serve: the first good one of those that it looks at, within what one search passes over. */
+  async current(candidates: readonly Candidate[]): Promise<Judgement | undefined> {
+    let untrusted = 0;
+    let withoutFirmware = 0;
+    for (const candidate of this.eligible(candidates)) {
+      const judgement = await this.judge(candidate);
+      if (isGood(judgement)) return judgement;
+      if (judgement.result === 'no-firmware') withoutFirmware++;
+      else untrusted++;
+      if (withoutFirmware === MAX_PASSED_OVER || untrusted === this.settings.maxUnverified) return undefined;
+    }
+    return undefined;
+  }
+
+  private async judgementOf(candidate: Candidate): Promise<Judgement> {
+    const { repository, registry, signal } = this;
+    let known: Partial<Judgement> = {};
+    try {
+      const manifest = await registry.resolve(repository, candidate.tag, signal);
+      known = { digest: manifest.digest };
+      const verdict = await this.assessor.verify(repository, manifest, candidate.version, signal);
+      if (!verdict.trusted) {
+        const refusal = { ...known, result: verdict.code, reason: verdict.reason };
+        // What it holds is shown, too, where it holds something.
+        return judgementOf(candidate, { ...refusal, ...(await this.contents(manifest).catch(ifAbsent)) });
+      }
+      const { signer } = verdict;
+      if (signer)
+        known = {
+          ...known,
+          form: signer.form,
+          signer: signer.name,
+          signedAt: signer.at?.toISOString() ?? null,
+          reference: signer.reference ?? null,
+        };
+      const contents = await this.contents(manifest);
+      known = { ...known, ...contents };
+      this.demandSize(contents.size);
+      return judgementOf(candidate, { ...known, result: signer ? 'trusted' : 'unverified' });
+    } catch (error) {
+      if (!(error instanceof OtaError) || error.code !== 'absent') throw error;
+      return judgementOf(candidate, { ...known, result: 'no-firmware', reason: error.message });
+    }
+  }
+
+  /** Size and date; of an index that has no date, that of its manifest with the firmware. */
+  private async contents(manifest: Descriptor): Promise<{ size: number; created: string | null }> {
+    const { repository, registry, signal } = this;
+    const location = await this.assessor.locate(repository, manifest, signal);
+    const dateIn = async (descriptor: Descriptor): Promise<string | null> => {
+      const { content } = await registry.fetchManifest(repository, descriptor, signal);
+      return dateOf(content.annotations?.[Annotation.created]);
+    };
+    const created = await dateIn(manifest);
+    const isOwn = location.manifest.digest === manifest.digest;
+    return { size: location.blob.size, created: created ?? (isOwn ? null : await dateIn(location.manifest)) };
+  }
+
+  private demandSize(size: number): void {
+    const { maxFirmwareSize } = this.settings;
+    if (size <= maxFirmwareSize) return;
+    throw new OtaError('absent', `it has ${size} bytes, over --max-firmware-size of ${maxFirmwareSize}`);
+  }
+}
+
+export const isGood = ({ result }: Judgement): boolean => result === 'trusted' || result === 'unverified';
+
+export const shortDigest = ({ digest }: Judgement): string => (digest === null ? '-' : `${digest.slice(0, 19)}…`);
+
+function ifAbsent(error: unknown): object {
+  if (error instanceof OtaError && error.code === 'absent') return {};
+  throw error;
+}
+
+/** An annotation is anybody's text. */
+function dateOf(text: string | undefined): string | null {
+  const date = new Date(text ?? '');
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}
+
+function judgementOf({ version, tag }: Candidate, rest: Partial<Judgement> & Pick<Judgement, 'result'>): Judgement {
+  const nothing = { digest: null, form: null, signer: null, signedAt: null, reference: null, reason: null };
+  return { version, tag, ...nothing, created: null, size: null, ...rest };
+}

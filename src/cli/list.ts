@@ -1,0 +1,104 @@
+import { styleText } from 'node:util';
+import type { Settings } from '../config/index.js';
+import { reasonOf } from '../errors.js';
+import type { Candidate } from '../firmware/select-version.js';
+import { sizeText } from '../quantities.js';
+import { createRegistry } from '../registry/adapters.js';
+import {
+  EXIT_NONE,
+  EXIT_SERVED,
+  exitCodeOf,
+  isGood,
+  Judge,
+  repositoryOf,
+  shortDigest,
+  type Judgement,
+} from './judge.js';
+import { isColourful, tableOf } from './table.js';
+
+export interface ListOptions {
+  /** So many of the newest versions; 0 for all. */
+  readonly limit: number;
+  readonly json?: boolean;
+}
+
+/** A line of the list: `ignored` says why the server does not look at the version at all. */
+type Row = Judgement & { readonly ignored: string | null };
+
+/** Prints the versions of `device`, and resolves to the exit code. */
+export async function list(settings: Settings, device: string, { limit, json }: ListOptions): Promise<number> {
+  const repository = repositoryOf(settings, device);
+  const judge = await Judge.create(await createRegistry(settings), repository, settings);
+  try {
+    const all = await judge.all();
+    const shown = limit === 0 ? all : all.slice(0, limit);
+    const eligible = new Set(judge.eligible(all).map(({ tag }) => tag));
+    const judged = await judge.judgeAll(shown);
+    const rows = judged.map((row) => ({
+      ...row,
+      ignored: eligible.has(row.tag) ? null : ignoredBecause(row, settings),
+    }));
+    const current = await judge.current(all);
+    const lines = json ? [asJson(repository, rows, current, all)] : asTable(rows, current, all);
+    for (const line of lines) process.stdout.write(`${line}\n`);
+    return current ? EXIT_SERVED : EXIT_NONE;
+  } catch (error) {
+    process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+/** Only two options leave a version out. */
+function ignoredBecause({ version }: Candidate, { prereleases, minVersion }: Settings): string {
+  const isPrerelease = (version.split('+', 1)[0] ?? '').includes('-');
+  return !prereleases && isPrerelease
+    ? 'pre-release (--no-prereleases)'
+    : `older than --min-version ${minVersion ?? ''}`;
+}
+
+function asJson(
+  repository: string,
+  rows: readonly Row[],
+  current: Judgement | undefined,
+  all: readonly Candidate[],
+): string {
+  const versions = rows.map((row) => ({ ...row, current: row.tag === current?.tag }));
+  return JSON.stringify({ repository, current: current?.version ?? null, total: all.length, versions });
+}
+
+function asTable(rows: readonly Row[], current: Judgement | undefined, all: readonly Candidate[]): string[] {
+  const cells = rows.map((row) => [
+    row.tag === current?.tag ? '→' : ' ',
+    row.version,
+    row.created?.replace(/:\d\d\.\d+Z$/, 'Z').replace('T', ' ') ?? '-',
+    row.size === null ? '-' : sizeText(row.size),
+    shortDigest(row),
+    signerOf(row),
+    noteOf(row),
+  ]);
+  const head = [' ', 'VERSION', 'DATE', 'SIZE', 'DIGEST', 'SIGNED BY', 'NOTE'];
+  const lines = tableOf([head, ...cells]).map((line, index) => paint(line, rows[index - 1]));
+  if (rows.length < all.length) lines.push(`${rows.length} of ${all.length} versions are listed. --limit 0 lists all.`);
+  if (!current) lines.push('Devices get none of these versions.');
+  else if (!rows.some(({ tag }) => tag === current.tag)) lines.push(`Devices get ${current.version}.`);
+  return lines;
+}
+
+/** A fingerprint is as short as a digest. */
+function signerOf({ signer }: Row): string {
+  return signer?.replaceAll(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1…') ?? '-';
+}
+
+/** Why the server passes the version over, and the tag where it is not the usual one. */
+function noteOf({ version, tag, ignored, reason, result }: Row): string {
+  const why = ignored ?? (reason === null || result === 'no-firmware' ? reason : `${result}: ${reason}`);
+  const usual = tag === version.replace('+', '_');
+  return [...(why === null ? [] : [why]), ...(usual ? [] : [`tag ${tag}`])].join('; ');
+}
+
+/** Green could be served, red could not; only on a terminal. */
+function paint(text: string, row: Row | undefined): string {
+  if (!isColourful()) return text;
+  if (!row) return styleText('bold', text);
+  return styleText(isGood(row) && row.ignored === null ? 'green' : 'red', text);
+}

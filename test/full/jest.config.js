@@ -1,0 +1,9 @@
+import base from '../../jest.config.js';
+
+/** All tests with all their cases, as CI runs them: `npm run test:all`. */
+export default {
+  ...base,
+  rootDir: '../..',
+  testPathIgnorePatterns: ['/node_modules/'],
+  globals: { EVERYTHING: true },
+};
