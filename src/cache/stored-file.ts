@@ -65,7 +65,7 @@ export class StoredFile {
               error ??
               (bytesRead === 0
                 ? new Error(
-                    `a file in the cache folder is shorter than it was: it ends before byte ${end}. Another program may have changed it`,
+                    `a file in the cache folder is shorter than it was: it ends before byte ${end}. Check the disk, and other programs that write there`,
                   )
                 : null);
             if (failure) this.onFailure();

@@ -229,7 +229,7 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
       if (firmware.sha256 !== sha256 || !sameStamp(stamp, file.stamp())) {
         await tier.drop(sha256, file.stamp());
         throw new Error(
-          `${tier.path(sha256)} has another digest than its name says, and is removed. The disk may be failing, or another program has changed the file`,
+          `${tier.path(sha256)} has another digest than its name says, and is removed. Check the disk, and other programs that write there`,
         );
       }
       entry.verified = stamp;

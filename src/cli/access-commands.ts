@@ -98,6 +98,8 @@ function append(path: string, line: string): void {
   try {
     appendFileSync(path, `${line}\n`, { mode: 0o600 });
   } catch (error) {
-    throw new ConfigError(`--file: cannot write ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    throw new ConfigError(
+      `--file: cannot write ${JSON.stringify(path)}: ${reasonOf(error)}. Name a file that can be written to`,
+    );
   }
 }

@@ -161,7 +161,10 @@ export class Judge {
   private demandSize(size: number): void {
     const { maxFirmwareSize } = this.settings;
     if (size <= maxFirmwareSize) return;
-    throw new OtaError('absent', `it has ${size} bytes, over --max-firmware-size of ${maxFirmwareSize}`);
+    throw new OtaError(
+      'absent',
+      `the layer has ${size} bytes, more than --max-firmware-size (${maxFirmwareSize}). Raise the limit, or push a smaller file`,
+    );
   }
 }
 

@@ -25,7 +25,10 @@ export async function verify(settings: Settings, device: string, json: boolean):
   try {
     const candidates = judge.eligible(await judge.all());
     if (candidates.length === 0)
-      throw new OtaError('absent', `${repository} has no version that the server may offer. Check --prereleases and --min-version`);
+      throw new OtaError(
+        'absent',
+        `${repository} has no version that the server may offer. Check --prereleases and --min-version`,
+      );
     const rows = await judge.judgeAll(candidates.slice(0, MAX_ROWS));
     const served = await judge.current(candidates);
     print(rows, served, repository, json);

@@ -29,12 +29,17 @@ export const methodNotAllowed = (): DeviceRefusal =>
 export const unauthorized = (): DeviceRefusal =>
   new DeviceRefusal(
     401,
-    'Unauthorized',
+    'Unauthorized: send valid credentials',
     ['WWW-Authenticate', 'Bearer realm="otaflux"'],
-    'the request has no valid credentials',
+    'the request has no valid credentials. See docs/access.md',
   );
 export const forbidden = (): DeviceRefusal =>
-  new DeviceRefusal(403, 'Forbidden', [], 'the credentials are valid, but not for this device');
+  new DeviceRefusal(
+    403,
+    'Forbidden: the credentials are for another device',
+    [],
+    'the credentials are valid, but not for this device. See docs/access.md',
+  );
 export const tooManyRequests = (waitMs: number, reason: string): DeviceRefusal =>
   new DeviceRefusal(
     429,
@@ -53,9 +58,9 @@ export const wrongRegistry = (): DeviceRefusal =>
 export const internalError = (): DeviceRefusal =>
   new DeviceRefusal(500, 'Internal error. The log of the server says why');
 export const preconditionFailed = (): DeviceRefusal =>
-  new DeviceRefusal(412, 'Precondition failed: the firmware has changed');
+  new DeviceRefusal(412, 'Precondition failed: the firmware has changed. Start the download again');
 export const rangeNotSatisfiable = (sizeBytes: number): DeviceRefusal =>
-  new DeviceRefusal(416, 'Range not satisfiable: it begins after the last byte', [
+  new DeviceRefusal(416, 'Range not satisfiable: it begins after the last byte. Start the download again', [
     'Content-Range',
     `bytes */${sizeBytes}`,
   ]);

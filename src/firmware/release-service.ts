@@ -115,7 +115,7 @@ export class ReleaseService implements OnApplicationShutdown {
         state.failure ??
         new OtaError(
           'unavailable',
-          `the registry has not confirmed the release of ${device} for longer than --max-stale`,
+          `the registry has not confirmed the release of ${device} for longer than --max-stale. Check refresh.failed in the log`,
         )
       );
     if (this.settings.refreshInterval === 0 && !waiting) return this.asked(state, tooOld);

@@ -61,7 +61,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   /** Sends a notice. A connection on which that fails is dropped. The next `open` creates a new one. */
   override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
     const { link } = this;
-    if (!link) throw new Error('there is no connection to the broker');
+    if (!link) throw new Error('there is no connection to the broker. The message waits');
     try {
       await linked([signal, link.gone.signal], Infinity, (either) =>
         unlessAborted(this.send(link.connection, notice), either),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from '../errors.js';
+import { fileProblem } from '../file-problem.js';
 import { certificatesIn, privateKeyIn } from '../pem.js';
 import { percentDecoded } from '../percent.js';
 
@@ -112,7 +113,7 @@ export function readPem(option: string, path: string, use: PemUse): Buffer {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${fileProblem(error)}`, { cause: error });
   }
   try {
     if (use === 'key') privateKeyIn(bytes.toString('utf8'));

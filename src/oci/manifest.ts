@@ -170,9 +170,9 @@ function parseJson(bytes: Uint8Array): Record<string, unknown> {
     const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch (error) {
-    throw new MalformedManifest('the manifest is not valid JSON', { cause: error });
+    throw new MalformedManifest('the manifest is not valid JSON. Push it again', { cause: error });
   }
-  throw new MalformedManifest('the manifest is not a JSON object');
+  throw new MalformedManifest('the manifest is not a JSON object. Push it again');
 }
 
 function agreedType(body: Record<string, unknown>, declared: string): string {
@@ -190,7 +190,7 @@ function agreedType(body: Record<string, unknown>, declared: string): string {
     );
   if (own !== undefined && own !== type) {
     throw new MalformedManifest(
-      `the manifest states media type ${JSON.stringify(own)}, but the registry sent it as ${JSON.stringify(type)}`,
+      `the manifest states media type ${JSON.stringify(own)}, but the registry sent it as ${JSON.stringify(type)}. Push it again`,
     );
   }
   return type;
@@ -204,7 +204,7 @@ function check<T>(schema: z.ZodType<T>, body: unknown, type: string): T {
 
 function faultOf(where: string, error: z.ZodError): string {
   const [type, rest] = where.split(': ');
-  return `malformed ${type ?? ''}: ${schemaProblem(error, rest)}`;
+  return `malformed ${type ?? ''}: ${schemaProblem(error, rest)}. Push it again`;
 }
 
 /**
@@ -217,11 +217,14 @@ export function inlineContent(descriptor: Descriptor): Buffer | undefined {
   if (bytes.length !== descriptor.size) {
     throw new OtaError(
       'protocol',
-      `the inline content of ${descriptor.digest} has ${bytes.length} bytes, expected ${descriptor.size}`,
+      `the inline content of ${descriptor.digest} has ${bytes.length} bytes, expected ${descriptor.size}. Push it again`,
     );
   }
   if (digestOf(bytes, algorithmOf(descriptor.digest)) !== descriptor.digest) {
-    throw new OtaError('protocol', `the inline content is not ${descriptor.digest}: its bytes have another digest`);
+    throw new OtaError(
+      'protocol',
+      `the inline content is not ${descriptor.digest}: its bytes have another digest. Push it again`,
+    );
   }
   return bytes;
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { ConfigError, reasonOf } from '../../errors.js';
+import { ConfigError } from '../../errors.js';
+import { fileProblem } from '../../file-problem.js';
 import { schemaProblem } from '../../schema-problem.js';
 
 /** Credentials for a registry: a user with a password, or an identity token that is exchanged for access tokens. */
@@ -78,7 +79,7 @@ function load(path: string): z.infer<typeof configFile> {
     content = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
   } catch (error) {
     // The message of a JSON error quotes the text around the error, which may be a secret.
-    const reason = error instanceof SyntaxError ? 'it is not JSON' : reasonOf(error);
+    const reason = error instanceof SyntaxError ? 'it is not JSON. Log in again' : fileProblem(error);
     throw new ConfigError(`--registry-auth-file: cannot read ${JSON.stringify(path)}: ${reason}`);
   }
   const parsed = configFile.safeParse(content);

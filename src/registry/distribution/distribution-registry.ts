@@ -280,6 +280,6 @@ export class DistributionRegistry extends Registry {
 function tooLarge(reference: string): OtaError {
   return new OtaError(
     'protocol',
-    `manifest ${reference} has more than ${MAX_MANIFEST_BYTES} bytes. It is not a firmware artifact`,
+    `manifest ${reference} has more than ${MAX_MANIFEST_BYTES} bytes. It is not a firmware artifact: delete its tag`,
   );
 }

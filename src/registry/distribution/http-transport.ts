@@ -3,6 +3,7 @@ import { rootCertificates } from 'node:tls';
 import { request as send, type Dispatcher } from 'undici';
 import { link } from '../../abort.js';
 import { ConfigError, OtaError, reasonOf } from '../../errors.js';
+import { fileProblem } from '../../file-problem.js';
 import { createDispatcher, ProxyRefusal } from '../../http-proxy.js';
 import { certificatesIn } from '../../pem.js';
 import { timerMs } from '../../timers.js';
@@ -111,7 +112,7 @@ function readAuthority(path: string): string {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${fileProblem(error)}`, { cause: error });
   }
   try {
     certificatesIn(text);

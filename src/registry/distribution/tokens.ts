@@ -223,5 +223,5 @@ async function refusal(
     );
   if (response.status === 403 || response.status === 404)
     return new OtaError('denied', `${what}. Check the rights of the account`);
-  return new OtaError(codeOfStatus(response.status), what);
+  return new OtaError(codeOfStatus(response.status), `${what}. Check the token service of the registry`);
 }

@@ -105,7 +105,11 @@ export class LayoutFiles {
   async read(path: string, limit: number): Promise<Buffer> {
     const { handle, size } = await this.open(path);
     try {
-      if (size > limit) throw new OtaError('protocol', `${path} has ${size} bytes, more than the limit of ${limit}`);
+      if (size > limit)
+        throw new OtaError(
+          'protocol',
+          `${path} has ${size} bytes, more than the limit of ${limit}. Write the folder again with otaflux push, oras or skopeo`,
+        );
       return await handle.readFile();
     } catch (error) {
       throw fileError(error, path);
@@ -176,7 +180,7 @@ export function fileError(error: unknown, path: string): OtaError {
   const absent = code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG';
   return new OtaError(
     absent ? 'absent' : 'unavailable',
-    absent ? `${path} does not exist` : `cannot read ${path}: ${reasonOf(error)}`,
+    absent ? `${path} does not exist. Push to it with otaflux push` : `cannot read ${path}: ${reasonOf(error)}`,
     { cause: error },
   );
 }

@@ -38,7 +38,7 @@ export class LayoutRegistry extends Registry {
     const entries = await this.files.entries(repository);
     const named = entries.find((entry) => entry.digest === reference || tagOf(entry) === reference);
     if (named) return named;
-    if (!isDigest(reference)) throw new OtaError('absent', `${repository} has no tag ${reference}`);
+    if (!isDigest(reference)) throw new OtaError('absent', `${repository} has no tag ${reference}. Check its tags`);
     const bytes = await this.files.read(this.files.blobPath(repository, reference), MAX_MANIFEST_BYTES);
     return { mediaType: parseManifest(bytes, '').mediaType, digest: reference, size: bytes.length };
   }
