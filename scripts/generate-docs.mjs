@@ -1,10 +1,12 @@
 /**
- * Writes docs/configuration.md and config/otaflux.yaml from the option table, the README and the schema of the chart from
+ * Writes docs/configuration.md and config/otaflux.yaml from the option table, the tables of docs/troubleshooting.md from the
+ * list of messages, the README and the schema of the chart from
  * the comments of its values, and the chart's copy of the dashboard (`npm run docs`).
  * With `--check` it writes nothing and fails when they are not current.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { chartReadme } from './chart-readme.mjs';
+import { troubleshooting } from './troubleshooting.mjs';
 import { valuesSchema } from './values-schema.mjs';
 import { flagOf, optionOf, VARIABLES } from '../dist/config/index.js';
 
@@ -104,6 +106,7 @@ const values = readFileSync(target('helm/otaflux/values.yaml'), 'utf8');
 let stale = 0;
 for (const [path, content] of [
   ['docs/configuration.md', markdown()],
+  ['docs/troubleshooting.md', await troubleshooting()],
   ['config/otaflux.yaml', yaml()],
   ['helm/otaflux/values.schema.json', valuesSchema(values, { variables: VARIABLES, optionOf, flagOf })],
   ['helm/otaflux/README.md', chartReadme(values)],
