@@ -165,7 +165,7 @@ describe('otaflux health', () => {
     });
     const { code, stdout } = await command(['status']);
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/\nregistry {2}down, .*401/) });
-    expect(stdout).toContain('. Check REGISTRY_USERNAME, REGISTRY_PASSWORD.');
+    expect(stdout).toContain('. Check --registry-username and --registry-password');
 
     registry.auth = undefined;
     await until(async () => (await command(['health', '--registry'])).code === 0, 'the registry');
@@ -220,7 +220,7 @@ describe('otaflux notify', () => {
     });
     expect(await command(['notify', '../x'])).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('answered 400: device: a device id'),
+      stderr: expect.stringContaining('answered 400: device: expected a device id'),
     });
     isAway = false;
     await until(() => told.length === 2, 'the notice that waited');

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 
 /** What `scripts/messages.mjs` exports; a script of the repository has no types. */
 interface Messages {
-  textsIn(source: string): { text: string; kind: 'event' | 'text'; line: number }[];
-  differences(texts?: unknown): { missing: unknown[]; surplus: string[] };
-  reviewed(): {
+  textsIn: (this: void, source: string) => { text: string; kind: 'event' | 'text'; line: number }[];
+  differences: (this: void) => { missing: unknown[]; surplus: string[] };
+  reviewed: (this: void) => {
     areas: { title: string; messages?: { text: string; help?: string }[]; parts?: string[] }[];
     events: Record<string, { level: string; means: string; action?: string }>;
     answers: { status: string; cause: string; action: string }[];
@@ -14,7 +14,9 @@ interface Messages {
   };
 }
 
-const { textsIn, differences, reviewed } = (await import('../../scripts/messages.mjs' as string)) as Messages;
+// By a variable, because the compiler would look for its types.
+const SCRIPT: string = '../../scripts/messages.mjs';
+const { textsIn, differences, reviewed } = (await import(SCRIPT)) as Messages;
 const list = reviewed();
 const messages = list.areas.flatMap((area) => area.messages ?? []);
 const parts = list.areas.flatMap((area) => area.parts ?? []);
