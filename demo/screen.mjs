@@ -13,7 +13,7 @@ export class Screen {
 
   constructor(stream = process.stdout) {
     this.stream = stream;
-    this.isColourful = stream.isTTY && !process.env.NO_COLOR;
+    this.isColourful = Boolean(stream.isTTY) && stream.hasColors();
   }
 
   /** Prints one action: `esp32     runs 1.0.0`. */
@@ -45,7 +45,7 @@ export class Screen {
 
   nameOf(who) {
     const name = who.padEnd(NAME_COLUMNS);
-    return this.isColourful ? styleText(COLOURS[who] ?? 'bold', name) : name;
+    return this.isColourful ? styleText(COLOURS[who] ?? 'bold', name, { validateStream: false }) : name;
   }
 }
 

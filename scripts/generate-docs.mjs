@@ -1,10 +1,12 @@
 /**
- * Writes docs/configuration.md and config/otaflux.yaml from the option table, the README and the schema of the chart from
+ * Writes docs/configuration.md and config/otaflux.yaml from the option table, the tables of docs/troubleshooting.md from the
+ * list of messages, the README and the schema of the chart from
  * the comments of its values, and the chart's copy of the dashboard (`npm run docs`).
  * With `--check` it writes nothing and fails when they are not current.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { chartReadme } from './chart-readme.mjs';
+import { troubleshooting } from './troubleshooting.mjs';
 import { valuesSchema } from './values-schema.mjs';
 import { createProgram } from '../dist/cli/program.js';
 import { configurationFile } from '../dist/cli/configuration-file.js';
@@ -125,6 +127,7 @@ const values = readFileSync(target('helm/otaflux/values.yaml'), 'utf8');
 let stale = 0;
 for (const [path, content] of [
   ['docs/configuration.md', markdown()],
+  ['docs/troubleshooting.md', await troubleshooting()],
   ['config/otaflux.yaml', yaml()],
   ['docs/cli.md', cli(readFileSync(target('docs/cli.md'), 'utf8'))],
   ['helm/otaflux/values.schema.json', valuesSchema(values, { variables: VARIABLES, optionOf, flagOf })],

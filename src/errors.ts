@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { schemaProblem } from './schema-problem.js';
 import { wordsFor } from './system-errors.js';
 
 /**
@@ -85,11 +86,17 @@ export function reasonOf(error: unknown): string {
  * debugging.
  */
 export function explained(error: unknown): { reason: string; cause?: string } {
-  const reason = reasonOf(error);
+  const reason = reasonOf(error) + placeOf(error);
   const cause = causesOf(error)
     .filter((text) => !reason.includes(text))
     .join(': ');
   return cause === '' ? { reason } : { reason, cause };
+}
+
+/** The file that an error of the file system is about, which its translation does not name. */
+function placeOf(error: unknown): string {
+  if (!isError(error) || wordsFor(codeOf(error) ?? '') === undefined) return '';
+  return 'path' in error && typeof error.path === 'string' ? `: ${error.path}` : '';
 }
 
 function textOf(error: unknown): string {
@@ -97,10 +104,20 @@ function textOf(error: unknown): string {
   if (isOurs(error)) return error.message;
   const translation = translationOf(error);
   if (translation !== undefined) return translation;
+  const parsing = parsingProblem(error);
+  if (parsing !== undefined) return parsing;
   const code = codeOf(error);
   const own = error.message || code || error.name;
   const cause = isError(error.cause) ? reasonOf(error.cause) : '';
   return cause && !own.includes(cause) ? `${own}: ${cause}` : own;
+}
+
+/** What JSON.parse and zod say of what they read, which quotes it or is a list. */
+function parsingProblem(error: Error): string | undefined {
+  if (error.name === 'SyntaxError' && error.message.includes('JSON')) return 'it is not valid JSON';
+  return 'issues' in error && Array.isArray(error.issues)
+    ? schemaProblem({ issues: error.issues as Parameters<typeof schemaProblem>[0]['issues'] })
+    : undefined;
 }
 
 /** Returns the meaning of the code of `error`, or of the code of its cause, in words. */

@@ -36,7 +36,7 @@ export function certificatesIn(text: string): X509Certificate[] {
     const cutOff = text.includes('-----BEGIN CERTIFICATE-----');
     throw new ExplainedError(
       cutOff
-        ? 'its certificate is cut off: the END CERTIFICATE line is missing'
+        ? 'its certificate is cut off: the END CERTIFICATE line is missing. Copy the whole file'
         : `it holds ${contentOf(text)}, expected a certificate in PEM text (BEGIN CERTIFICATE)`,
     );
   }
@@ -80,7 +80,7 @@ export function certificateOfPair(certPath: string, cert: string, keyPath: strin
   const privateKey = inFile(keyPath, () => privateKeyIn(key));
   if (certificate?.checkPrivateKey(privateKey)) return certificate;
   throw new ExplainedError(
-    `the key in ${JSON.stringify(keyPath)} does not belong to the certificate in ${JSON.stringify(certPath)}`,
+    `the key in ${JSON.stringify(keyPath)} does not belong to the certificate in ${JSON.stringify(certPath)}. Give the key that it was issued for`,
   );
 }
 

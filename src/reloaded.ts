@@ -1,6 +1,7 @@
 import type { Logger } from '@nestjs/common';
 import { readFileSync } from 'node:fs';
 import { ConfigError, explained, ExplainedError, reasonOf } from './errors.js';
+import { fileProblem } from './file-problem.js';
 import { inFile } from './pem.js';
 import { every, type Timer } from './timers.js';
 
@@ -82,7 +83,7 @@ export class Reloaded<T> {
       try {
         return readFileSync(path, 'utf8');
       } catch (error) {
-        throw new ExplainedError(`cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+        throw new ExplainedError(`cannot read ${JSON.stringify(path)}: ${fileProblem(error)}`, { cause: error });
       }
     });
   }

@@ -61,7 +61,13 @@ export class StoredFile {
       fs: {
         read: (fd: number, into: Buffer, offset: number, length: number, position: number, done: ReadDone) => {
           read(fd, into, offset, length, position, (error, bytesRead) => {
-            const failure = error ?? (bytesRead === 0 ? new Error(`the file ends before byte ${end}`) : null);
+            const failure =
+              error ??
+              (bytesRead === 0
+                ? new Error(
+                    `a file in the cache folder is shorter than it was: it ends before byte ${end}. Check the disk, and other programs that write there`,
+                  )
+                : null);
             if (failure) this.onFailure();
             done(failure, bytesRead, into);
           });

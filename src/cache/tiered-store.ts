@@ -79,7 +79,7 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     if (firmware) return firmware;
     throw new OtaError(
       'unavailable',
-      `no room in the cache for firmware of ${source.sizeBytes ?? 'unknown'} bytes, neither in memory (--cache-memory, --cache-size) nor on disk (--cache-dir, --cache-disk)`,
+      `no room in the cache for firmware of ${source.sizeBytes ?? 'unknown'} bytes, neither in memory (--cache-memory, --cache-size) nor on disk (--cache-dir, --cache-disk). Raise one of the limits`,
     );
   }
 
@@ -228,7 +228,9 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
       const firmware = digester.finish();
       if (firmware.sha256 !== sha256 || !sameStamp(stamp, file.stamp())) {
         await tier.drop(sha256, file.stamp());
-        throw new Error(`file ${tier.path(sha256)} has another digest, it is removed`);
+        throw new Error(
+          `${tier.path(sha256)} has another digest than its name says, and is removed. Check the disk, and other programs that write there`,
+        );
       }
       entry.verified = stamp;
       this.remember(firmware);
@@ -274,7 +276,8 @@ export class TieredStore extends FirmwareStore implements OnApplicationShutdown 
     this.logger.log({
       event: 'cache.spool',
       folder,
-      reason: 'firmware is larger than the memory for it, and no cache folder takes it',
+      reason:
+        'firmware that is larger than --cache-memory is kept in a temporary folder. Raise --cache-memory, or set --cache-dir to keep it across restarts',
     });
     return this.tierIn(folder);
   }

@@ -4,6 +4,7 @@ import { appendFileSync } from 'node:fs';
 import { gather, parseOption } from '../config/index.js';
 import { hashToken, signedQuery } from '../device/access/credentials.js';
 import { ConfigError, reasonOf } from '../errors.js';
+import { whyNoDeviceId } from '../repository-name.js';
 import { isRepositoryName } from '../oci/names.js';
 import { CliCommand } from './cli-command.js';
 import { addFlags, givenFlags } from './flags.js';
@@ -63,8 +64,9 @@ export function signUrlCommand(): Command {
     const given = await gather({ flags: givenFlags(command), environment: process.env });
     const [secret] = (parseOption('DEVICE_URL_SECRET', given) as string[] | undefined) ?? [];
     if (secret === undefined)
-      throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret): is missing, expected a text');
-    if (!URL.canParse(url)) throw new ConfigError(`--url: got ${JSON.stringify(url)}, expected a URL`);
+      throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret): is missing, expected the secret of the server');
+    if (!URL.canParse(url))
+      throw new ConfigError(`--url: got ${JSON.stringify(url)}, expected a URL such as https://ota.example.com`);
     const expires = Math.floor((Date.now() + millisecondsOf(expiresIn)) / 1000);
     const at = (path: string): string => `${url.replace(/\/+$/, '')}/${path}?${signedQuery(secret, device, expires)}`;
     const result = {
@@ -79,13 +81,16 @@ export function signUrlCommand(): Command {
 
 function demandDevice(device: string): void {
   if (!isRepositoryName(device))
-    throw new ConfigError(`device: got ${JSON.stringify(device)}, expected a device id such as esp32 or line-1/sensor`);
+    throw new ConfigError(
+      `device: got ${JSON.stringify(device)}: ${whyNoDeviceId(device)}. Expected esp32 or line-1/sensor`,
+    );
 }
 
 function millisecondsOf(text: string): number {
   const [, amount = '', unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   const ms = Number(amount) * (MILLISECONDS[unit] ?? NaN);
-  if (!(ms > 0)) throw new ConfigError(`--expires-in: got ${JSON.stringify(text)}, expected 90m, 12h or 30d`);
+  if (!(ms > 0))
+    throw new ConfigError(`--expires-in: got ${JSON.stringify(text)}, expected a duration such as 90m, 12h or 30d`);
   return ms;
 }
 
@@ -93,6 +98,8 @@ function append(path: string, line: string): void {
   try {
     appendFileSync(path, `${line}\n`, { mode: 0o600 });
   } catch (error) {
-    throw new ConfigError(`--file: cannot write ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    throw new ConfigError(
+      `--file: cannot write ${JSON.stringify(path)}: ${reasonOf(error)}. Name a file that can be written to`,
+    );
   }
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
-import { ConfigError, reasonOf } from '../errors.js';
+import { ConfigError } from '../errors.js';
+import { fileProblem } from '../file-problem.js';
 import { Annotation, digestOf, MediaType, type Descriptor } from '../oci/index.js';
 import type { BlobSource } from '../registry/index.js';
 
@@ -39,7 +40,7 @@ export async function describeFile(path: string, title: string, mediaType: strin
       hash.update(piece);
     }
   } catch (error) {
-    throw new ConfigError(`file: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    throw new ConfigError(`file: cannot read ${JSON.stringify(path)}: ${fileProblem(error)}`);
   }
   if (size === 0) throw new ConfigError(`file: ${JSON.stringify(path)} is empty, expected a firmware file`);
   const type = mediaType ?? (first === ESP_IMAGE_MAGIC ? MediaType.espFirmware : MediaType.octetStream);

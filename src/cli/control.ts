@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { flagOf } from '../config/index.js';
 import { linked } from '../abort.js';
 import type { DeviceStatus, RegistryStatus, Status } from '../control/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
@@ -39,8 +40,9 @@ export async function notify(server: ControlledServer, device: string, json: boo
   else {
     process.stdout.write(`${device} ${version}\n`);
     for (const [name, isConfirmed] of notifiers)
-      process.stdout.write(`${name}: ${isConfirmed ? 'confirmed' : 'not confirmed yet, waits'}\n`);
-    if (notifiers.length === 0) process.stderr.write('otaflux: the server has no broker to tell (MQTT_URL, NOTIFY)\n');
+      process.stdout.write(`${name}: ${isConfirmed ? 'confirmed' : 'not confirmed yet'}\n`);
+    if (notifiers.length === 0)
+      process.stderr.write('otaflux: the server has no broker. Set MQTT_URL or NOTIFY on the server\n');
   }
   return notifiers.length > 0 && notifiers.every(([, isConfirmed]) => isConfirmed) ? 0 : EXIT_FAILURE;
 }
@@ -51,7 +53,9 @@ export async function health(server: ControlledServer, json: boolean): Promise<n
   if (!answer) return EXIT_FAILURE;
   if (json) process.stdout.write(`${answer.body}\n`);
   if (answer.code === 200) return 0;
-  process.stderr.write(`otaflux: ${server.url} answered ${answer.code}\n`);
+  process.stderr.write(
+    `otaflux: ${server.url} answered ${answer.code}, expected 200. The server is starting or shutting down\n`,
+  );
   return EXIT_FAILURE;
 }
 
@@ -68,14 +72,16 @@ export async function registryHealth(server: ControlledServer, json: boolean): P
 /** What an answer of `/health/registry` says is wrong; undefined for any other answer. */
 function registryProblem(body: string): string | undefined {
   const registry = registryIn(body);
-  if (registry?.state === 'unknown') return 'the registry has not answered yet';
+  if (registry?.state === 'unknown') return 'the registry has not answered yet. Try again in a few seconds';
   if (registry?.state !== 'down') return undefined;
   const { code, reason = code, options = [] } = registry.error ?? { code: 'unknown reason' };
   return `the registry cannot be used: ${withAdvice(reason, options)}`;
 }
 
 function withAdvice(reason: string, options: readonly string[]): string {
-  return options.length > 0 ? `${reason.replace(/\.$/, '')}. Check ${options.join(', ')}.` : reason;
+  // Most reasons name the option themselves.
+  const isAdvised = options.some((variable) => reason.includes(flagOf(variable)) || reason.includes(variable));
+  return options.length > 0 && !isAdvised ? `${reason.replace(/\.$/, '')}. Check ${options.join(', ')}.` : reason;
 }
 
 /** The device port shows the code of an error alone. */
@@ -99,14 +105,17 @@ async function ask(
   path: string,
   device?: string,
 ): Promise<HttpAnswer | undefined> {
-  if (!URL.canParse(server.url)) throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, expected a URL`);
+  if (!URL.canParse(server.url))
+    throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, expected a URL such as http://127.0.0.1:9090`);
   const url = new URL(path, `${server.url.replace(/\/+$/, '')}/`);
   if (device !== undefined) url.searchParams.set('device', device);
   try {
     const headers = server.token === undefined ? {} : { authorization: `Bearer ${server.token}` };
     return await linked([], PATIENCE_MS, (signal) => httpRequest(url, { method, signal, headers }));
   } catch (error) {
-    process.stderr.write(`otaflux: cannot ask ${url.origin}: ${reasonOf(error)}\n`);
+    process.stderr.write(
+      `otaflux: cannot reach ${url.origin}: ${reasonOf(error)}. Check that the server runs, and --url\n`,
+    );
     return undefined;
   }
 }
@@ -114,7 +123,7 @@ async function ask(
 function refuse({ url }: ControlledServer, { code, body }: HttpAnswer): number {
   const reason = messageIn(body);
   const isOtherPort = code === 404 && reason.startsWith('Cannot ');
-  const hint = isOtherPort ? ' (is this the management port?)' : code === 401 ? TOKEN_HINT : '';
+  const hint = isOtherPort ? '. Use the management port in --url' : code === 401 ? TOKEN_HINT : '';
   process.stderr.write(`otaflux: ${url} answered ${code}: ${reason}${hint}\n`);
   return code === 404 && !isOtherPort ? EXIT_FAILURE : EXIT_NOT_ASKED;
 }
@@ -134,7 +143,7 @@ function print({ version, uptimeSeconds, registry, webhooks, notifiers, devices 
     ['webhooks', `${webhooks.waiting} waiting`],
     ...notifiers.map(({ name, connected, pending }) => [
       name,
-      `${connected ? 'connected' : 'away'}, ${pending} notices pending`,
+      `${connected ? 'connected' : 'not connected'}, ${pending} messages pending`,
     ]),
   ];
   const rows = devices.map((device) => [

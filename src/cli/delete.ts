@@ -21,7 +21,9 @@ export async function deleteVersion(
   if (version === undefined)
     throw new ConfigError(`version: got ${JSON.stringify(given)}, expected a semantic version such as 1.2.3`);
   if (!isConfirmed && !process.stdin.isTTY)
-    throw new ConfigError('--yes is required where no terminal is there to ask on');
+    throw new ConfigError(
+      '--yes is missing, and without a terminal delete cannot ask. Add --yes to delete without a question',
+    );
   const registry = await createRegistry(settings);
   const tags = await tagsOf(registry, repository, version);
   const what = `${repository} ${version} (${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')})`;
@@ -42,7 +44,10 @@ async function tagsOf(registry: Registry, repository: string, version: string): 
   const tags = candidates.filter((candidate) => candidate.version === version).map(({ tag }) => tag);
   if (tags.length > 0) return tags;
   const newest = candidates[0] ? `; the newest version is ${candidates[0].version}` : '';
-  throw new OtaError('absent', `${repository} has no version ${version}${newest}. otaflux list shows its versions`);
+  throw new OtaError(
+    'absent',
+    `${repository} has no version ${version}${newest}. Run otaflux list to see its versions`,
+  );
 }
 
 async function deleteTags(settings: Settings, repository: string, tags: readonly string[]): Promise<void> {
@@ -67,6 +72,6 @@ async function nextOf(registry: Registry, repository: string, settings: Settings
     return current ? `Devices get ${current.version} next.` : 'Devices get none of the versions that are left.';
   } catch (error) {
     if (error instanceof OtaError && error.code === 'absent') return 'No version is left for devices.';
-    return `Which version devices get next could not be found out: ${reasonOf(error)}.`;
+    return `Which version devices get next is not known: ${reasonOf(error)}.`;
   }
 }

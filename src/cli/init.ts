@@ -74,7 +74,7 @@ async function answered(flags: FileValues): Promise<FileValues> {
 async function answerTo({ key, text, suggestion = '' }: Question): Promise<string> {
   for (;;) {
     const typed = await ask(`${text}${suggestion && ` [${suggestion}]`}: `);
-    if (typed === undefined) throw new ConfigError('cancelled, no file was written');
+    if (typed === undefined) throw new ConfigError('cancelled, no file was written. Run otaflux init again');
     const answer = typed || suggestion;
     const problem = answer === '' ? undefined : problemWith(key, answer);
     if (problem === undefined) return answer;

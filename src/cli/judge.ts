@@ -8,6 +8,7 @@ import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { newestFirst, type Candidate } from '../firmware/select-version.js';
 import { Annotation, isRepositoryName, type Descriptor } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
+import { whyNoDeviceId } from '../repository-name.js';
 import { createVerifier } from '../signature/create-verifier.js';
 
 /** Versions that are judged at once. */
@@ -46,7 +47,7 @@ export function repositoryOf(settings: Settings, device: string): string {
   const repository = repositoryPrefix(settings.repositoryPrefix) + device;
   if (isRepositoryName(repository)) return repository;
   throw new ConfigError(
-    `device: got ${JSON.stringify(device)}, expected a repository name such as esp32 or line-1/sensor`,
+    `device: got ${JSON.stringify(device)}: ${whyNoDeviceId(device)}. Expected esp32 or line-1/sensor`,
   );
 }
 
@@ -75,7 +76,10 @@ export class Judge {
     const tags = await this.registry.listTags(this.repository, this.signal);
     const candidates = newestFirst(tags, { prereleases: true });
     if (candidates.length > 0) return candidates;
-    throw new OtaError('absent', `${this.repository} has no tag that is a semantic version`);
+    throw new OtaError(
+      'absent',
+      `${this.repository} has no tag that is a semantic version. Push a version such as 1.0.0`,
+    );
   }
 
   /** Those of `candidates` that the server looks at: `--no-prereleases` and `--min-version` leave some out. */
@@ -157,7 +161,10 @@ export class Judge {
   private demandSize(size: number): void {
     const { maxFirmwareSize } = this.settings;
     if (size <= maxFirmwareSize) return;
-    throw new OtaError('absent', `it has ${size} bytes, over --max-firmware-size of ${maxFirmwareSize}`);
+    throw new OtaError(
+      'absent',
+      `the layer has ${size} bytes, more than --max-firmware-size (${maxFirmwareSize}). Raise the limit, or push a smaller file`,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { OwnParts } from '../app.module.js';
 import { isLoopback, optionOf, settingOf, VARIABLES, type GivenValues, type Settings } from '../config/index.js';
-import { ConfigError, reasonOf } from '../errors.js';
+import { ConfigError, explained } from '../errors.js';
 import { createLogger, type PinoLogger } from '../logging/index.js';
 import { percentDecoded } from '../percent.js';
 import { Service } from '../service.js';
@@ -59,7 +59,7 @@ async function started(given: GivenValues, settings: Settings, logger: PinoLogge
   try {
     return await Service.start({ given, settings, logger, ...parts });
   } catch (error) {
-    if (!(error instanceof ConfigError)) logger.fatal({ event: 'server.failed', reason: reasonOf(error) }, CONTEXT);
+    if (!(error instanceof ConfigError)) logger.fatal({ event: 'server.failed', ...explained(error) }, CONTEXT);
     throw error;
   }
 }
@@ -100,14 +100,19 @@ function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): void {
     logger.warn(
       {
         event: 'signature.off',
-        reason: 'no key and no identity is configured: whoever can push to the registry decides what devices run',
+        reason:
+          'signatures are not verified: everyone who can push to the registry decides what devices run. Set COSIGN_PUB_KEY_PATH, COSIGN_CERTIFICATE_IDENTITY or SIGNATURE_POLICY',
       },
       CONTEXT,
     );
   }
   if (settings.cosignInsecureIgnoreTlog || settings.cosignInsecureIgnoreSct) {
     logger.warn(
-      { event: 'signature.log_ignored', reason: 'a stolen or mis-issued certificate leaves no trace in a public log' },
+      {
+        event: 'signature.log_ignored',
+        reason:
+          'signatures without an entry in a public log are accepted: a stolen certificate leaves no trace. Use this option in private deployments only',
+      },
       CONTEXT,
     );
   }
@@ -116,7 +121,7 @@ function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): void {
     logger.warn(
       {
         event: 'management.open',
-        reason: `MANAGEMENT_TOKEN is not set: everyone who can reach ${host}:${port} can read /status and use /notify`,
+        reason: `MANAGEMENT_TOKEN is not set: everyone who can reach ${host}:${port} can read /status and use /notify. Set it, or METRICS_LISTEN_ADDR to 127.0.0.1:${port}`,
       },
       CONTEXT,
     );
@@ -124,7 +129,11 @@ function warnAboutOpenDoors(settings: Settings, logger: PinoLogger): void {
   // A list of nothing is no secret.
   if (!settings.webhookSecret?.length) {
     logger.warn(
-      { event: 'webhook.open', reason: 'no WEBHOOK_SECRET: whoever reaches the port may make us ask the registry' },
+      {
+        event: 'webhook.open',
+        reason:
+          'WEBHOOK_SECRET is not set: everyone who can reach the port can make the server ask the registry. Set it',
+      },
       CONTEXT,
     );
   }

@@ -25,12 +25,17 @@ export async function verify(settings: Settings, device: string, json: boolean):
   try {
     const candidates = judge.eligible(await judge.all());
     if (candidates.length === 0)
-      throw new OtaError('absent', `${repository} has no tag that is a semantic version and may be served`);
+      throw new OtaError(
+        'absent',
+        `${repository} has no version that the server may offer. Check --prereleases and --min-version`,
+      );
     const rows = await judge.judgeAll(candidates.slice(0, MAX_ROWS));
     const served = await judge.current(candidates);
     print(rows, served, repository, json);
     if (!json && !wantsSignatures(settings))
-      process.stderr.write('otaflux: no key and no identity is configured, so nothing was verified\n');
+      process.stderr.write(
+        'otaflux: no signature was checked, because no key and no identity is configured. Set --cosign-pub-key-path\n',
+      );
     return served ? EXIT_SERVED : EXIT_NONE;
   } catch (error) {
     process.stderr.write(`otaflux: ${reasonOf(error)}\n`);

@@ -81,7 +81,7 @@ function numeric<T>(plain: Kind<T>): Kind<T> {
   return { ...plain, numeric: true };
 }
 
-export const text = kind('text', json.anyText, 'a text', (value) => value);
+export const text = kind('text', json.anyText, 'text', (value) => value);
 /** Whether messages can be published below an MQTT topic (MQTT 3.1.1, section 4.7): no wildcards, no `$` in front. */
 export function isMqttTopic(value: string): boolean {
   return value !== '' && !/^\$|[+#\0]/.test(value);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from '../errors.js';
+import { fileProblem } from '../file-problem.js';
 import { text as textKind } from './kinds.js';
 import { flagOf, optionOf, VARIABLES, type Variable } from './options.js';
 import { mostSimilar } from './similar.js';
@@ -63,10 +64,10 @@ function readText(path: string, where: string): string {
   try {
     const bytes = readFileSync(path);
     if (bytes.length > MAX_FILE_BYTES)
-      throw new Error(`it has ${bytes.length} bytes, more than the limit of ${MAX_FILE_BYTES}`);
+      throw new Error(`it has ${bytes.length} bytes, more than the limit of ${MAX_FILE_BYTES}. Name the right file`);
     return bytes.toString('utf8');
   } catch (error) {
-    throw new ConfigError(`${where}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    throw new ConfigError(`${where}: cannot read ${JSON.stringify(path)}: ${fileProblem(error)}`);
   }
 }
 

@@ -58,7 +58,8 @@ export class ControlController {
   async notify(
     @Query('device') device = '',
   ): Promise<{ device: string; version: string; confirmed: Record<string, boolean> }> {
-    if (!isRepositoryName(device)) throw new HttpException('device: a device id such as esp32 or line-1/sensor', 400);
+    if (!isRepositoryName(device))
+      throw new HttpException('device: expected a device id such as esp32 or line-1/sensor', 400);
     const release = await this.refreshed(device);
     const confirmed = await this.notifications.tellAgain(release);
     return { device, version: release.version, confirmed };
@@ -89,8 +90,11 @@ export class ControlController {
       return await this.releases.current(device);
     } catch (error) {
       const failure = OtaError.from(error, 'unavailable', device);
-      if (failure.code === 'absent') throw new NotFoundException(`${device} has no release`);
-      throw new ServiceUnavailableException(`${device} has no release now: ${failure.code}`);
+      if (failure.code === 'absent')
+        throw new NotFoundException(`${device} has no release. Check the device id, and refresh.failed in the log`);
+      throw new ServiceUnavailableException(
+        `${device} has no release now (${failure.code}). Check refresh.failed in the log`,
+      );
     }
   }
 }

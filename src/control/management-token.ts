@@ -23,7 +23,10 @@ export class ManagementToken implements CanActivate {
     const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
     if (token !== undefined && isOneOf(token, this.tokens)) return true;
     http.getResponse<ServerResponse>().setHeader('WWW-Authenticate', 'Bearer realm="otaflux"');
-    const reason = token === undefined ? 'the management token is missing' : 'the management token is wrong';
+    const reason =
+      token === undefined
+        ? 'the management token is missing. Send MANAGEMENT_TOKEN as Authorization: Bearer TOKEN'
+        : 'the management token is wrong. Send MANAGEMENT_TOKEN as Authorization: Bearer TOKEN';
     const path = url.replace(/\?.*$/s, '').slice(0, MAX_TEXT);
     this.logger.warn({ event: 'management.unauthorized', method, path, address: socket.remoteAddress, reason });
     throw new UnauthorizedException(reason);

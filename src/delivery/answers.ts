@@ -25,20 +25,25 @@ export const missingDevice = (): DeviceRefusal => new DeviceRefusal(400, "Missin
 export const invalidDevice = (device: string): DeviceRefusal =>
   new DeviceRefusal(400, `Invalid device id: ${whyNoDeviceId(device)}. See docs/devices.md`);
 export const methodNotAllowed = (): DeviceRefusal =>
-  new DeviceRefusal(405, 'Method not allowed', ['Allow', 'GET, HEAD']);
+  new DeviceRefusal(405, 'Method not allowed. Use GET or HEAD', ['Allow', 'GET, HEAD']);
 export const unauthorized = (): DeviceRefusal =>
   new DeviceRefusal(
     401,
-    'Unauthorized',
+    'Unauthorized: send valid credentials',
     ['WWW-Authenticate', 'Bearer realm="otaflux"'],
-    'the request has no valid credentials',
+    'the request has no valid credentials. See docs/access.md',
   );
 export const forbidden = (): DeviceRefusal =>
-  new DeviceRefusal(403, 'Forbidden', [], 'the credentials are valid, but not for this device');
+  new DeviceRefusal(
+    403,
+    'Forbidden: the credentials are for another device',
+    [],
+    'the credentials are valid, but not for this device. See docs/access.md',
+  );
 export const tooManyRequests = (waitMs: number, reason: string): DeviceRefusal =>
   new DeviceRefusal(
     429,
-    'Too many requests',
+    'Too many requests, try again later',
     ['Retry-After', String(jitteredSeconds() + Math.ceil(waitMs / 1000))],
     reason,
   );
@@ -48,11 +53,17 @@ export const noFirmware = (device: string | undefined): DeviceRefusal =>
   new DeviceRefusal(404, device === undefined ? 'No firmware' : `No firmware for device '${device}'`);
 export const noVersion = (device: string, version: string, current: string): DeviceRefusal =>
   new DeviceRefusal(404, `${device} has no version ${version}. The current version is ${current}.`);
-export const wrongRegistry = (): DeviceRefusal => new DeviceRefusal(502, 'The registry refused or answered wrongly');
-export const internalError = (): DeviceRefusal => new DeviceRefusal(500, 'Internal error');
-export const preconditionFailed = (): DeviceRefusal => new DeviceRefusal(412, 'The firmware is another one');
+export const wrongRegistry = (): DeviceRefusal =>
+  new DeviceRefusal(502, 'The registry refused the request or gave a wrong answer. The log of the server says why');
+export const internalError = (): DeviceRefusal =>
+  new DeviceRefusal(500, 'Internal error. The log of the server says why');
+export const preconditionFailed = (): DeviceRefusal =>
+  new DeviceRefusal(412, 'Precondition failed: the firmware has changed. Start the download again');
 export const rangeNotSatisfiable = (sizeBytes: number): DeviceRefusal =>
-  new DeviceRefusal(416, 'Range not satisfiable', ['Content-Range', `bytes */${sizeBytes}`]);
+  new DeviceRefusal(416, 'Range not satisfiable: it begins after the last byte. Start the download again', [
+    'Content-Range',
+    `bytes */${sizeBytes}`,
+  ]);
 export const tryLater = (): DeviceRefusal =>
   new DeviceRefusal(503, 'Temporarily unavailable, try again later', ['Retry-After', String(jitteredSeconds())]);
 

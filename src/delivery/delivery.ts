@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import type { Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
-import { OtaError, reasonOf } from '../errors.js';
+import { explained, OtaError, reasonOf } from '../errors.js';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { DeliveryMeter } from '../metrics/index.js';
 import { parseVersion } from '../semver.js';
@@ -151,7 +151,7 @@ export class Delivery {
     if (!(error instanceof DeviceRefusal) && !(error instanceof OtaError))
       this.logger.error({
         event: 'device.failed',
-        reason: reasonOf(error),
+        ...explained(error),
         stack: error instanceof Error ? error.stack : undefined,
       });
     try {
@@ -247,15 +247,22 @@ export class Delivery {
           event: 'firmware.read_failed',
           device: release.device,
           version: release.version,
-          reason: reasonOf(error),
+          ...explained(error),
         });
         if (response.headersSent || tries >= MAX_TRIES)
-          throw OtaError.from(error, 'unavailable', `${release.device} ${release.version} cannot be read`);
+          throw OtaError.from(
+            error,
+            'unavailable',
+            `${release.device} ${release.version} cannot be read from the cache`,
+          );
       }
       await withPatience(Promise.resolve(this.releases.deliverable(release)));
       lease = this.leaseOf(release, download);
       if (!lease && tries >= MAX_TRIES)
-        throw new OtaError('unavailable', `${release.device} ${release.version} was dropped from the cache just now`);
+        throw new OtaError(
+          'unavailable',
+          `${release.device} ${release.version} was removed from the cache while it was sent. Raise --cache-memory or --cache-disk`,
+        );
     }
   }
 
@@ -267,7 +274,8 @@ export class Delivery {
     const pieces = (stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     const first = await pieces.next();
     if (download.isOver) return;
-    if (first.done) throw new OtaError('unavailable', 'the store gave no byte');
+    if (first.done)
+      throw new OtaError('unavailable', 'the firmware store sent no bytes. This is an error in the store');
     response.writeHead(head.status, head.headers);
     await download.sendPieces(first.value, pieces, head.end - head.start + 1);
   }
@@ -309,7 +317,10 @@ const isOver = (download: Download): boolean => download.isOver;
 
 function sendFromMemory(bytes: Buffer, head: Head, response: ServerResponse, download: Download): void {
   if (bytes.length !== head.sizeBytes)
-    throw new OtaError('unavailable', `the store holds ${bytes.length} bytes, expected ${head.sizeBytes}`);
+    throw new OtaError(
+      'unavailable',
+      `the firmware store has ${bytes.length} bytes of the firmware, expected ${head.sizeBytes}. This is an error in the store`,
+    );
   response.writeHead(head.status, head.headers);
   download.sendBuffer(head.isWhole ? bytes : bytes.subarray(head.start, head.end + 1));
 }

@@ -77,13 +77,20 @@ export class Download {
     let left = sizeBytes;
     for (let piece: Buffer | undefined = first; piece;) {
       left -= piece.length;
-      if (left < 0) throw new OtaError('unavailable', `the store gave more than the ${sizeBytes} bytes asked for`);
+      if (left < 0)
+        throw new OtaError(
+          'unavailable',
+          `the firmware store sent more than the ${sizeBytes} bytes that were requested. This is an error in the store`,
+        );
       await this.write(piece, left === 0);
       if (this.over || left === 0) return;
       const next: IteratorResult<Buffer> = await rest.next();
       piece = next.done ? undefined : next.value;
     }
-    throw new OtaError('unavailable', `the store gave ${left} of ${sizeBytes} bytes less than asked for`);
+    throw new OtaError(
+      'unavailable',
+      `the firmware store sent ${left} bytes too few of ${sizeBytes}. This is an error in the store`,
+    );
   }
 
   private sendFrom(bytes: Buffer, start: number): void {

@@ -12,7 +12,12 @@ export async function withPatience<T>(work: Promise<T>, waitMs = DEVICE_WAIT_MS)
   let timer: Timer | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {
     timer = after(waitMs, () => {
-      reject(new OtaError('unavailable', `not there after ${waitMs} ms`));
+      reject(
+        new OtaError(
+          'unavailable',
+          `the registry has not answered within ${waitMs / 1000} s. The request goes on, and the device is answered when it asks again`,
+        ),
+      );
     });
   });
   try {

@@ -46,9 +46,9 @@ const SILENCE_MS = 300_000;
 /** Time for a refused client to read the reason. */
 const LINGER_MS = 2_000;
 
-const BAD_REQUEST = 'Bad request';
-const HEADERS_TOO_LARGE = 'Request header fields too large';
-const REQUEST_TIMEOUT = 'Request timeout';
+const BAD_REQUEST = 'Bad request: it is not valid HTTP';
+const HEADERS_TOO_LARGE = 'Request header fields too large: send at most 8 KiB';
+const REQUEST_TIMEOUT = 'Request timeout: the headers did not arrive in time';
 
 /** Express for the control plane, with the device plane in front of it on the same socket (decision 1). */
 export class DeviceHttpAdapter extends ExpressAdapter {

@@ -62,7 +62,10 @@ export class Assessor {
     // If the stated version is not a semantic version, it says nothing about the tag.
     const own = stated === undefined ? undefined : versionOf(stated.replace('+', '_'));
     if (own === version || (own === undefined && this.signedVersion === 'check')) return undefined;
-    const reason = `it states ${own === undefined ? 'no semantic version' : `version ${own}`}, its tag is ${version}`;
+    const reason =
+      own === undefined
+        ? `the signed manifest states no semantic version, and its tag is ${version}. Push with one, or set --signed-version=check`
+        : `the signed manifest states version ${own}, but its tag is ${version}. Give it the tag ${own}, or push and sign ${version} anew`;
     return { trusted: false, code: 'wrong-version', reason };
   }
 

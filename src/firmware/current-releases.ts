@@ -76,7 +76,7 @@ export class CurrentReleases {
   }
 
   private forget(state: DeviceState, release: Release): void {
-    const reason = `${release.version} was signed by ${release.signer?.name ?? 'nobody'}, who is not trusted any more`;
+    const reason = `${release.version} was signed by ${release.signer?.name ?? 'nobody'}, who is no longer trusted. Sign it with a key or identity that is configured`;
     this.logger.warn({ event: 'release.distrusted', device: state.device, version: release.version, reason });
     state.failure = new OtaError('untrusted', reason);
     state.retryAtMs = -Infinity;

@@ -46,7 +46,11 @@ export class ExactReleases {
     const wanted = versionOf(version.replace('+', '_'));
     const candidate =
       wanted === undefined ? undefined : (await this.candidates(device)).find((one) => one.version === wanted);
-    if (!candidate) throw new OtaError('absent', `${device} has no version ${JSON.stringify(version.slice(0, 100))}`);
+    if (!candidate)
+      throw new OtaError(
+        'absent',
+        `${device} has no version ${JSON.stringify(version.slice(0, 100))} in the registry. Check its tags`,
+      );
     const key = `${device} ${candidate.version}`;
     const known = this.releases.get(key);
     if (known && this.isFresh(known)) return known.value;
@@ -97,7 +101,7 @@ export class ExactReleases {
    */
   private stillCounts(known: Remembered<unknown>, error: unknown): boolean {
     const nowMs = performance.now();
-    const failure = OtaError.from(error, 'unavailable', 'the registry cannot be asked');
+    const failure = OtaError.from(error, 'unavailable', 'the registry cannot be reached');
     known.absentSinceMs = absentSince(known.absentSinceMs, failure, nowMs);
     return !isWithdrawn(failure, known.absentSinceMs, nowMs, this.memoryMs) && !this.isTooOld(nowMs - known.atMs);
   }

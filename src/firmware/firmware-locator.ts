@@ -42,13 +42,15 @@ export class FirmwareLocator {
       const { content } = await fetchNamed(this.registry, repository, child, signal);
       try {
         if (content.kind === 'manifest') return this.inManifest(content, child);
-        reasons.push('an index in an index is not looked into');
+        reasons.push('the index contains another index, which is not followed. Push the firmware as a manifest');
       } catch (error) {
         if (!(error instanceof NoFirmware)) throw error;
         reasons.push(error.message);
       }
     }
-    throw new NoFirmware(`no manifest of the index holds firmware${reasons.length > 0 ? `: ${reasons[0] ?? ''}` : ''}`);
+    throw new NoFirmware(
+      `no manifest of the index contains firmware${reasons.length > 0 ? `: ${reasons[0] ?? ''}` : '. Push one that does'}`,
+    );
   }
 
   private inManifest(manifest: Manifest, descriptor: Descriptor): Location {
@@ -57,7 +59,10 @@ export class FirmwareLocator {
     );
     const layer = this.choose(layers);
     const blob = layer && readable(layer);
-    if (!blob) throw new NoFirmware('the artifact has no layer with bytes in it');
+    if (!blob)
+      throw new NoFirmware(
+        'the artifact has no layer with content. Push a firmware file, for example with otaflux push',
+      );
     return { manifest: descriptor, blob, packing: packingOfLayer(blob) };
   }
 
@@ -75,7 +80,7 @@ export class FirmwareLocator {
       return layers.at(-1);
     const titles = layers.map((layer) => layer.annotations?.[Annotation.title] ?? 'untitled').join(', ');
     throw new NoFirmware(
-      `no layer is titled ${JSON.stringify(this.firmwareFile)} (--firmware-file), there are ${titles}`,
+      `no layer has the title ${JSON.stringify(this.firmwareFile)} that --firmware-file names. The titles are ${titles}`,
     );
   }
 }
@@ -86,7 +91,8 @@ export class FirmwareLocator {
  */
 function packingOfLayer(layer: Descriptor): Packing {
   const packing = packingOf(layer.mediaType);
-  if (packing === 'tar+zstd') throw new NoFirmware('a layer packed with zstd is not unpacked; use gzip or no packing');
+  if (packing === 'tar+zstd')
+    throw new NoFirmware('the layer is compressed with zstd, which is not supported. Use gzip or no compression');
   return packing;
 }
 

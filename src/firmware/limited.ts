@@ -12,5 +12,7 @@ export async function* limited(source: AsyncIterable<Buffer>, maxBytes: number):
 
 /** Returns the error for firmware, or its archive, that exceeds the limit. Another version may be smaller. */
 export function tooLarge(maxBytes: number): NoFirmware {
-  return new NoFirmware(`firmware has more than ${maxBytes} bytes (--max-firmware-size)`);
+  return new NoFirmware(
+    `the firmware has more than ${maxBytes} bytes (--max-firmware-size). Raise the limit, or push a smaller file`,
+  );
 }

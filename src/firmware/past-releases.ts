@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { OtaError, reasonOf } from '../errors.js';
+import { OtaError, explained } from '../errors.js';
 import { narrowed, recalled } from '../registry/index.js';
 import { dateAfter, type Release } from './release.js';
 import type { Found, ReleaseFinder } from './release-finder.js';
@@ -74,7 +74,7 @@ export class PastReleases {
       });
       return { release, ageMs };
     } catch (error) {
-      this.logger.warn({ event: 'release.not_recalled', device, reason: reasonOf(error) });
+      this.logger.warn({ event: 'release.not_recalled', device, ...explained(error) });
       // Later answers of the registry do not depend on it.
       this.finder.judgeAnew(device);
       return undefined;

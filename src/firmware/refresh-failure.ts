@@ -1,6 +1,6 @@
 import type { Logger } from '@nestjs/common';
 import { backoffMs } from '../backoff.js';
-import { reasonOf, type OtaError } from '../errors.js';
+import { explained, type OtaError } from '../errors.js';
 import type { DeviceState } from './known-devices.js';
 
 /** Time to wait after a failed refresh. It doubles after each failure. */
@@ -51,7 +51,7 @@ export function reportFailure(logger: Logger, state: DeviceState, failure: OtaEr
     event: 'refresh.failed',
     device: state.device,
     code: failure.code,
-    reason: reasonOf(failure),
+    ...explained(failure),
     serving: state.release?.version,
   };
   if (state.failure?.code === failure.code || (failure.code === 'absent' && !state.release)) logger.debug(line);

@@ -75,7 +75,8 @@ export class ReleaseFinder {
   async candidates(device: string, signal: AbortSignal): Promise<readonly Candidate[]> {
     const repository = this.repositoryOf(device);
     const candidates = await this.sorted.of(repository, await this.registry.listTags(repository, signal));
-    if (candidates.length === 0) throw new OtaError('absent', `${repository} has no tag that is a semantic version`);
+    if (candidates.length === 0)
+      throw new OtaError('absent', `${repository} has no tag that is a semantic version. Push a version such as 1.0.0`);
     return candidates;
   }
 
@@ -166,7 +167,10 @@ export class ReleaseFinder {
     if (await this.store.find(release.firmware.sha256)) return;
     const firmware = await this.pull(this.repositoryOf(release.device), release.source, signal);
     if (firmware.sha256 !== release.firmware.sha256)
-      throw new OtaError('protocol', `${release.device} ${release.version} was unpacked to other bytes than before`);
+      throw new OtaError(
+        'protocol',
+        `${release.device} ${release.version} was unpacked to other bytes than before. Check what the registry sends`,
+      );
   }
 
   /** Returns the signer of `manifest`. Rejects with OtaError `untrusted` if no trusted signer has signed it. */
@@ -190,7 +194,7 @@ export class ReleaseFinder {
     if (this.verifier.stillTrusts(repository, signer)) return;
     throw new OtaError(
       'untrusted',
-      `${version} was signed by ${signer?.name ?? 'nobody'}, who is not trusted any more`,
+      `${version} was signed by ${signer?.name ?? 'nobody'}, who is no longer trusted. Sign it with a key or identity that is configured`,
     );
   }
 
@@ -220,7 +224,7 @@ export class ReleaseFinder {
     if (candidate) return this.release(device, candidate, known, signal, again);
     throw new OtaError(
       code,
-      `so many of the newest versions of ${device} cannot be served that older ones are not tried`,
+      `too many of the newest versions of ${device} cannot be served, and older ones are not tried. Delete tags without firmware, sign a version, or raise --max-unverified`,
     );
   }
 
@@ -228,7 +232,7 @@ export class ReleaseFinder {
     const location = await this.assessor.locate(repository, manifest, signal);
     if (location.blob.size > this.options.maxFirmwareBytes) {
       throw new NoFirmware(
-        `the layer has ${location.blob.size} bytes, over --max-firmware-size of ${this.options.maxFirmwareBytes}`,
+        `the layer has ${location.blob.size} bytes, more than --max-firmware-size (${this.options.maxFirmwareBytes}). Raise the limit, or push a smaller file`,
       );
     }
     return location;
@@ -255,7 +259,10 @@ export class ReleaseFinder {
     );
     // A plug-in registry may not have checked the content.
     if (plain && firmware.sha256 !== hexOf(blob.digest))
-      throw new OtaError('protocol', `content is not ${blob.digest}`);
+      throw new OtaError(
+        'protocol',
+        `content is not ${blob.digest}: its bytes have another digest. Check the registry and its storage`,
+      );
     return firmware;
   }
 

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'n
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Settings } from '../config/index.js';
-import { codeOf, reasonOf } from '../errors.js';
+import { codeOf, explained } from '../errors.js';
 import { recorded, type Answers } from '../registry/index.js';
 import type { Release } from './release.js';
 
@@ -115,9 +115,10 @@ export class ReleaseMemory implements OnModuleInit {
     return this.inFolder(async (folder) => {
       const path = join(folder, nameOf(device));
       const { mtimeMs: confirmedAtMs, size } = await stat(path);
-      if (size > MAX_BYTES) throw new Error(`${path} has ${size} bytes, expected ${MAX_BYTES} at most`);
+      if (size > MAX_BYTES)
+        throw new Error(`${path} has ${size} bytes, expected at most ${MAX_BYTES}. Delete the file`);
       const kept = fileSchema.parse(JSON.parse(await readFile(path, 'utf8')));
-      if (kept.device !== device) throw new Error(`${path} is about another device`);
+      if (kept.device !== device) throw new Error(`${path} is about another device. Delete the file`);
       this.note(device, confirmedAtMs);
       const { answers, version, manifestDigest, currentSinceMs } = kept;
       const currentSince = currentSinceMs === undefined ? undefined : new Date(currentSinceMs);
@@ -142,7 +143,7 @@ export class ReleaseMemory implements OnModuleInit {
       return result;
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined;
-      if (!this.failing) this.logger.warn({ event: 'release.memory_failed', reason: reasonOf(error) });
+      if (!this.failing) this.logger.warn({ event: 'release.memory_failed', ...explained(error) });
       this.failing = true;
       return undefined;
     }

@@ -4,6 +4,7 @@ import type { Observable } from 'rxjs';
 import { FirmwareStore, type Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
+import { whyNoDeviceId } from '../repository-name.js';
 import { ReleaseMeter, type RefreshResult } from '../metrics/index.js';
 import { isRepositoryName } from '../oci/index.js';
 import { Registry, RegistryState } from '../registry/index.js';
@@ -110,7 +111,13 @@ export class ReleaseService implements OnApplicationShutdown {
     const tooOld = this.isTooOld(ageMs);
     const waiting = nowMs < state.retryAtMs;
     if (waiting && tooOld)
-      throw state.failure ?? new OtaError('unavailable', `${device} was not confirmed for too long`);
+      throw (
+        state.failure ??
+        new OtaError(
+          'unavailable',
+          `the registry has not confirmed the release of ${device} for longer than --max-stale. Check refresh.failed in the log`,
+        )
+      );
     if (this.settings.refreshInterval === 0 && !waiting) return this.asked(state, tooOld);
     if (tooOld) {
       state.misses++;
@@ -360,6 +367,6 @@ function demandDevice(device: string): void {
   if (!isRepositoryName(device))
     throw new OtaError(
       'absent',
-      `${JSON.stringify(device.slice(0, 100))} is no device id: it cannot be a repository name`,
+      `${JSON.stringify(device.slice(0, 100))} is not a device id: ${whyNoDeviceId(device)}`,
     );
 }

@@ -59,7 +59,12 @@ export class SingleFlight<T> {
       return flight.outcome;
     }
     if (this.limits[lane].pendingCount >= MAX_WAITING[lane])
-      return Promise.reject(new OtaError('unavailable', 'too many devices at once are not known yet'));
+      return Promise.reject(
+        new OtaError(
+          'unavailable',
+          'too many new devices wait for the registry. The device is answered when it asks again',
+        ),
+      );
     const started = flightOf(work, lane);
     this.flights.set(key, started);
     void this.limits[lane](started.begin);

@@ -78,18 +78,24 @@ describe('a layer is refused that', () => {
       tarOf({ path: 'boot.bin', bytes: other }, { path: 'app.bin', bytes: firmware }),
       {},
       'absent',
-      /holds several files, boot\.bin, app\.bin: name the one that is the firmware by --firmware-file/,
+      /contains several files: boot\.bin, app\.bin\. Name the one that is the firmware with --firmware-file/,
     ],
     [
       'does not hold the named one',
       tarOf({ path: 'boot.bin', bytes: other }, { path: 'myapp.bin', bytes: firmware }),
       { firmwareFile: 'app.bin' },
       'absent',
-      /none is "app\.bin"/,
+      /and not "app\.bin", which --firmware-file names/,
     ],
-    ['holds none', tarOf({ path: 'usr/', type: 'Directory' }), {}, 'absent', /no regular file/],
-    ['holds an empty one', tarOf({ path: 'firmware.bin' }), {}, 'absent', /firmware\.bin is empty/],
-    ['is an empty archive', gzipSync(Buffer.alloc(1024)), { packing: 'tar+gzip' }, 'absent', /no regular file/],
+    ['holds none', tarOf({ path: 'usr/', type: 'Directory' }), {}, 'absent', /contains no file/],
+    [
+      'holds an empty one',
+      tarOf({ path: 'firmware.bin' }),
+      {},
+      'absent',
+      /the file firmware\.bin in the layer is empty/,
+    ],
+    ['is an empty archive', gzipSync(Buffer.alloc(1024)), { packing: 'tar+gzip' }, 'absent', /contains no file/],
     ['is too large', tarOf({ path: 'f', bytes: firmware }), { maxBytes: 299_999 }, 'absent', /more than 299999 bytes/],
     ['is too large without a tar', firmware, { maxBytes: 299_999 }, 'absent', /more than 299999 bytes/],
     [
@@ -107,20 +113,20 @@ describe('a layer is refused that', () => {
       'protocol',
       /unexpected end of file/,
     ],
-    ['is gzip of no tar', gzipSync(firmware), { packing: 'tar+gzip' }, 'protocol', /is no tar/],
+    ['is gzip of no tar', gzipSync(firmware), { packing: 'tar+gzip' }, 'protocol', /contains no tar/],
     [
       'is compressed twice',
       gzipSync(gzipSync(tarOf({ path: 'f', bytes: firmware }))),
       { packing: 'tar+gzip' },
       'protocol',
-      /is no tar/,
+      /contains no tar/,
     ],
     [
       'has too many entries',
       tarOf(...Array.from({ length: 10_001 }, (_v, i) => ({ path: `d${i}/`, type: 'Directory' as const }))),
       {},
       'protocol',
-      /over 10000 entries/,
+      /more than 10000 entries/,
     ],
   ])('%s', async (_name, layer, options, code, message) => {
     await expect(unpacked(layer, options)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
@@ -235,7 +241,7 @@ describe('a sparse file is given with its holes', () => {
       return [...write('disk.img')(folder), 'app.bin'];
     });
     expect((await unpacked(tar, { firmwareFile: 'app.bin' })).equals(firmware)).toBe(true);
-    await expect(unpacked(tar)).rejects.toThrow('several files, disk.img, app.bin');
+    await expect(unpacked(tar)).rejects.toThrow('several files: disk.img, app.bin');
   });
 
   it('and one of holes only is no archive of zeros', async () => {
@@ -294,19 +300,24 @@ describe('names in a layer', () => {
   });
 
   it.each<[string, string | undefined, Parameters<typeof tarOf>, RegExp]>([
-    ['several, the first one empty', undefined, [file('a', Buffer.alloc(0)), file('b')], /several files, a, b: name/],
-    ['several, the last one empty', undefined, [file('a'), file('b', Buffer.alloc(0))], /several files, a, b: name/],
-    ['the last of two is empty', undefined, [file('a'), file('a', Buffer.alloc(0))], /a is empty/],
+    ['several, the first one empty', undefined, [file('a', Buffer.alloc(0)), file('b')], /several files: a, b\. Name/],
+    ['several, the last one empty', undefined, [file('a'), file('b', Buffer.alloc(0))], /several files: a, b\. Name/],
+    [
+      'the last of two is empty',
+      undefined,
+      [file('a'), file('a', Buffer.alloc(0))],
+      /the file a in the layer is empty/,
+    ],
     [
       'a link that leads out',
       'a',
       [link('a', '../../etc/passwd'), file('b')],
-      /a links to \.\.\/\.\.\/etc\/passwd, which is no file/,
+      /a links to \.\.\/\.\.\/etc\/passwd, which is not a file/,
     ],
-    ['a link in a circle', 'a', [link('a', 'b'), link('b', 'a'), file('c')], /which is no file of this layer/],
-    ['a hard link to nothing', 'a', [hard('a', 'gone'), file('c')], /which is no file of this layer/],
-    ['one file that is not the one', 'x', [file('a')], /one file, a: none is "x"/],
-    ['thirteen files', undefined, Array.from({ length: 13 }, (_v, i) => file(`f${i}`)), /f9 and 3 more: name/],
+    ['a link in a circle', 'a', [link('a', 'b'), link('b', 'a'), file('c')], /which is not a file of this layer/],
+    ['a hard link to nothing', 'a', [hard('a', 'gone'), file('c')], /which is not a file of this layer/],
+    ['one file that is not the one', 'x', [file('a')], /one file: a, and not "x", which --firmware-file names/],
+    ['thirteen files', undefined, Array.from({ length: 13 }, (_v, i) => file(`f${i}`)), /f9 and 3 more\. Name/],
   ])('no firmware: %s', async (_name, firmwareFile, files, reason) => {
     const outcome = unpacked(tarOf(...files), { firmwareFile });
     await expect(outcome).rejects.toBeInstanceOf(NoFirmware);

@@ -64,8 +64,12 @@ async function* gunzipped(layer: ByteReader, options: UnpackOptions): AsyncGener
   try {
     const tar = new ByteReader(gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>, ...unpackedLimit(options));
     const head = await tar.peek(BLOCK_BYTES);
-    if (isZero(head)) throw new NoFirmware('the layer holds no regular file');
-    if (!isTarHeader(head)) throw new OtaError('protocol', 'the layer is gzip, and what is in it is no tar');
+    if (isZero(head)) throw new NoFirmware('the layer contains no file. Push a firmware file');
+    if (!isTarHeader(head))
+      throw new OtaError(
+        'protocol',
+        'the layer is compressed with gzip, and contains no tar. Push the firmware as it is, or as a tar.gz',
+      );
     yield* firmwareIn(tar, options);
     // Its checksum is at the end.
     await tar.skip();
@@ -81,7 +85,8 @@ async function* firmwareIn(bytes: ByteReader, options: UnpackOptions): AsyncGene
   const files = new LayerFiles(firmwareFile);
   let given: number | undefined;
   for (let entry = 0, next = await tar.next(); next; entry++, next = await tar.next()) {
-    if (entry >= MAX_ENTRIES) throw new OtaError('protocol', `the layer has over ${MAX_ENTRIES} entries`);
+    if (entry >= MAX_ENTRIES)
+      throw new OtaError('protocol', `the layer has more than ${MAX_ENTRIES} entries. Push the firmware alone`);
     files.add(next, entry);
     if (next.type === 'file' && next.sizeBytes > maxBytes && firmwareFile === undefined) throw tooLarge(maxBytes);
     const fits = next.type === 'file' && next.sizeBytes > 0 && next.sizeBytes <= maxBytes;
@@ -94,9 +99,11 @@ async function* firmwareIn(bytes: ByteReader, options: UnpackOptions): AsyncGene
   }
   const firmware = options.entry === undefined ? files.firmware() : undefined;
   if (firmware && firmware.sizeBytes > maxBytes) throw tooLarge(maxBytes);
-  if (firmware?.sizeBytes === 0) throw new NoFirmware(`${firmware.path} is empty`);
+  if (firmware?.sizeBytes === 0)
+    throw new NoFirmware(`the file ${firmware.path} in the layer is empty. Push a file with content`);
   if (firmware && firmware.entry !== given) throw new OtherEntry(firmware.entry);
-  if (given === undefined) throw new OtaError('protocol', 'the layer was another one when it was read before');
+  if (given === undefined)
+    throw new OtaError('protocol', 'the registry sent another layer than before. Check the registry and its storage');
 }
 
 /** Fails for a decompression bomb: more bytes than any acceptable layer has. */

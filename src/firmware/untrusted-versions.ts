@@ -53,7 +53,8 @@ export class UntrustedVersions {
       repository,
       newest,
       passedOver,
-      reason: 'so many versions in a row are not trusted; --max-unverified is how many are looked at',
+      reason:
+        'too many of the newest versions are not trusted, and older ones are not checked. Sign a version, or raise --max-unverified',
     });
   }
 

@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShut
 import pLimit from 'p-limit';
 import picomatch from 'picomatch';
 import { Settings } from '../config/index.js';
-import { reasonOf } from '../errors.js';
+import { explained } from '../errors.js';
 import { isRepositoryName } from '../oci/index.js';
 import { Registry } from '../registry/index.js';
 import { after, type Timer } from '../timers.js';
@@ -95,8 +95,7 @@ export class Watcher implements OnApplicationBootstrap, OnApplicationShutdown {
       );
       return [...this.seen];
     } catch (error) {
-      if (!this.failing && !this.stop.signal.aborted)
-        this.logger.warn({ event: 'watch.failed', reason: reasonOf(error) });
+      if (!this.failing && !this.stop.signal.aborted) this.logger.warn({ event: 'watch.failed', ...explained(error) });
       this.failing = true;
       // If the list is refused, the devices of the last list stay watched.
       return [...this.seen];

@@ -96,7 +96,11 @@ function urlOf(text: string): URL {
   const [, before = '', hosts = '', rest = ''] = /^([a-z+]+:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/.exec(text) ?? [];
   const [first = '', ...others] = hosts.split(',');
   const url = URL.canParse(before + first + rest) ? new URL(before + first + rest) : undefined;
-  if (!url) throw new Target(new URL(`${text.slice(0, text.indexOf(':'))}://-`), undefined).wrong('no URL', 'a URL');
+  if (!url)
+    throw new Target(new URL(`${text.slice(0, text.indexOf(':'))}://-`), undefined).wrong(
+      'a URL that cannot be read',
+      'a URL such as mqtt://broker.example.com:1883',
+    );
   if (others.length > 0) url.searchParams.set('hosts', hosts);
   return url;
 }
@@ -105,7 +109,8 @@ function nameOf(target: Target, { name: base }: Adapter, taken: readonly Notifie
   const isTaken = (name: string): boolean => taken.some((notifier) => notifier.name === name);
   const given = target.option('name');
   if (given !== undefined) {
-    if (!/^[A-Za-z0-9._-]{1,64}$/.test(given)) throw target.wrong(`name=${given}`, 'letters, digits, ., _ and -');
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(given))
+      throw target.wrong(`name=${given}`, 'a name of letters, digits, ., _ and -');
     if (isTaken(given)) throw target.wrong(`name=${given} twice`, 'a name for each');
     return given;
   }

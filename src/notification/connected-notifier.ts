@@ -61,7 +61,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   /** Sends a notice. A connection on which that fails is dropped. The next `open` creates a new one. */
   override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
     const { link } = this;
-    if (!link) throw new Error('not connected');
+    if (!link) throw new Error('there is no connection to the broker. The message waits');
     try {
       await linked([signal, link.gone.signal], Infinity, (either) =>
         unlessAborted(this.send(link.connection, notice), either),
@@ -69,7 +69,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
     } catch (error) {
       if (error instanceof Undeliverable) throw error;
       this.drop(link);
-      throw signal.aborted ? new Error('the broker does not confirm') : error;
+      throw signal.aborted ? new Error('the broker has not confirmed the message in time. Check the broker') : error;
     }
   }
 
@@ -95,7 +95,9 @@ export abstract class ConnectedNotifier<C> extends Notifier {
         },
         () => undefined,
       );
-      throw deadline.signal.aborted && !signal.aborted ? new Error(`no connection within ${CONNECT_MS} ms`) : error;
+      throw deadline.signal.aborted && !signal.aborted
+        ? new Error(`no connection to the broker within ${CONNECT_MS / 1000} s. Check host, port and firewall`)
+        : error;
     } finally {
       deadline.end();
     }
@@ -113,7 +115,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
-      reject(new Error('the connection was lost before the broker confirmed'));
+      reject(new Error('the connection was lost before the broker confirmed the message. It is sent again'));
     };
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort);

@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { linked } from '../abort.js';
 import { backoffMs } from '../backoff.js';
-import { reasonOf } from '../errors.js';
+import { explained } from '../errors.js';
 import type { NotificationMeter } from '../metrics/index.js';
 import { after, delay } from '../timers.js';
 import { traced } from '../tracing.js';
@@ -38,7 +38,7 @@ const CONFIRM_MS = 10_000;
 const MIN_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 30_000;
 const UNREMEMBERED =
-  'the receiver keeps nothing that could be read back, and no STATE_DIR is given: after a restart everything is told again';
+  'the receiver cannot say which messages it has, and STATE_DIR is not set: after a restart, all messages are sent again. Set STATE_DIR';
 
 /** Keeps the newest notice of each device until one notifier has confirmed it. */
 export class Outbox {
@@ -269,7 +269,7 @@ export class Outbox {
       event: 'notifier.failed',
       notifier: this.notifier.name,
       pending: this.pending.size,
-      reason: reasonOf(error),
+      ...explained(error),
     };
     if (this.failures++ === 0) this.logger.warn(line);
     else this.logger.debug(line);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { ConfigError, reasonOf } from '../errors.js';
+import { fileProblem } from '../file-problem.js';
 import { certificatesIn, privateKeyIn } from '../pem.js';
 import { percentDecoded } from '../percent.js';
 
@@ -85,7 +86,7 @@ export class Target {
       return path === undefined ? {} : { [use]: readPem(`${where}: ${use}`, path, use) };
     };
     if ((this.option('cert') === undefined) !== (this.option('key') === undefined))
-      throw this.wrong(this.option('cert') === undefined ? 'key alone' : 'cert alone', 'cert and key together');
+      throw this.wrong(this.option('cert') === undefined ? 'key alone' : 'cert alone', 'both cert and key');
     const files = { ...read('ca'), ...read('cert'), ...read('key') };
     demandPair(`${where}: cert, key`, files);
     return files;
@@ -112,7 +113,7 @@ export function readPem(option: string, path: string, use: PemUse): Buffer {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${fileProblem(error)}`, { cause: error });
   }
   try {
     if (use === 'key') privateKeyIn(bytes.toString('utf8'));

@@ -39,7 +39,7 @@ export class ToldDevices {
       this.logger.warn({
         event: 'notices.kept',
         devices: gone.length,
-        reason: 'no device that was told something has a release now: is REPOSITORY_PREFIX right?',
+        reason: 'none of the devices in the messages of the broker has a release. Check REPOSITORY_PREFIX',
       });
       return [];
     }

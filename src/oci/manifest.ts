@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { OtaError, reasonOf } from '../errors.js';
+import { OtaError } from '../errors.js';
+import { schemaProblem } from '../schema-problem.js';
 import { algorithmOf, digestOf, isDigest, type Digest } from './digest.js';
 import { essenceOf, isIndexType, isManifestType, MediaType } from './media-types.js';
 
@@ -78,7 +79,7 @@ const annotations = optional(
 const mediaType = z.string().min(1).transform(essenceOf);
 const digest = z
   .string()
-  .refine(isDigest, 'is no sha256 or sha512 digest')
+  .refine(isDigest, 'expected a sha256 or sha512 digest')
   .transform((text) => text);
 
 const descriptorSchema = z.object({
@@ -169,9 +170,9 @@ function parseJson(bytes: Uint8Array): Record<string, unknown> {
     const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch (error) {
-    throw new MalformedManifest(`manifest is not JSON: ${reasonOf(error)}`, { cause: error });
+    throw new MalformedManifest('the manifest is not valid JSON. Push it again', { cause: error });
   }
-  throw new MalformedManifest('manifest is not a JSON object');
+  throw new MalformedManifest('the manifest is not a JSON object. Push it again');
 }
 
 function agreedType(body: Record<string, unknown>, declared: string): string {
@@ -180,14 +181,16 @@ function agreedType(body: Record<string, unknown>, declared: string): string {
     essenceOf(declared) || own || (Array.isArray(body.manifests) ? MediaType.ociIndex : MediaType.ociManifest);
   if (body.schemaVersion === 1 || type === MediaType.dockerSchema1 || type === MediaType.dockerSchema1Signed) {
     throw new MalformedManifest(
-      'Docker image manifest schema 1 is not supported; push the image again with a current client',
+      'Docker image manifest schema 1 is not supported. Push the image again with a current client',
     );
   }
   if (!isManifestType(type) && !isIndexType(type))
-    throw new MalformedManifest(`unknown manifest media type ${JSON.stringify(type)}`);
+    throw new MalformedManifest(
+      `the manifest has the unknown media type ${JSON.stringify(type)}, expected an OCI or Docker manifest`,
+    );
   if (own !== undefined && own !== type) {
     throw new MalformedManifest(
-      `manifest calls itself ${JSON.stringify(own)}, but it was served as ${JSON.stringify(type)}`,
+      `the manifest states media type ${JSON.stringify(own)}, but the registry sent it as ${JSON.stringify(type)}. Push it again`,
     );
   }
   return type;
@@ -199,10 +202,9 @@ function check<T>(schema: z.ZodType<T>, body: unknown, type: string): T {
   throw new MalformedManifest(faultOf(type, result.error));
 }
 
-function faultOf(where: string, { issues: [issue] }: z.ZodError): string {
-  const path = issue?.path.join('.') ?? '';
-  const place = where.includes(': ') ? `${where}${path && '.'}${path}` : `${where}: ${path}`;
-  return `bad ${place} ${issue?.message ?? ''}`.trim();
+function faultOf(where: string, error: z.ZodError): string {
+  const [type, rest] = where.split(': ');
+  return `malformed ${type ?? ''}: ${schemaProblem(error, rest)}. Push it again`;
 }
 
 /**
@@ -215,11 +217,14 @@ export function inlineContent(descriptor: Descriptor): Buffer | undefined {
   if (bytes.length !== descriptor.size) {
     throw new OtaError(
       'protocol',
-      `inline content of ${descriptor.digest} has ${bytes.length} bytes, expected ${descriptor.size}`,
+      `the inline content of ${descriptor.digest} has ${bytes.length} bytes, expected ${descriptor.size}. Push it again`,
     );
   }
   if (digestOf(bytes, algorithmOf(descriptor.digest)) !== descriptor.digest) {
-    throw new OtaError('protocol', `inline content is not ${descriptor.digest}: its bytes have another digest`);
+    throw new OtaError(
+      'protocol',
+      `the inline content is not ${descriptor.digest}: its bytes have another digest. Push it again`,
+    );
   }
   return bytes;
 }

@@ -114,11 +114,11 @@ describe('parseManifest', () => {
   });
 
   it.each([
-    ['not JSON', '<html>', MediaType.ociManifest, /not JSON/],
+    ['not JSON', '<html>', MediaType.ociManifest, /not valid JSON/],
     ['an array', [], MediaType.ociManifest, /not a JSON object/],
     ['schema 1', { schemaVersion: 1 }, MediaType.dockerSchema1Signed, /schema 1 is not supported/],
-    ['an unknown type', manifest, 'text/html', /unknown manifest media type "text\/html"/],
-    ['another type in the body', manifest, MediaType.ociIndex, /calls itself/],
+    ['an unknown type', manifest, 'text/html', /unknown media type "text\/html"/],
+    ['another type in the body', manifest, MediaType.ociIndex, /states media type/],
     [
       'a bad digest',
       { ...manifest, layers: [{ ...descriptor, digest: 'sha256:zz' }] },

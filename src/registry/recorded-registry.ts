@@ -126,14 +126,17 @@ export class RecordedRegistry extends Registry {
   }
 
   private recall<T>(answers: Answers, question: string, parse: (kept: unknown) => T): T {
-    if (!Object.hasOwn(answers, question)) throw new OtaError('unavailable', `nothing is kept of: ${question}`);
+    if (!Object.hasOwn(answers, question))
+      throw new OtaError('unavailable', `the cache folder has no answer of the registry to: ${question}`);
     const kept = answers[question];
-    if (kept === null) throw new OtaError('absent', `nothing was there: ${question}`);
+    if (kept === null) throw new OtaError('absent', `the registry had nothing for: ${question}`);
     try {
       return parse(kept);
     } catch (error) {
       if (error instanceof OtaError) throw error;
-      throw new OtaError('protocol', `what is kept is malformed: ${question}`, { cause: error });
+      throw new OtaError('protocol', `the cache folder has a malformed answer of the registry to: ${question}`, {
+        cause: error,
+      });
     }
   }
 }
@@ -142,7 +145,10 @@ const bytesOf = (kept: unknown): Buffer => Buffer.from(z.string().parse(kept), '
 
 function manifestOf(bytes: Buffer, descriptor: Descriptor): FetchedManifest {
   if (digestOf(bytes, algorithmOf(descriptor.digest)) !== descriptor.digest)
-    throw new OtaError('protocol', `manifest is not ${descriptor.digest}: its bytes have another digest`);
+    throw new OtaError(
+      'protocol',
+      `manifest is not ${descriptor.digest}: its bytes have another digest. Check the registry and its storage`,
+    );
   return {
     descriptor: { ...descriptor, size: bytes.length },
     bytes,

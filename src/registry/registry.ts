@@ -45,7 +45,9 @@ export abstract class Registry {
    * rejects with `protocol`.
    */
   listRepositories(_signal: AbortSignal): Promise<string[]> {
-    return Promise.reject(new OtaError('protocol', 'this registry does not list its repositories'));
+    return Promise.reject(
+      new OtaError('protocol', 'this registry does not list its repositories. Name devices by their ids in --watch'),
+    );
   }
   /**
    * Resolves if the registry can be used: it answers, it is a registry, and it accepts the credentials. Otherwise

@@ -10,11 +10,19 @@ export async function* verified(source: AsyncIterable<Buffer>, { digest, size }:
   let received = 0;
   for await (const chunk of source) {
     received += chunk.length;
-    if (received > size) throw new OtaError('protocol', `${digest} is longer than its ${size} bytes`);
+    if (received > size)
+      throw new OtaError('protocol', `${digest} is longer than its ${size} bytes. Check the registry and its storage`);
     hash.update(chunk);
     yield chunk;
   }
-  if (received < size) throw new OtaError('protocol', `${digest} ends after ${received} of ${size} bytes`);
+  if (received < size)
+    throw new OtaError(
+      'protocol',
+      `${digest} ends after ${received} of ${size} bytes. Check the registry and its storage`,
+    );
   if (!digest.endsWith(`:${hash.digest('hex')}`))
-    throw new OtaError('protocol', `content is not ${digest}: its bytes have another digest`);
+    throw new OtaError(
+      'protocol',
+      `content is not ${digest}: its bytes have another digest. Check the registry and its storage`,
+    );
 }

@@ -39,9 +39,9 @@ export function parseBody(body: Buffer, contentType: string): unknown {
     return JSON.parse(form ?? text) as unknown;
   } catch {
     if (contentType === '' || /json|text\/plain|urlencoded/i.test(contentType))
-      throw badRequest('the body is not JSON');
+      throw badRequest('the body is not JSON. Send the event as JSON');
     throw new HttpException(
-      `content type ${JSON.stringify(contentType.slice(0, 100))} is not supported, expected JSON`,
+      `content type ${JSON.stringify(contentType.slice(0, 100))} is not supported, expected application/json`,
       HttpStatus.UNSUPPORTED_MEDIA_TYPE,
     );
   }
@@ -52,5 +52,5 @@ export function badRequest(message: string): HttpException {
 }
 
 function tooLarge(): PayloadTooLargeException {
-  return new PayloadTooLargeException(`the body has over ${MAX_BODY_BYTES} bytes`);
+  return new PayloadTooLargeException(`the body has more than ${MAX_BODY_BYTES} bytes. Send fewer events at once`);
 }

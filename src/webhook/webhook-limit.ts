@@ -34,6 +34,9 @@ export class WebhookLimit implements CanActivate {
 
   private refusal(response: ServerResponse, waitMs: number): HttpException {
     response.setHeader('Retry-After', String(Math.ceil(waitMs / 1000)));
-    return new HttpException('too many requests, try again later', HttpStatus.TOO_MANY_REQUESTS);
+    return new HttpException(
+      'too many requests from this address. Wait for the time in Retry-After',
+      HttpStatus.TOO_MANY_REQUESTS,
+    );
   }
 }

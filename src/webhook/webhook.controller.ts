@@ -19,6 +19,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { Settings } from '../config/index.js';
 import { WebhookMeter } from '../metrics/index.js';
+import { schemaProblem } from '../schema-problem.js';
 import { continued, traced } from '../tracing.js';
 import type { RepositoryChange } from './repository-change.js';
 import { RefreshQueue } from './refresh-queue.js';
@@ -68,7 +69,7 @@ export class WebhookController {
     const source = this.sources.get(name);
     if (!source)
       throw new NotFoundException(
-        `no webhook ${JSON.stringify(name.slice(0, 50))}, there are ${[...this.sources.keys()].join(', ')}`,
+        `there is no webhook source ${JSON.stringify(name.slice(0, 50))}. Use one of ${[...this.sources.keys()].join(', ')}`,
       );
     return continued(request.headers, () =>
       traced('otaflux.webhook', { source: name }, () => this.handle(name, source, request, response)),
@@ -100,7 +101,7 @@ export class WebhookController {
   @All(':source')
   @Header('Allow', 'POST')
   refuse(): never {
-    throw new HttpException('webhooks are sent by POST', HttpStatus.METHOD_NOT_ALLOWED);
+    throw new HttpException('use POST to send a webhook', HttpStatus.METHOD_NOT_ALLOWED);
   }
 
   /**
@@ -109,10 +110,13 @@ export class WebhookController {
    */
   private async authenticated(request: IncomingMessage, source: WebhookSource): Promise<Buffer> {
     const shown = this.secrets.shownBy(request, source);
-    if (shown === 'no') throw new UnauthorizedException('the webhook secret is missing or wrong');
+    if (shown === 'no')
+      throw new UnauthorizedException(
+        'the webhook secret is missing or wrong. Send WEBHOOK_SECRET as Authorization: Bearer SECRET',
+      );
     const body = await readRequest(request);
     if (shown === 'signed' && !this.secrets.hasSigned(request, source, body))
-      throw new UnauthorizedException('the signature of the body is wrong');
+      throw new UnauthorizedException('the signature of the body is wrong. Sign it with WEBHOOK_SECRET');
     return body;
   }
 }
@@ -123,8 +127,8 @@ function changesIn(source: WebhookSource, body: unknown, { headers }: IncomingMe
     return source.parse(body, headers);
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error;
-    const [issue] = error.issues;
-    throw badRequest(`${issue?.path.join('.') || 'the body'}: ${issue?.message ?? 'is wrong'}`);
+    const problem = schemaProblem(error);
+    throw badRequest(problem.includes(': ') ? problem : `the body: ${problem}`);
   }
 }
 

@@ -52,7 +52,7 @@ describe('otaflux status', () => {
     const { code, stdout, stderr } = await command(['status']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^server {4}\d+\.\d+\.\d+, up for [\d.]+s\nregistry {2}up, last answer \d{4}-.*\n/);
-    expect(stdout).toMatch(/\nown {7}connected, 2 notices pending\n/);
+    expect(stdout).toMatch(/\nown {7}connected, 2 messages pending\n/);
     expect(stdout).toMatch(/\nDEVICE +VERSION +DIGEST +BYTES +AGE +PENDING +NOTE\n/);
     expect(stdout).toMatch(new RegExp(`\\nesp32 +1\\.2\\.3 +${digest.slice(0, 19)}… +1000 +[\\d.]+s +own +-\\n`));
     expect(stdout).toMatch(/\nline-1\/sensor +2\.0\.0 /);
@@ -124,7 +124,7 @@ describe('otaflux status', () => {
     expect((await fetch(`${service.url}/status`)).status).toBe(404);
     expect((await fetch(`${service.url}/notify?device=a`, { method: 'POST' })).status).toBe(404);
     const wrongPort = await run(['status', '--url', service.url]);
-    expect(wrongPort.stderr).toContain('is this the management port?');
+    expect(wrongPort.stderr).toContain('Use the management port in --url');
   });
 
   it('finds the server by the settings that the server has, and says when there is none', async () => {
@@ -134,11 +134,11 @@ describe('otaflux status', () => {
     const none = await run(['status', '--metrics-listen-addr', '0.0.0.0:1']);
     expect(none).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(/^otaflux: cannot ask http:\/\/127\.0\.0\.1:1: .*connection refused/),
+      stderr: expect.stringMatching(/^otaflux: cannot reach http:\/\/127\.0\.0\.1:1: .*connection refused/),
     });
     expect(await run(['status', '--url', 'nowhere'])).toMatchObject({
       code: 2,
-      stderr: 'otaflux: --url: got "nowhere", expected a URL\n',
+      stderr: 'otaflux: --url: got "nowhere", expected a URL such as http://127.0.0.1:9090\n',
     });
     expect((await run(['status', '--metrics-listen-addr', 'nowhere'])).code).toBe(2);
   });
@@ -153,7 +153,7 @@ describe('otaflux health', () => {
       code: 1,
       stdout: '',
       stderr: expect.stringMatching(
-        /^otaflux: the registry cannot be used: .*401.*\. Check REGISTRY_USERNAME, REGISTRY_PASSWORD\.\n$/,
+        /^otaflux: the registry cannot be used: .*401.*\. Check --registry-username and --registry-password\n$/,
       ),
     });
     expect(refused.stderr).not.toContain('wrong-password');
@@ -165,7 +165,7 @@ describe('otaflux health', () => {
     });
     const { code, stdout } = await command(['status']);
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/\nregistry {2}down, .*401/) });
-    expect(stdout).toContain('. Check REGISTRY_USERNAME, REGISTRY_PASSWORD.');
+    expect(stdout).toContain('. Check --registry-username and --registry-password');
 
     registry.auth = undefined;
     await until(async () => (await command(['health', '--registry'])).code === 0, 'the registry');
@@ -212,7 +212,7 @@ describe('otaflux notify', () => {
     isAway = true;
     expect(await command(['notify', 'a'])).toMatchObject({
       code: 1,
-      stdout: 'a 1.0.0\nown: not confirmed yet, waits\n',
+      stdout: 'a 1.0.0\nown: not confirmed yet\n',
     });
     expect(await command(['notify', 'unknown'])).toMatchObject({
       code: 1,
@@ -220,7 +220,7 @@ describe('otaflux notify', () => {
     });
     expect(await command(['notify', '../x'])).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('answered 400: device: a device id'),
+      stderr: expect.stringContaining('answered 400: device: expected a device id'),
     });
     isAway = false;
     await until(() => told.length === 2, 'the notice that waited');

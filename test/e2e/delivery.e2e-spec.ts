@@ -124,9 +124,9 @@ describe('a dialect of a team’s own', () => {
   it.each([
     ['fw/sends', 200, undefined],
     ['nobody/sends', 404, "No firmware for device 'nobody'"],
-    ['fw/throws', 502, 'The registry refused or answered wrongly'],
+    ['fw/throws', 502, 'The registry refused the request or gave a wrong answer. The log of the server says why'],
     ['fw/refuses', 418, 'teapot'],
-    ['fw/breaks', 500, 'Internal error'],
+    ['fw/breaks', 500, 'Internal error. The log of the server says why'],
   ])('/own/%s is answered with %d by the one table', async (path, status, body) => {
     registry.push('fw', '1.0.0', firmware);
     await start({}, parts);

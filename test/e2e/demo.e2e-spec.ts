@@ -74,7 +74,7 @@ itWith(['script'], 'the demo keeps its progress apart from its lines, on a termi
   const { stdout } = await promisify(execFile)('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
     cwd: ROOT,
     encoding: 'utf8',
-    env: { ...process.env, TERM: 'xterm', NO_COLOR: undefined },
+    env: { ...process.env, TERM: 'xterm', FORCE_COLOR: '1', NO_COLOR: undefined, NODE_DISABLE_COLORS: undefined },
   });
   const written = stripVTControlCharacters(stdout.replaceAll('\r\u001b[K', '⌫')).replaceAll('\r', '');
   // A line shows at its end what was written since it was cleared last.

@@ -146,9 +146,9 @@ describe.each(['http', 'https'] as const)('the device plane over %s', (scheme) =
     [`GET /firmware?device=sensor&version=1.0.0-${'a'.repeat(200)}`, 404, "No firmware for device 'sensor'"],
     ['GET /firmware?device=nobody&version=9.9.9', 404, "No firmware for device 'nobody'"],
     ['GET /firmware?device=sensor&version=', 404, "No firmware for device 'sensor'"],
-    ['POST /version?device=sensor', 405, 'Method not allowed'],
-    ['DELETE /firmware?device=sensor', 405, 'Method not allowed'],
-    ['OPTIONS /firmware?device=sensor', 405, 'Method not allowed'],
+    ['POST /version?device=sensor', 405, 'Method not allowed. Use GET or HEAD'],
+    ['DELETE /firmware?device=sensor', 405, 'Method not allowed. Use GET or HEAD'],
+    ['OPTIONS /firmware?device=sensor', 405, 'Method not allowed. Use GET or HEAD'],
   ])('%s is refused with %d and the end of the connection', async (line, status, body) => {
     const response = await ask(`${line} HTTP/1.1\r\nHost: x\r\n\r\n`);
     expect({ status: response.status, body: response.body.toString() }).toEqual({ status, body });

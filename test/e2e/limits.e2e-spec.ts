@@ -70,7 +70,7 @@ describe('limits', () => {
     expect((await get('/version?device=a')).status).toBe(200);
     expect((await get('/firmware?device=a')).status).toBe(200);
     const refused = await get('/version?device=a');
-    expect(refused).toMatchObject({ status: 429, body: Buffer.from('Too many requests') });
+    expect(refused).toMatchObject({ status: 429, body: Buffer.from('Too many requests, try again later') });
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(5);
     expect(refused.headers.get('connection')).toBe('close');
     expect((await get('/version?device=b')).status).toBe(200);

@@ -208,7 +208,7 @@ describe('secrets', () => {
     expect({ log: holds(stdout + stderr), title: holds(title) }).toEqual({ log: [], title: [] });
     // What a client itself sent may come back to it, in a 404 of the path that it asked for.
     expect(
-      answers.flatMap(holds).filter((text) => !text.includes('Cannot GET') && !text.includes('no webhook')),
+      answers.flatMap(holds).filter((text) => !text.includes('Cannot GET') && !text.includes('no webhook source')),
     ).toEqual([]);
     rmSync(folder, { recursive: true });
   });

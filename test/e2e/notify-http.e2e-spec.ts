@@ -167,7 +167,9 @@ describe('notices over HTTP', () => {
     expect(performance.now() - refusedAtMs).toBeGreaterThan(1_990);
     expect(new Set(receiver.calls.map(({ body }) => body)).size).toBe(1);
     expect(receiver.calls).toHaveLength(3);
-    expect(service?.events('notifier.failed')[0]).toMatchObject({ reason: 'the receiver answered 500' });
+    expect(service?.events('notifier.failed')[0]).toMatchObject({
+      reason: 'the receiver answered 500, expected 200 to 299. Check its log',
+    });
   });
 
   it('follow no redirect, which would carry the event elsewhere', async () => {

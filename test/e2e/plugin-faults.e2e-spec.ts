@@ -60,7 +60,10 @@ afterEach(async () => {
 
 it('a path that its match cannot read is answered 500', async () => {
   const response = await service.fetch('/mistaken/%');
-  expect({ status: response.status, body: await response.text() }).toEqual({ status: 500, body: 'Internal error' });
+  expect({ status: response.status, body: await response.text() }).toEqual({
+    status: 500,
+    body: 'Internal error. The log of the server says why',
+  });
   expect(await service.versionOf('fw')).toBe('1.0.0');
 });
 

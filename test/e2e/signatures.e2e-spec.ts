@@ -316,7 +316,7 @@ describe('with a key', () => {
     registry.seen.length = 0;
     expect(await service.versionOf('fw')).toBe('1.0.0');
     expect(registry.seen.length).toBeLessThan(20);
-    expect(service.events('release.untrusted').at(-1)?.reason).toMatch(/closest of 101 signatures/);
+    expect(service.events('release.untrusted').at(-1)?.reason).toMatch(/best of 101 signatures/);
   });
 
   describe('and an image index', () => {

@@ -106,7 +106,7 @@ describe('webhooks', () => {
     ['distribution', {}, 400, /^events: /],
     ['distribution', { events: [{ action: 'push', target: {} }] }, 400, /^events\.0\.target\.repository: /],
     ['generic', { repository: 1 }, 400, /^repository: /],
-    ['nobody', {}, 404, /no webhook "nobody", there are harbor, distribution/],
+    ['nobody', {}, 404, /there is no webhook source "nobody"\. Use one of harbor, distribution/],
   ])('to %s with %j: %d', async (source, body, status, message) => {
     await start();
     const response = await send(source, body);

@@ -309,7 +309,7 @@ describe('what is no device id', () => {
     service = await TestService.start({ REGISTRY_URL: registry.url });
     registry.seen.length = 0;
     const releases = service.service.app.get(ReleaseService, { strict: false });
-    const absent = { code: 'absent', message: expect.stringMatching(/is no device id/) };
+    const absent = { code: 'absent', message: expect.stringMatching(/is not a device id/) };
     await expect(releases.refresh(name)).rejects.toMatchObject(absent);
     await expect(releases.refreshAnew(name)).rejects.toMatchObject(absent);
     await expect(Promise.resolve(releases.current(name))).rejects.toMatchObject(absent);

@@ -76,7 +76,7 @@ describeWith(['mosquitto'], 'a broker', () => {
     'that accepts and never acknowledges': () => {
       const silent = new SilentBroker();
       return {
-        reason: /the broker does not confirm/,
+        reason: /the broker has not confirmed/,
         begin: () => silent.start(broker.port),
         end: async () => {
           await silent.stop();

@@ -39,7 +39,11 @@ export class Limits {
 
   takeAddress({ raw, receivedAtMs }: DeviceRequest): void {
     const waitMs = this.addressWaitMs(raw, receivedAtMs);
-    if (waitMs > 0) throw tooManyRequests(waitMs, 'its address sent more requests than ADDRESS_RATE_LIMIT allows');
+    if (waitMs > 0)
+      throw tooManyRequests(
+        waitMs,
+        'its address sent more requests than ADDRESS_RATE_LIMIT allows. Raise the limit, or set TRUST_PROXY behind a proxy',
+      );
   }
 
   /** Counts a request of an address. Returns 0, or the milliseconds until a request is allowed. */
@@ -69,7 +73,7 @@ export class Limits {
     const waitMs = this.byDevice?.take(device, receivedAtMs) ?? 0;
     if (waitMs <= 0) return;
     this.meter.refused('device');
-    throw tooManyRequests(waitMs, 'more requests came for this device than DEVICE_RATE_LIMIT allows');
+    throw tooManyRequests(waitMs, 'more requests came for this device than DEVICE_RATE_LIMIT allows. Raise the limit');
   }
 }
 

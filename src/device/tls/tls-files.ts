@@ -106,9 +106,12 @@ function pairIn(certPath: string, keyPath: string): (cert: string, key: string) 
     try {
       createSecureContext({ cert, key });
     } catch (error) {
-      throw new ExplainedError(`${JSON.stringify(certPath)}: its certificate or its key is too weak for TLS 1.2`, {
-        cause: error,
-      });
+      throw new ExplainedError(
+        `${JSON.stringify(certPath)}: its certificate or its key is too weak for TLS 1.2. Issue one with an EC key, or an RSA key of 2048 bits`,
+        {
+          cause: error,
+        },
+      );
     }
     return { cert, key, notAfterMs: Date.parse(certificate.validTo) };
   };

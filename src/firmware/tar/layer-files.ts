@@ -40,7 +40,7 @@ export class LayerFiles {
     // `.wh.` files are markers of the layer format (image-spec 1.1, layer.md, "Whiteouts").
     if (/(?:^|\/)\.wh\.[^/]*$/.test(path)) return;
     this.nameBytes += path.length + linkpath.length + BLOCK_BYTES / 8;
-    if (this.nameBytes > MAX_NAME_BYTES) throw brokenTar('its names are longer than those of any layer');
+    if (this.nameBytes > MAX_NAME_BYTES) throw brokenTar('its file names are too long');
     if (type === 'file') this.nodes.set(path, { kind: 'file', file: { entry, path, sizeBytes } });
     else if (type === 'symbolic-link') this.nodes.set(path, { kind: 'link', target: linkpath });
     // A hard link is another name of the file that is there now, even if another one replaces it later.
@@ -59,9 +59,9 @@ export class LayerFiles {
     for (const node of this.nodes.values()) if (node.kind === 'file') files.set(node.file.entry, node.file);
     if (this.wanted !== undefined) return this.named(this.wanted, [...files.values()]);
     const [first] = files.values();
-    if (!first) throw new NoFirmware('the layer holds no regular file');
+    if (!first) throw new NoFirmware('the layer contains no file. Push a firmware file');
     if (files.size > 1)
-      throw new NoFirmware(`${severalOf([...files.values()])}: name the one that is the firmware by --firmware-file`);
+      throw new NoFirmware(`${severalOf([...files.values()])}. Name the one that is the firmware with --firmware-file`);
     return first;
   }
 
@@ -74,11 +74,14 @@ export class LayerFiles {
       if (!this.mayBe(path)) continue;
       const file = this.resolve(path);
       if (file) return file;
-      if (node.kind === 'link') dangling = `${path} links to ${node.target}, which is no file of this layer`;
+      if (node.kind === 'link') dangling = `${path} links to ${node.target}, which is not a file of this layer`;
     }
-    if (dangling) throw new NoFirmware(`${dangling} (--firmware-file ${JSON.stringify(wanted)})`);
-    if (files.length === 0) throw new NoFirmware('the layer holds no regular file');
-    throw new NoFirmware(`${severalOf(files)}: none is ${JSON.stringify(wanted)} (--firmware-file)`);
+    if (dangling)
+      throw new NoFirmware(
+        `${dangling}. Push the file itself, or name another with --firmware-file (now ${JSON.stringify(wanted)})`,
+      );
+    if (files.length === 0) throw new NoFirmware('the layer contains no file. Push a firmware file');
+    throw new NoFirmware(`${severalOf(files)}, and not ${JSON.stringify(wanted)}, which --firmware-file names`);
   }
 
   private resolve(path: string): LayerFile | undefined {
@@ -120,5 +123,5 @@ function normalized(path: string): string {
 function severalOf(files: readonly LayerFile[]): string {
   const names = files.slice(0, MAX_NAMED).map(({ path }) => path);
   const more = files.length > MAX_NAMED ? ` and ${files.length - MAX_NAMED} more` : '';
-  return `the layer holds ${files.length > 1 ? 'several files, ' : 'one file, '}${names.join(', ')}${more}`;
+  return `the layer contains ${files.length > 1 ? 'several files' : 'one file'}: ${names.join(', ')}${more}`;
 }

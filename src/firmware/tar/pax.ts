@@ -21,9 +21,9 @@ export function parsePax(bytes: Buffer): PaxRecords {
     const length = Number(bytes.toString('latin1', at, space === -1 ? at : space));
     const end = at + length;
     if (!Number.isSafeInteger(length) || end > bytes.length || end <= space + 1 || bytes[end - 1] !== 0x0a)
-      throw brokenTar('an extended header holds a record without its length');
+      throw brokenTar('an extended header has a record without its length');
     const equals = bytes.indexOf(0x3d, space);
-    if (equals === -1 || equals >= end) throw brokenTar('an extended header holds a record without a value');
+    if (equals === -1 || equals >= end) throw brokenTar('an extended header has a record without a value');
     const key = bytes.toString('utf8', space + 1, equals);
     const value = bytes.toString('utf8', equals + 1, end - 1);
     if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') sparsePairs.push(inRange(Number(value)));

@@ -46,7 +46,7 @@ export async function readPaxMap(
   }
   const isSparse = [...values.keys()].some((key) => key.startsWith('GNU.sparse.'));
   if (!isSparse) return undefined;
-  if (version !== '0.0' && version !== '0.1') throw brokenTar(`version ${version} of sparse files is not known`);
+  if (version !== '0.0' && version !== '0.1') throw brokenTar(`version ${version} of sparse files is not supported`);
   const listed = values.get('GNU.sparse.map');
   const segments = listed === undefined ? sparsePairs : listed === '' ? [] : listed.split(',').map(decimal);
   return { map: { sizeBytes: decimal(real), segments }, readBytes: 0 };
@@ -94,7 +94,7 @@ function pairsIn(block: Buffer, start: number, count: number): number[] {
 }
 
 function decimal(digits: string | undefined): number {
-  if (digits === undefined || !/^\d+$/.test(digits)) throw brokenTar('the map of a sparse file holds no number');
+  if (digits === undefined || !/^\d+$/.test(digits)) throw brokenTar('the map of a sparse file has no number');
   return inRange(Number(digits));
 }
 

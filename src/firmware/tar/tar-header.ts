@@ -52,17 +52,20 @@ export function numberAt(block: Buffer, start: number, length: number): number {
     .toString('latin1', start, start + length)
     .replaceAll(/[\0 ]+/g, ' ')
     .trim();
-  if (digits !== '' && !/^[0-7]+$/.test(digits)) throw brokenTar('a header holds a number that is none');
+  if (digits !== '' && !/^[0-7]+$/.test(digits)) throw brokenTar('a header has a number that cannot be read');
   return inRange(digits === '' ? 0 : parseInt(digits, 8));
 }
 
 export function inRange(value: number): number {
-  if (!Number.isSafeInteger(value) || value < 0) throw brokenTar('a header holds a size that nothing has');
+  if (!Number.isSafeInteger(value) || value < 0) throw brokenTar('a header has an impossible size');
   return value;
 }
 
 export function brokenTar(why: string): OtaError {
-  return new OtaError('protocol', `the tar is broken: ${why}`);
+  return new OtaError(
+    'protocol',
+    `the tar in the layer is damaged: ${why}. Create it again with GNU tar or bsdtar, and push it`,
+  );
 }
 
 /** Returns the prefix of the name. Only ustar has one. GNU tar stores times there, and star has a shorter prefix. */

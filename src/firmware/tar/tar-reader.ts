@@ -74,7 +74,8 @@ export class TarReader {
       this.left = inRange(Number(stated));
       this.padding = paddingOf(this.left);
     }
-    if (values.has('SCHILY.realsize')) throw brokenTar('it holds a sparse file as star writes it, which is not read');
+    if (values.has('SCHILY.realsize'))
+      throw brokenTar('it contains a sparse file in the format of star, which is not supported');
     const type = typeOf(header);
     const map = type === 'file' ? await this.mapOf(header, pax) : undefined;
     return {

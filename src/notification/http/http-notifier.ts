@@ -65,7 +65,7 @@ export class HttpNotifier extends Notifier {
     });
     await answer.body.dump();
     if (answer.statusCode >= 200 && answer.statusCode < 300) return;
-    const message = `the receiver answered ${answer.statusCode}`;
+    const message = `the receiver answered ${answer.statusCode}, expected 200 to 299. Check its log`;
     const header = answer.headers['retry-after'];
     const waitMs = retryAfterMs(typeof header === 'string' ? header : undefined);
     throw waitMs === undefined ? new Error(message) : new NotNow(message, Math.min(waitMs, MAX_RETRY_AFTER_MS));

@@ -112,7 +112,11 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
           reject(payload.error);
         });
         timer = after(MAX_READ_MS, () => {
-          reject(new Error(`the topic ${this.topic} could not be read within ${MAX_READ_MS} ms`));
+          reject(
+            new Error(
+              `the topic ${this.topic} could not be read within ${MAX_READ_MS / 1000} s. Check the brokers and the access rights`,
+            ),
+          );
         });
         consumer
           .run({

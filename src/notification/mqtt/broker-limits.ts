@@ -28,9 +28,19 @@ export function limitsOf({ properties = {} }: Pick<IConnackPacket, 'properties'>
 /** Returns the effects of the limits on subscribers, one sentence each. Empty for a broker without limits. */
 export function consequencesOf({ retains, qos, wildcards }: BrokerLimits): string[] {
   return [
-    ...(retains ? [] : ['the broker does not retain messages: whoever subscribes later does not get the last one']),
-    ...(qos === 1 ? [] : ['the broker allows QoS 0 only: a message that is lost on its way is not sent again']),
-    ...(wildcards ? [] : ['the broker allows no wildcard subscriptions: what it retains cannot be read back']),
+    ...(retains
+      ? []
+      : [
+          'the broker does not retain messages: a device that subscribes later does not get the last one. Enable retained messages in the broker',
+        ]),
+    ...(qos === 1
+      ? []
+      : ['the broker allows only QoS 0: a message that is lost is not sent again. Allow QoS 1 in the broker']),
+    ...(wildcards
+      ? []
+      : [
+          'the broker allows no wildcard subscriptions: its retained messages cannot be read back. Allow them in the broker',
+        ]),
   ];
 }
 

@@ -15,7 +15,8 @@ export type MqttSettings = Pick<
 >;
 
 const logger = new Logger('MqttNotifier');
-const NO_TOPIC = 'MQTT_TOPIC is not set: messages go to /DEVICE, and every topic that begins with / is read back';
+const NO_TOPIC =
+  'MQTT_TOPIC is not set: messages go to the topic /DEVICE, and all topics that begin with / are read back. Set MQTT_TOPIC, for example to firmware';
 
 /** Returns the notifier of MQTT_URL and the other MQTT options. Throws ConfigError if a file in them cannot be read. */
 export function mqttNotifier(url: string, settings: MqttSettings): Notifier {

@@ -59,7 +59,9 @@ export class MqttNotifier extends ConnectedNotifier<Connection> {
     const payload = payloadOf(notice);
     const bytes = publishBytes(topic, payload, qos);
     if (bytes > maximumPacketSize)
-      throw new Undeliverable(`the message has ${bytes} bytes, and the broker takes ${maximumPacketSize} at the most`);
+      throw new Undeliverable(
+        `the message has ${bytes} bytes, and the broker accepts at most ${maximumPacketSize}. Raise its packet size`,
+      );
     await turn(() => client.publishAsync(topic, payload, { qos, retain: retains }));
   }
 
@@ -129,7 +131,7 @@ function connected(client: MqttClient): Promise<IConnackPacket> {
       reject(error);
     };
     const onClose = (): void => {
-      onError(new Error('the broker closed the connection'));
+      onError(new Error('the broker closed the connection. Check its log'));
     };
     client.on('connect', onConnect).on('error', onError).on('close', onClose);
   });

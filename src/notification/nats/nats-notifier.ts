@@ -99,7 +99,8 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
         const payload = message.string();
         if (payload) told.note(deviceOf(message.subject.slice(this.options.subject.length + 1)), payload);
       }
-      if (received === 0) throw new Error(`the stream ${jetStream.stream} does not give what it keeps`);
+      if (received === 0)
+        throw new Error(`the stream ${jetStream.stream} does not return its messages. Check its access rights`);
     }
     return told;
   }

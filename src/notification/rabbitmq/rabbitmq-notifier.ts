@@ -64,7 +64,7 @@ export class RabbitMqNotifier extends ConnectedNotifier<Connection> {
     };
     return new Promise((resolve, reject) => {
       channel.publish(this.exchange, wordsOf(notice.device), payload, options, (error: unknown) => {
-        if (error) reject(error instanceof Error ? error : new Error('the broker refused the message'));
+        if (error) reject(error instanceof Error ? error : new Error('the broker refused the message. Check its log'));
         else resolve();
       });
     });

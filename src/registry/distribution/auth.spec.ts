@@ -198,10 +198,10 @@ describe('a token', () => {
     [{ token: null, access_token: '' }, /without a token/],
     ['<html>sign in</html>', /not JSON/],
     ['', /not JSON/],
-    ['null', /no JSON object/],
-    ['["good"]', /no JSON object/],
-    [{ token: 7 }, /"token" that is no text/],
-    [{ token: 'two\r\nlines' }, /no header can carry/],
+    ['null', /not a JSON object/],
+    ['["good"]', /not a JSON object/],
+    [{ token: 7 }, /"token" that is not text/],
+    [{ token: 'two\r\nlines' }, /does not fit in a header/],
   ])('missing from %j: the message says what is wrong with it', async (body, message) => {
     server.push('fw', '1.0.0', Buffer.from('x'));
     server.fault = answers(body);

@@ -37,15 +37,24 @@ export async function* readBlob(
       for await (const chunk of pace.of(piecesFrom(transport, request, blob, received, source))) {
         received += chunk.length;
         if (received > blob.size)
-          throw new OtaError('protocol', `${blob.digest} is longer than its ${blob.size} bytes`);
+          throw new OtaError(
+            'protocol',
+            `${blob.digest} is longer than its ${blob.size} bytes. Check the registry and its storage`,
+          );
         hash.update(chunk);
         yield chunk;
       }
       if (received === blob.size) break;
       if (received === before)
-        throw new OtaError('protocol', `${blob.digest} ends after ${received} of ${blob.size} bytes`);
+        throw new OtaError(
+          'protocol',
+          `${blob.digest} ends after ${received} of ${blob.size} bytes. Check the registry and its storage`,
+        );
       if (performance.now() > request.deadlineMs)
-        throw new OtaError('unavailable', `${blob.digest} came too slowly: ${received} of ${blob.size} bytes`);
+        throw new OtaError(
+          'unavailable',
+          `${blob.digest} came too slowly: ${received} of ${blob.size} bytes. Check the network; --registry-timeout is the limit`,
+        );
       // The server sent less than requested, or an interruption looks like an end: requests the rest.
       breaks = 1;
     } catch (error) {
@@ -54,16 +63,21 @@ export async function* readBlob(
         throw OtaError.from(
           error,
           'unavailable',
-          `reading ${blob.digest} broke after ${received} of ${blob.size} bytes`,
+          `the download of ${blob.digest} broke off after ${received} of ${blob.size} bytes`,
         );
       }
       await delay(retryWaitMs(breaks), request.signal).catch((cause: unknown) => {
-        throw new OtaError('unavailable', `reading ${blob.digest} was given up: ${reasonOf(error)}`, { cause });
+        throw new OtaError('unavailable', `the download of ${blob.digest} was cancelled: ${reasonOf(error)}`, {
+          cause,
+        });
       });
     }
   }
   if (`${blob.digest.split(':')[0] ?? ''}:${hash.digest('hex')}` !== blob.digest) {
-    throw new OtaError('protocol', `content is not ${blob.digest}: its bytes have another digest`);
+    throw new OtaError(
+      'protocol',
+      `content is not ${blob.digest}: its bytes have another digest. Check the registry and its storage`,
+    );
   }
 }
 
@@ -98,7 +112,7 @@ async function* piecesFrom(
     // A range of compressed bytes, an unknown range, or none: starts from the beginning.
     source.takesRanges = false;
     abandon(response);
-    throw new Error(`a range cannot be read: status ${response.status}`);
+    throw new Error(`the registry does not send a part of the blob: status ${response.status}`);
   } else throw await failureOf(response, `blob ${blob.digest}`);
   for await (const chunk of body) {
     if (skip >= chunk.length) skip -= chunk.length;
@@ -116,7 +130,7 @@ function checkContentRange(response: RegistryResponse, offset: number, { size }:
   abandon(response);
   throw new OtaError(
     'protocol',
-    `asked for bytes from ${offset} of ${size}, got Content-Range ${JSON.stringify(range.slice(0, 100))}`,
+    `the registry was asked for the bytes from ${offset} of ${size}, and answered Content-Range ${JSON.stringify(range.slice(0, 100))}. Check proxies in front of it`,
   );
 }
 
@@ -124,5 +138,8 @@ function checkLength(response: RegistryResponse, blob: Descriptor): void {
   const length = header(response, 'content-length');
   if (length === undefined || Number(length) === blob.size) return;
   abandon(response);
-  throw new WrongSize(`${blob.digest} is offered with ${length} bytes, expected ${blob.size}`, Number(length));
+  throw new WrongSize(
+    `${blob.digest} is offered with ${length} bytes, expected ${blob.size}. Check the registry and its storage`,
+    Number(length),
+  );
 }

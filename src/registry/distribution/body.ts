@@ -1,6 +1,6 @@
 import { pipeline, Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
-import { codeOf, OtaError, reasonOf } from '../../errors.js';
+import { codeOf, OtaError } from '../../errors.js';
 import { abandon, header, type RegistryResponse } from './transport.js';
 
 /**
@@ -26,7 +26,7 @@ export async function readWhole(response: RegistryResponse, limit: number, tooLo
   try {
     return await readBody(response, limit, tooLong);
   } catch (error) {
-    throw OtaError.from(error, 'unavailable', `answer of ${response.url.host} broke off`);
+    throw OtaError.from(error, 'unavailable', `the answer of ${response.url.host} broke off`);
   }
 }
 
@@ -55,7 +55,7 @@ export async function* decoded(response: RegistryResponse): AsyncGenerator<Buffe
       abandon(response);
       throw new OtaError(
         'protocol',
-        `${response.url.host} sends a body in the coding ${JSON.stringify(coding.slice(0, 50))}, asked for identity`,
+        `${response.url.host} sends a body in the encoding ${JSON.stringify(coding.slice(0, 50))}, expected none. Check proxies in front of it`,
       );
     }
     body = through(body, decoder);
@@ -66,7 +66,7 @@ export async function* decoded(response: RegistryResponse): AsyncGenerator<Buffe
     if (!isBadData(error)) throw error;
     throw new OtaError(
       'protocol',
-      `${response.url.host} sends a body that is no ${codings.join(', ')}: ${reasonOf(error)}`,
+      `${response.url.host} sends a body that is not ${codings.join(', ')}, as its Content-Encoding says. Check proxies in front of it`,
       {
         cause: error,
       },

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { ConfigError, reasonOf } from '../../errors.js';
+import { ConfigError } from '../../errors.js';
+import { fileProblem } from '../../file-problem.js';
+import { schemaProblem } from '../../schema-problem.js';
 
 /** Credentials for a registry: a user with a password, or an identity token that is exchanged for access tokens. */
 export interface Credentials {
@@ -56,12 +58,12 @@ export function readAuthFile(path: string, host: string): CredentialSource {
   const broken = entries.find(({ credentials }) => credentials === 'broken');
   if (!known && broken)
     throw new ConfigError(
-      `--registry-auth-file: ${path}: "auth" of ${JSON.stringify(broken.name)} is not base64 of USER:PASSWORD`,
+      `--registry-auth-file: ${path}: "auth" of ${JSON.stringify(broken.name)} is not base64 of USER:PASSWORD. Log in again`,
     );
   const helper = hosts.map((name) => config.credHelpers?.[name]).find(Boolean) ?? config.credsStore;
   if (!known && helper) {
     throw new ConfigError(
-      `--registry-auth-file: ${path} leaves the credentials for ${host} to the helper "docker-credential-${helper}", which is not run; log in to a file without one`,
+      `--registry-auth-file: ${path} leaves the credentials for ${host} to the helper "docker-credential-${helper}", which is not run. Log in to a file without a helper, for example with podman login --authfile`,
     );
   }
   return (repository) => {
@@ -77,14 +79,12 @@ function load(path: string): z.infer<typeof configFile> {
     content = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
   } catch (error) {
     // The message of a JSON error quotes the text around the error, which may be a secret.
-    const reason = error instanceof SyntaxError ? 'it is not JSON' : reasonOf(error);
+    const reason = error instanceof SyntaxError ? 'it is not JSON. Log in again' : fileProblem(error);
     throw new ConfigError(`--registry-auth-file: cannot read ${JSON.stringify(path)}: ${reason}`);
   }
   const parsed = configFile.safeParse(content);
   if (parsed.success) return parsed.data;
-  throw new ConfigError(
-    `--registry-auth-file: ${path} is no docker config.json: ${parsed.error.issues[0]?.path.join('.') ?? ''} is wrong`,
-  );
+  throw new ConfigError(`--registry-auth-file: ${path} is not a docker config.json: ${schemaProblem(parsed.error)}`);
 }
 
 /**

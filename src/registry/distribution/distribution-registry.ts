@@ -61,7 +61,8 @@ export class DistributionRegistry extends Registry {
       if (response.status !== 200) throw await failureOf(response, `tags of ${repository}`);
       for await (const some of parseTags(await this.lists.json(response, 'tags')))
         for (const tag of some) if (isTag(tag)) tags.add(tag);
-      if (tags.size > MAX_TAGS) throw new OtaError('protocol', `${repository} has more than ${MAX_TAGS} tags`);
+      if (tags.size > MAX_TAGS)
+        throw new OtaError('protocol', `${repository} has more than ${MAX_TAGS} tags. Delete some`);
     }
     return [...tags];
   }
@@ -105,14 +106,17 @@ export class DistributionRegistry extends Registry {
       if (response.status !== 200)
         throw new OtaError(
           'protocol',
-          `catalog: ${await describeFailure(response)}; this registry does not list its repositories`,
+          `catalog: registry answered ${await describeFailure(response)}; this registry does not list its repositories to this account. Name devices by their ids in --watch`,
         );
       for (const name of parseCatalog(await this.lists.json(response, 'catalog'))) {
         const own = endpoint.repositoryOf(name);
         if (own !== undefined) repositories.add(own);
       }
       if (repositories.size > MAX_TAGS)
-        throw new OtaError('protocol', `the registry has more than ${MAX_TAGS} repositories`);
+        throw new OtaError(
+          'protocol',
+          `the registry has more than ${MAX_TAGS} repositories. Name devices by their ids in --watch`,
+        );
     }
     return [...repositories];
   }
@@ -179,7 +183,11 @@ export class DistributionRegistry extends Registry {
       const entries = parseReferrers(await this.lists.jsonIfAny(response, 'referrers'));
       // A proxy that demands a login sends a page of its own.
       if (!entries && pages === 0) return undefined;
-      if (!entries) throw new OtaError('protocol', `a page of the referrers of ${digest} is no image index`);
+      if (!entries)
+        throw new OtaError(
+          'protocol',
+          `a page of the referrers of ${digest} is not an image index. Check the registry`,
+        );
       found.push(...entries);
       pages++;
     }
@@ -215,7 +223,10 @@ export class DistributionRegistry extends Registry {
     const stated = header(response, 'docker-content-digest');
     const digest = expected?.digest ?? (stated !== undefined && isDigest(stated) ? stated : digestOf(bytes));
     if (digestOf(bytes, algorithmOf(digest)) !== digest)
-      throw new OtaError('protocol', `manifest is not ${digest}: its bytes have another digest`);
+      throw new OtaError(
+        'protocol',
+        `manifest is not ${digest}: its bytes have another digest. Check the registry and its storage`,
+      );
     const content = this.parse(bytes, contentType(response) || (expected?.mediaType ?? ''), expected !== undefined);
     const descriptor: Descriptor = { ...expected, mediaType: content.mediaType, digest, size: bytes.length };
     return { descriptor: expectDigest(descriptor, reference), bytes, content };
@@ -267,5 +278,8 @@ export class DistributionRegistry extends Registry {
 }
 
 function tooLarge(reference: string): OtaError {
-  return new OtaError('protocol', `manifest ${reference} has over ${MAX_MANIFEST_BYTES} bytes`);
+  return new OtaError(
+    'protocol',
+    `manifest ${reference} has more than ${MAX_MANIFEST_BYTES} bytes. It is not a firmware artifact: delete its tag`,
+  );
 }

@@ -72,7 +72,10 @@ export class DistributionWriter extends ArtifactWriter {
     discard(response);
     const stored = header(response, 'docker-content-digest');
     if (stored !== undefined && stored !== descriptor.digest)
-      throw new OtaError('protocol', `registry stored ${stored}, expected ${descriptor.digest}`);
+      throw new OtaError(
+        'protocol',
+        `the registry stored ${stored}, expected ${descriptor.digest}. Check proxies in front of it`,
+      );
   }
 
   /** distribution-spec 1.1, "Deleting tags". Never by digest: that removes the manifest, and with it its other tags. */
@@ -139,7 +142,7 @@ export class DistributionWriter extends ArtifactWriter {
     discard(response);
     const location = header(response, 'location');
     if (location === undefined || !URL.canParse(location, response.url.href))
-      throw new OtaError('protocol', `${what}: registry named no Location`);
+      throw new OtaError('protocol', `${what}: the registry answered without a Location. Check proxies in front of it`);
     return new URL(location, response.url.href);
   }
 

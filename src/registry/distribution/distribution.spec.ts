@@ -134,11 +134,11 @@ describe('a docker config.json', () => {
     [{ credHelpers: { 'ghcr.io': 'gh' } }, /helper "docker-credential-gh"/],
     ['{"auths": {"ghcr.io": {"auth": "c2VjcmV0', /it is not JSON$/],
     [{ auths: { 'ghcr.io': { auth: 'bm9jb2xvbg==' } } }, /"auth" of "ghcr.io" is not base64 of USER:PASSWORD/],
-    [{ auths: [] }, /is no docker config.json: auths is wrong/],
+    [{ auths: [] }, /is not a docker config.json: auths: expected an object/],
     [{ auths: { 'ghcr.io': { auth: 7 } } }, /"ghcr.io"/],
     [{ auths: { 'ghcr.io': 'me:secret' } }, /"ghcr.io"/],
     [{ auths: { 'ghcr.io': { auth: 'bm9jb2xvbg==' }, 'ghcr.io/a': 7 } }, /"ghcr.io/],
-    [null, /is no docker config.json/],
+    [null, /is not a docker config.json/],
   ])('%j is refused', (content, message) => {
     expect(() => load(content)).toThrow(message);
   });

@@ -76,8 +76,13 @@ export async function failureOf(response: RegistryResponse, what: string): Promi
   const answer = `${what}: ${answererOf(response)} answered ${description}`;
   const advice = isFromNoRegistry(response, description)
     ? ` without an error code. ${response.url.origin} may not be a container registry: check --registry-url`
-    : '';
+    : adviceFor(response.status);
   return new OtaError(codeOfStatus(response.status), answer + advice);
+}
+
+function adviceFor(status: number): string {
+  if (status === 429) return '. Raise --refresh-interval, or the rate limit of the registry';
+  return status >= 500 ? '. Check the log of the registry' : '';
 }
 
 /** Returns whether a response is a web page. Registries send JSON or nothing. */
@@ -94,7 +99,7 @@ export async function notRegistry(response: RegistryResponse): Promise<OtaError>
   const type = isPage(response) ? ' with a web page' : '';
   return new OtaError(
     'protocol',
-    `${origin} is not a container registry: ${pathname} answered ${response.status}${type}`,
+    `${origin} is not a container registry: ${pathname} answered ${response.status}${type}. Check --registry-url`,
   );
 }
 

@@ -3,6 +3,7 @@ import { rootCertificates } from 'node:tls';
 import { request as send, type Dispatcher } from 'undici';
 import { link } from '../../abort.js';
 import { ConfigError, OtaError, reasonOf } from '../../errors.js';
+import { fileProblem } from '../../file-problem.js';
 import { createDispatcher, ProxyRefusal } from '../../http-proxy.js';
 import { certificatesIn } from '../../pem.js';
 import { timerMs } from '../../timers.js';
@@ -49,7 +50,10 @@ export class HttpTransport implements Transport {
       if (!REDIRECTS.has(response.status) || !isRead(request) || location === undefined) return response;
       discard(response);
       if (hops === MAX_REDIRECTS)
-        throw new OtaError('protocol', `${request.url.host} redirects more than ${MAX_REDIRECTS} times`);
+        throw new OtaError(
+          'protocol',
+          `${request.url.host} redirects more than ${MAX_REDIRECTS} times. Check --registry-url and the registry`,
+        );
       const target = redirectTarget(location, url);
       if (target.origin !== url.origin) headers = withoutCredentials(headers);
       url = target;
@@ -108,7 +112,7 @@ function readAuthority(path: string): string {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { cause: error });
+    throw new ConfigError(`${option}: cannot read ${JSON.stringify(path)}: ${fileProblem(error)}`, { cause: error });
   }
   try {
     certificatesIn(text);
@@ -123,13 +127,17 @@ function isRead(request: RegistryRequest): boolean {
 }
 
 function redirectTarget(location: string, from: URL): URL {
-  if (!URL.canParse(location, from.href)) throw new OtaError('protocol', `${from.host} redirects to no URL`);
+  if (!URL.canParse(location, from.href))
+    throw new OtaError(
+      'protocol',
+      `${from.host} redirects to something that is not a URL. Check proxies in front of it`,
+    );
   const target = new URL(location, from.href);
   const downgraded = from.protocol === 'https:' && target.protocol !== 'https:';
   if (downgraded || !/^https?:$/.test(target.protocol)) {
     throw new OtaError(
       'protocol',
-      `${from.host} redirects from ${from.protocol} to ${target.protocol}, which is not followed`,
+      `${from.host} redirects from ${from.protocol} to ${target.protocol}, which is not followed. Check the address in the configuration of the registry`,
     );
   }
   return target;

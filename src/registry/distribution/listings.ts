@@ -28,7 +28,10 @@ export async function* parseTags(body: unknown): AsyncGenerator<readonly string[
 }
 
 function noTagList(): OtaError {
-  return new OtaError('protocol', 'tags list has no list of tags in it');
+  return new OtaError(
+    'protocol',
+    'the tags list contains no list of tags. Check that --registry-url is a container registry',
+  );
 }
 
 /** Distribution's catalog, which is not part of the specification. */
@@ -37,7 +40,11 @@ const catalog = z.object({ repositories: z.array(z.string()).nullish() });
 /** Returns the repositories on one page. Throws OtaError `protocol` if the page has another shape. */
 export function parseCatalog(body: unknown): string[] {
   const parsed = catalog.safeParse(body);
-  if (!parsed.success) throw new OtaError('protocol', 'catalog has no list of repositories in it');
+  if (!parsed.success)
+    throw new OtaError(
+      'protocol',
+      'the catalog contains no list of repositories. Check that --registry-url is a container registry',
+    );
   return parsed.data.repositories ?? [];
 }
 

@@ -26,7 +26,10 @@ export function contentType(response: RegistryResponse): string {
 /** Returns `descriptor`. Throws OtaError `protocol` if `reference`, for which it was requested, is another digest. */
 export function expectDigest(descriptor: Descriptor, reference: string): Descriptor {
   if (isDigest(reference) && descriptor.digest !== reference) {
-    throw new OtaError('protocol', `asked for ${reference}, got ${descriptor.digest}`);
+    throw new OtaError(
+      'protocol',
+      `the registry was asked for ${reference}, and sent ${descriptor.digest}. Check the registry and its storage`,
+    );
   }
   return descriptor;
 }

@@ -41,7 +41,7 @@ export class Pace {
     if (perSecond < MIN_BYTES_PER_SECOND)
       throw new OtaError(
         'unavailable',
-        `${this.what} comes with ${Math.round(perSecond)} bytes a second, expected ${MIN_BYTES_PER_SECOND} at least`,
+        `${this.what} comes with ${Math.round(perSecond)} bytes a second, expected at least ${MIN_BYTES_PER_SECOND}. Check the network and the storage of the registry`,
       );
     this.sinceMs += elapsedMs;
     this.bytes = 0;

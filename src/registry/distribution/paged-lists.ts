@@ -52,7 +52,11 @@ export class PagedLists {
 
   /** Returns the JSON of a page, or undefined if it is not JSON. */
   async jsonIfAny(response: RegistryResponse, what: string): Promise<unknown> {
-    const tooLong = (): OtaError => new OtaError('protocol', `a page of ${what} has over ${MAX_PAGE_BYTES} bytes`);
+    const tooLong = (): OtaError =>
+      new OtaError(
+        'protocol',
+        `a page of ${what} has more than ${MAX_PAGE_BYTES} bytes. Check that --registry-url is a container registry`,
+      );
     return parseJson(await readWhole(response, MAX_PAGE_BYTES, tooLong));
   }
 

@@ -14,9 +14,10 @@ export class Pages {
 
   /** Throws OtaError `protocol` if `url` was read before, or if there are too many pages. */
   add(url: URL): void {
-    if (this.seen.has(url.href)) throw new OtaError('protocol', `paging goes in a circle at ${url.pathname}`);
+    if (this.seen.has(url.href))
+      throw new OtaError('protocol', `the pages of ${url.pathname} lead in a circle. Check the registry`);
     if (this.seen.size >= MAX_PAGES)
-      throw new OtaError('protocol', `paging does not end after ${MAX_PAGES} pages of ${url.pathname}`);
+      throw new OtaError('protocol', `${url.pathname} has more than ${MAX_PAGES} pages. Check the registry`);
     this.seen.add(url.href);
   }
 }
@@ -31,9 +32,14 @@ export function nextPage(response: RegistryResponse, from: URL): URL | undefined
   const links = parseLinks(Array.isArray(value) ? value.join(', ') : (value ?? ''));
   const target = links.find(({ relations }) => relations.includes('next'))?.target;
   if (target === undefined) return undefined;
-  if (!URL.canParse(target, from.href)) throw new OtaError('protocol', 'the link to the next page is no URL');
+  if (!URL.canParse(target, from.href))
+    throw new OtaError('protocol', 'the link to the next page is not a URL. Check proxies in front of the registry');
   const next = new URL(target, from.href);
-  if (next.host !== from.host) throw new OtaError('protocol', `the next page is on another host, ${next.host}`);
+  if (next.host !== from.host)
+    throw new OtaError(
+      'protocol',
+      `the next page is on another host, ${next.host}, which is not asked. Check the address in the configuration of the registry`,
+    );
   // A registry behind a proxy that terminates TLS may not know that it is reached over https.
   next.protocol = from.protocol;
   return next;
@@ -55,7 +61,10 @@ function parseLinks(header: string): Link[] {
     const relation = RELATION.exec(withoutOtherTexts(parameters));
     const relations = (relation?.[1] ?? relation?.[2] ?? '').toLowerCase().split(/\s+/).filter(Boolean);
     if (whole === undefined || target === undefined || relations.length === 0)
-      throw new OtaError('protocol', `the Link header cannot be read: ${JSON.stringify(header.slice(0, 200))}`);
+      throw new OtaError(
+        'protocol',
+        `the Link header cannot be read: ${JSON.stringify(header.slice(0, 200))}. Check proxies in front of the registry`,
+      );
     links.push({ target, relations });
     rest = rest.slice(whole.length);
   }

@@ -100,9 +100,13 @@ export class Tokens {
     const bytes = await readBody(
       response,
       MAX_TOKEN_BODY_BYTES,
-      () => new OtaError('protocol', `answer of token service ${host} is longer than ${MAX_TOKEN_BODY_BYTES} bytes`),
+      () =>
+        new OtaError(
+          'protocol',
+          `the answer of token service ${host} is longer than ${MAX_TOKEN_BODY_BYTES} bytes. Check the token service of the registry`,
+        ),
     ).catch((error: unknown) => {
-      throw OtaError.from(error, 'unavailable', `answer of token service ${host} broke off`);
+      throw OtaError.from(error, 'unavailable', `the answer of token service ${host} broke off`);
     });
     const body = parseBody(bytes, host);
     const refreshToken = textOf(body.refresh_token);
@@ -150,7 +154,7 @@ function realmOf(challenge: Challenge, secure: boolean): URL {
   if (!url || !(url.protocol === 'https:' || (url.protocol === 'http:' && !secure)))
     throw new OtaError(
       'protocol',
-      `registry names a token service that cannot be used: ${JSON.stringify(realm.slice(0, 200))}`,
+      `the registry names a token service that cannot be used: ${JSON.stringify(realm.slice(0, 200))}, expected an https URL. Check the configuration of the registry`,
     );
   return url;
 }
@@ -160,10 +164,17 @@ function parseBody(bytes: Buffer, host: string): Readonly<Record<string, unknown
   try {
     body = JSON.parse(bytes.toString('utf8'));
   } catch (error) {
-    throw new OtaError('protocol', `token service ${host} gave an answer that is not JSON`, { cause: error });
+    throw new OtaError(
+      'protocol',
+      `token service ${host} gave an answer that is not JSON. Check the token service of the registry`,
+      { cause: error },
+    );
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw new OtaError('protocol', `token service ${host} gave an answer that is no JSON object`);
+    throw new OtaError(
+      'protocol',
+      `token service ${host} gave an answer that is not a JSON object. Check the token service of the registry`,
+    );
   return body as Record<string, unknown>;
 }
 
@@ -177,11 +188,16 @@ function tokenIn(body: Readonly<Record<string, unknown>>, host: string): string 
   if (value === undefined) {
     const strange = (['token', 'access_token'] as const).find((name) => (body[name] ?? '') !== '');
     const what =
-      strange === undefined ? 'answered without a token' : `answered with a ${JSON.stringify(strange)} that is no text`;
-    throw new OtaError('protocol', `token service ${host} ${what}`);
+      strange === undefined
+        ? 'answered without a token'
+        : `answered with a ${JSON.stringify(strange)} that is not text`;
+    throw new OtaError('protocol', `token service ${host} ${what}. Check the token service of the registry`);
   }
   if (!/^[\x21-\x7e]+$/.test(value))
-    throw new OtaError('protocol', `token service ${host} answered with a token that no header can carry`);
+    throw new OtaError(
+      'protocol',
+      `token service ${host} answered with a token that does not fit in a header. Check the token service of the registry`,
+    );
   return value;
 }
 
@@ -207,5 +223,5 @@ async function refusal(
     );
   if (response.status === 403 || response.status === 404)
     return new OtaError('denied', `${what}. Check the rights of the account`);
-  return new OtaError(codeOfStatus(response.status), what);
+  return new OtaError(codeOfStatus(response.status), `${what}. Check the token service of the registry`);
 }

@@ -26,7 +26,7 @@ export class LayoutFiles {
   /** Returns the folder of `repository`, which need not exist. The syntax of names excludes `..` and empty parts. */
   directory(repository: string): string {
     if (!isRepositoryName(repository))
-      throw new OtaError('absent', `no repository can be named ${JSON.stringify(repository)}`);
+      throw new OtaError('absent', `${JSON.stringify(repository)} is not a repository name`);
     return join(this.root, ...repository.split('/'));
   }
 
@@ -58,7 +58,10 @@ export class LayoutFiles {
         const repository = name ? `${name}/${entry}` : entry;
         if (!isRepositoryName(repository)) continue;
         if (found.length >= MAX_REPOSITORIES)
-          throw new OtaError('protocol', `${this.root} has more than ${MAX_REPOSITORIES} repositories`);
+          throw new OtaError(
+            'protocol',
+            `${this.root} has more than ${MAX_REPOSITORIES} repositories. Name devices by their ids in --watch`,
+          );
         if (await isFile(join(this.directory(repository), 'oci-layout'))) found.push(repository);
         open.push(repository);
       }
@@ -71,7 +74,12 @@ export class LayoutFiles {
       const entries = await readdir(join(this.root, name), { withFileTypes: true });
       return entries.filter((entry) => entry.isDirectory() && entry.name !== 'blobs').map((entry) => entry.name);
     } catch (error) {
-      if (name === '') throw new OtaError('unavailable', `folder ${this.root} is not there`, { cause: error });
+      if (name === '')
+        throw new OtaError(
+          'unavailable',
+          `the folder ${this.root} of --registry-url does not exist. Create it, mount it, or push to it with otaflux push`,
+          { cause: error },
+        );
       return [];
     }
   }
@@ -80,7 +88,11 @@ export class LayoutFiles {
   async open(path: string): Promise<{ handle: Awaited<ReturnType<typeof open>>; size: number }> {
     try {
       const [root, target] = await Promise.all([realpath(this.root), realpath(path)]);
-      if (!target.startsWith(root + sep)) throw new OtaError('protocol', `${path} is a link out of ${this.root}`);
+      if (!target.startsWith(root + sep))
+        throw new OtaError(
+          'protocol',
+          `${path} is a link out of ${this.root}, which is not followed. Copy the files into the folder`,
+        );
       const handle = await open(target, 'r');
       const { size } = await handle.stat();
       return { handle, size };
@@ -93,7 +105,11 @@ export class LayoutFiles {
   async read(path: string, limit: number): Promise<Buffer> {
     const { handle, size } = await this.open(path);
     try {
-      if (size > limit) throw new OtaError('protocol', `${path} has ${size} bytes, over the limit of ${limit}`);
+      if (size > limit)
+        throw new OtaError(
+          'protocol',
+          `${path} has ${size} bytes, more than the limit of ${limit}. Write the folder again with otaflux push, oras or skopeo`,
+        );
       return await handle.readFile();
     } catch (error) {
       throw fileError(error, path);
@@ -104,7 +120,7 @@ export class LayoutFiles {
 
   private async readIndex(path: string): Promise<readonly Descriptor[]> {
     const bytes = await this.read(path, MAX_INDEX_BYTES);
-    const index = parseManifest(bytes, MediaType.ociIndex);
+    const index = namedIn(path, () => parseManifest(bytes, MediaType.ociIndex));
     return index.kind === 'index' ? index.manifests : [];
   }
 
@@ -115,12 +131,29 @@ export class LayoutFiles {
       layoutMarker.parse(JSON.parse(await readFile(path, 'utf8')));
     } catch (error) {
       if (error instanceof z.ZodError || error instanceof SyntaxError)
-        throw new OtaError('protocol', `${path} is not that of an OCI image layout 1.0.0`);
+        throw new OtaError(
+          'protocol',
+          `${path} is not that of an OCI image layout 1.0.0. Write the folder with otaflux push, oras or skopeo`,
+        );
       // A missing root is a volume that is not mounted, not a team that has removed its firmware.
       if (!(await isDirectory(this.root)))
-        throw new OtaError('unavailable', `folder ${this.root} is not there`, { cause: error });
+        throw new OtaError(
+          'unavailable',
+          `the folder ${this.root} of --registry-url does not exist. Create it, mount it, or push to it with otaflux push`,
+          { cause: error },
+        );
       throw fileError(error, path);
     }
+  }
+}
+
+/** What `parse` makes of the file `path`, which its error names. */
+function namedIn<T>(path: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof OtaError) throw new OtaError(error.code, `${path}: ${error.message}`, { cause: error });
+    throw error;
   }
 }
 
@@ -147,7 +180,7 @@ export function fileError(error: unknown, path: string): OtaError {
   const absent = code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG';
   return new OtaError(
     absent ? 'absent' : 'unavailable',
-    absent ? `there is no ${path}` : `cannot read ${path}: ${reasonOf(error)}`,
+    absent ? `${path} does not exist. Push to it with otaflux push` : `cannot read ${path}: ${reasonOf(error)}`,
     { cause: error },
   );
 }

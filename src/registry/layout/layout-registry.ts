@@ -38,7 +38,7 @@ export class LayoutRegistry extends Registry {
     const entries = await this.files.entries(repository);
     const named = entries.find((entry) => entry.digest === reference || tagOf(entry) === reference);
     if (named) return named;
-    if (!isDigest(reference)) throw new OtaError('absent', `no tag ${reference} in ${repository}`);
+    if (!isDigest(reference)) throw new OtaError('absent', `${repository} has no tag ${reference}. Check its tags`);
     const bytes = await this.files.read(this.files.blobPath(repository, reference), MAX_MANIFEST_BYTES);
     return { mediaType: parseManifest(bytes, '').mediaType, digest: reference, size: bytes.length };
   }
@@ -47,7 +47,10 @@ export class LayoutRegistry extends Registry {
     const { digest, mediaType } = descriptor;
     const bytes = await this.files.read(this.files.blobPath(repository, digest), MAX_MANIFEST_BYTES);
     if (digestOf(bytes, algorithmOf(digest)) !== digest)
-      throw new OtaError('protocol', `manifest is not ${digest}: its bytes have another digest`);
+      throw new OtaError(
+        'protocol',
+        `manifest is not ${digest}: its bytes have another digest. Check the registry and its storage`,
+      );
     return { descriptor: { ...descriptor, size: bytes.length }, bytes, content: parseManifest(bytes, mediaType) };
   }
 

@@ -81,14 +81,14 @@ describe('a folder of OCI image layouts', () => {
       (folder) => {
         writeFileSync(join(folder, 'index.json'), '{');
       },
-      /not JSON/,
+      /index\.json: the manifest is not valid JSON/,
     ],
     [
       'whose index is of another shape',
       (folder) => {
         writeFileSync(join(folder, 'index.json'), '{"schemaVersion":2,"manifests":[{}]}');
       },
-      /bad application/,
+      /malformed application/,
     ],
     [
       'of another version',

@@ -2,7 +2,6 @@ import { bundleFromJSON, type Bundle } from '@sigstore/bundle';
 import { dsse } from '@sigstore/core';
 import { toSignedEntity } from '@sigstore/verify';
 import { z } from 'zod';
-import { reasonOf } from '../../errors.js';
 import type { Digest } from '../../oci/index.js';
 import { MalformedSignature, type Refusal, type StoredSignature } from './stored-signature.js';
 
@@ -44,7 +43,9 @@ export function parseBundle(bytes: Buffer, manifest: Buffer): StoredSignature {
   }
   const { payload, payloadType, signatures } = content.dsseEnvelope;
   if (payloadType !== IN_TOTO)
-    throw new MalformedSignature(`envelope holds ${JSON.stringify(payloadType)}, expected ${IN_TOTO}`);
+    throw new MalformedSignature(
+      `its envelope contains ${JSON.stringify(payloadType)}, expected ${IN_TOTO}. Sign it again with cosign 3`,
+    );
   const statement = readStatement(payload);
   return {
     ...common(bundle, manifest),
@@ -63,7 +64,7 @@ function toEntity(bundle: Bundle, manifest: Buffer): StoredSignature['certified'
   try {
     return toSignedEntity(bundle, manifest);
   } catch (error) {
-    throw new MalformedSignature(`certificate or timestamp cannot be read: ${reasonOf(error)}`, { cause: error });
+    throw new MalformedSignature('its certificate or time stamp cannot be read. Sign it again', { cause: error });
   }
 }
 
@@ -71,7 +72,9 @@ function readBundle(bytes: Buffer): Bundle {
   try {
     return bundleFromJSON(JSON.parse(bytes.toString('utf8')));
   } catch (error) {
-    throw new MalformedSignature(`no Sigstore bundle: ${reasonOf(error)}`, { cause: error });
+    throw new MalformedSignature('it is not a Sigstore bundle that can be read. Sign it again with cosign 3', {
+      cause: error,
+    });
   }
 }
 
@@ -79,7 +82,9 @@ function readStatement(payload: Buffer): Statement {
   try {
     return statementSchema.parse(JSON.parse(payload.toString('utf8')));
   } catch (error) {
-    throw new MalformedSignature('the envelope holds no in-toto statement', { cause: error });
+    throw new MalformedSignature('its envelope contains no in-toto statement. Sign it again with cosign 3', {
+      cause: error,
+    });
   }
 }
 
@@ -87,7 +92,7 @@ function refuteStatement({ _type, predicateType, subject }: Statement, manifest:
   if (_type !== STATEMENT || predicateType !== COSIGN_PREDICATE) {
     return {
       code: 'wrong-predicate',
-      reason: `it is a statement of type ${predicateType}, expected ${COSIGN_PREDICATE}`,
+      reason: `it is a statement of type ${predicateType}, expected ${COSIGN_PREDICATE}. Sign the artifact with cosign sign`,
     };
   }
   const named = subject.flatMap(({ digest }) =>
@@ -95,5 +100,5 @@ function refuteStatement({ _type, predicateType, subject }: Statement, manifest:
   );
   return named.includes(manifest)
     ? undefined
-    : { code: 'wrong-subject', reason: `it signs ${named[0] ?? 'nothing'}, not ${manifest}` };
+    : { code: 'wrong-subject', reason: `it signs ${named[0] ?? 'nothing'}, not ${manifest}. Sign this digest` };
 }

@@ -24,9 +24,17 @@ export function checkCertificate(
   material: TrustMaterial,
   { ignoreTlog, ignoreSct }: CertificateCheckOptions,
 ): CertifiedSigner | Refusal {
-  if (!certified) return { code: 'key-mismatch', reason: 'a key signed it, expected a certificate' };
+  if (!certified)
+    return {
+      code: 'key-mismatch',
+      reason: 'it is signed with a key, expected a certificate (--cosign-certificate-identity)',
+    };
   if (!ignoreTlog && certified.tlogEntries.length === 0)
-    return { code: 'not-in-log', reason: 'it has no entry in the transparency log' };
+    return {
+      code: 'not-in-log',
+      reason:
+        'it has no entry in the transparency log. Sign with one, or set --cosign-insecure-ignore-tlog in a private deployment',
+    };
   const entity = withOwnSignature(ignoreTlog ? withoutLog(certified) : certified, data, signature);
   try {
     const verifier = new Verifier(material, {
@@ -37,7 +45,7 @@ export function checkCertificate(
     const { identity } = verifier.verify(entity);
     return { identity: identity?.subjectAlternativeName, issuer: identity?.extensions?.issuer, at: timeOf(entity) };
   } catch (error) {
-    return { code: distrustOf(error), reason: reasonOf(error) };
+    return { code: distrustOf(error), reason: whyNotTrusted(error) };
   }
 }
 
@@ -82,6 +90,25 @@ function timeOf({ timestamps }: SignedEntity): Date | undefined {
   return first.$case === 'timestamp-authority'
     ? first.timestamp.signingTime
     : new Date(Number(first.tlogEntry.integratedTime) * 1000);
+}
+
+/** What sigstore's codes mean, in words. */
+const WORDS: Readonly<Record<string, string | undefined>> = {
+  CERTIFICATE_ERROR: 'its certificate is not from an authority of the trusted root. Check --sigstore-trusted-root-path',
+  SIGNATURE_ERROR: 'its signature does not match the content. Sign it again',
+  TIMESTAMP_ERROR: 'its time stamp is missing or wrong. Sign it again, or check --sigstore-trusted-root-path',
+  PUBLIC_KEY_ERROR: 'it is signed with an unknown key. Check --cosign-pub-key-path',
+  TLOG_BODY_ERROR: 'its entry in the transparency log is about something else. Sign it again',
+  TLOG_INCLUSION_PROOF_ERROR: 'the proof of its entry in the transparency log is wrong. Sign it again',
+  TLOG_INCLUSION_PROMISE_ERROR:
+    'its entry in the transparency log is not signed by a known log. Check --sigstore-trusted-root-path',
+  TLOG_MISSING_INCLUSION_ERROR: 'its entry in the transparency log has no proof. Sign it again',
+};
+
+function whyNotTrusted(error: unknown): string {
+  if (distrustOf(error) === 'expired') return 'its certificate was not valid at the time of signing. Sign it again';
+  const words = error instanceof VerificationError ? WORDS[error.code] : undefined;
+  return words ?? 'its signature cannot be read. Sign it again with cosign 2 or 3';
 }
 
 function distrustOf(error: unknown): Distrust {

@@ -95,7 +95,10 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     const policy = this.policies.for(this.options.deviceOf(repository));
     if (policy.kind === 'open') return { trusted: true, signer: undefined };
     if (policy.kind === 'closed')
-      return this.refused({ code: 'no-policy', reason: 'no entry of --signature-policy speaks of this device' }, 0);
+      return this.refused(
+        { code: 'no-policy', reason: 'no entry of --signature-policy matches this device. Add one' },
+        0,
+      );
     const refusals: Refusal[] = [];
     const failures: OtaError[] = [];
     for (const form of ['bundles', 'legacy'] as const) {
@@ -116,7 +119,10 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     if (failures[0]) throw failures[0];
     if (refusals.length === 0) await this.store.demand(repository, manifest, signal);
     const [closest] = refusals.sort((a, b) => CLOSENESS.indexOf(a.code) - CLOSENESS.indexOf(b.code));
-    return this.refused(closest ?? { code: 'no-signature', reason: 'it has no signature' }, refusals.length);
+    return this.refused(
+      closest ?? { code: 'no-signature', reason: 'it has no signature. Sign it with cosign sign' },
+      refusals.length,
+    );
   }
 
   override stillTrusts(repository: string, signer: Signer | undefined): boolean {
@@ -170,8 +176,16 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
   }
 
   private async byIdentity(found: StoredSignature, matcher: IdentityMatcher | undefined): Promise<Judgement> {
-    if (!matcher || !this.root) return { code: 'key-mismatch', reason: 'a certificate signed it, expected a key' };
-    if (!found.certified) return { code: 'key-mismatch', reason: 'a key signed it, expected a certificate' };
+    if (!matcher || !this.root)
+      return {
+        code: 'key-mismatch',
+        reason: 'it is signed with a certificate, expected a key (--cosign-pub-key-path)',
+      };
+    if (!found.certified)
+      return {
+        code: 'key-mismatch',
+        reason: 'it is signed with a key, expected a certificate (--cosign-certificate-identity)',
+      };
     const checked = checkCertificate(found, await this.root.material(), this.options);
     if ('code' in checked) return checked;
     const { identity, issuer, at } = checked;
@@ -183,7 +197,10 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
   private refuteReference({ reference }: StoredSignature, repository: string): Refusal | undefined {
     const { isReferenceTo } = this.options;
     if (!isReferenceTo || reference === undefined || isReferenceTo(reference, repository)) return undefined;
-    return { code: 'wrong-reference', reason: `it was made for ${JSON.stringify(reference)}, not for ${repository}` };
+    return {
+      code: 'wrong-reference',
+      reason: `it was made for ${JSON.stringify(reference)}, not for ${repository}. Sign it under this name, or leave out --cosign-match-reference`,
+    };
   }
 
   private trusted(signer: Signer): Verification {
@@ -196,7 +213,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     return {
       trusted: false,
       code,
-      reason: signatures > 1 ? `${reason} (the closest of ${signatures} signatures)` : reason,
+      reason: signatures > 1 ? `${reason} (the best of ${signatures} signatures)` : reason,
     };
   }
 
@@ -210,10 +227,14 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
 }
 
 function byKey(found: StoredSignature, ring: KeyRing): Judgement {
-  if (found.certified) return { code: 'key-mismatch', reason: 'a certificate signed it, expected a key' };
+  if (found.certified)
+    return { code: 'key-mismatch', reason: 'it is signed with a certificate, expected a key (--cosign-pub-key-path)' };
   for (const { key, fingerprint } of ring.keys) {
     if (isSignatureOf(key, found.data, found.signature))
       return { signer: { name: `key ${fingerprint}`, form: found.form, at: undefined, key: fingerprint } };
   }
-  return { code: 'key-mismatch', reason: `no key of ours signed it, we have ${ring.size}` };
+  return {
+    code: 'key-mismatch',
+    reason: `it is signed with a key that is not configured (${ring.size === 1 ? '1 key is' : `${ring.size} keys are`} configured). Check --cosign-pub-key-path`,
+  };
 }

@@ -17,12 +17,12 @@ export function refuteIdentity(
   if (!matches(issuer, matcher.issuer, matcher.issuerRegexp))
     return {
       code: 'wrong-issuer',
-      reason: `${issuer ?? 'nobody'} vouched for it, expected ${expected(matcher.issuer, matcher.issuerRegexp)}`,
+      reason: `its certificate was issued for an identity of ${issuer ?? 'no provider'}, expected ${expected(matcher.issuer, matcher.issuerRegexp)} (--cosign-certificate-oidc-issuer)`,
     };
   if (!matches(identity, matcher.identity, matcher.identityRegexp))
     return {
       code: 'wrong-identity',
-      reason: `${identity ?? 'nobody'} signed it, expected ${expected(matcher.identity, matcher.identityRegexp)}`,
+      reason: `it was signed by ${identity ?? 'no identity'}, expected ${expected(matcher.identity, matcher.identityRegexp)} (--cosign-certificate-identity)`,
     };
   return undefined;
 }

@@ -2,7 +2,6 @@ import { BUNDLE_V01_MEDIA_TYPE, bundleFromJSON } from '@sigstore/bundle';
 import { toSignedEntity } from '@sigstore/verify';
 import { createHash, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { reasonOf } from '../../errors.js';
 import type { Descriptor, Digest } from '../../oci/index.js';
 import { MalformedSignature, type Refusal, type StoredSignature } from './stored-signature.js';
 
@@ -39,7 +38,7 @@ const timestampSchema = z.object({ SignedRFC3161Timestamp: z.string() });
  */
 export function parseLegacy(layer: Descriptor, payload: Buffer): StoredSignature {
   const encoded = layer.annotations?.[SIGNATURE];
-  if (!encoded) throw new MalformedSignature(`the layer has no annotation ${SIGNATURE}`);
+  if (!encoded) throw new MalformedSignature(`its layer has no annotation ${SIGNATURE}. Sign it again with cosign`);
   const signature = Buffer.from(encoded, 'base64');
   const critical = readPayload(payload);
   return {
@@ -56,7 +55,7 @@ function readPayload(payload: Buffer): Payload {
   try {
     return payloadSchema.parse(JSON.parse(payload.toString('utf8'))).critical;
   } catch (error) {
-    throw new MalformedSignature('the payload is no simple signing JSON', { cause: error });
+    throw new MalformedSignature('its payload is not simple signing JSON. Sign it again with cosign', { cause: error });
   }
 }
 
@@ -64,10 +63,12 @@ function refutePayload({ type, image }: Payload, manifest: Digest): Refusal | un
   if (type !== PAYLOAD_TYPE)
     return {
       code: 'wrong-predicate',
-      reason: `the payload is of type ${JSON.stringify(type)}, expected ${JSON.stringify(PAYLOAD_TYPE)}`,
+      reason: `its payload is of type ${JSON.stringify(type)}, expected ${JSON.stringify(PAYLOAD_TYPE)}. Sign it again with cosign`,
     };
   const signed = image['docker-manifest-digest'];
-  return signed === manifest ? undefined : { code: 'wrong-subject', reason: `it signs ${signed}, not ${manifest}` };
+  return signed === manifest
+    ? undefined
+    : { code: 'wrong-subject', reason: `it signs ${signed}, not ${manifest}. Sign this digest` };
 }
 
 /** Returns the certificate and its proofs in the form of a bundle v0.1, which has the same parts. */
@@ -97,7 +98,7 @@ function certified(layer: Descriptor, payload: Buffer, signature: Buffer): Store
     };
     return toSignedEntity(bundleFromJSON(serialized), payload);
   } catch (error) {
-    throw new MalformedSignature(`certificate or log entry cannot be read: ${reasonOf(error)}`, { cause: error });
+    throw new MalformedSignature('its certificate or log entry cannot be read. Sign it again', { cause: error });
   }
 }
 

@@ -117,7 +117,8 @@ export class SignatureStore {
       if (error instanceof MalformedManifest) return new MalformedSignature(error.message, { cause: error });
       throw error;
     }
-    if (content.kind !== 'manifest') return new MalformedSignature(`${tag} is an index, expected a manifest`);
+    if (content.kind !== 'manifest')
+      return new MalformedSignature(`${tag} is an index, expected a manifest. Sign it again with cosign`);
     return content.layers.filter(
       (layer): layer is Descriptor => layer.mediaType === SIMPLE_SIGNING_TYPE && !('fault' in layer),
     );
@@ -126,7 +127,7 @@ export class SignatureStore {
   private async read(repository: string, layer: Descriptor | UnreadableLayer, signal: AbortSignal): Promise<Buffer> {
     const blob = wellFormed(() => readable(layer));
     if (blob.size > MAX_SIGNATURE_BYTES)
-      throw new MalformedSignature(`it has ${blob.size} bytes, over the limit of ${MAX_SIGNATURE_BYTES}`);
+      throw new MalformedSignature(`it has ${blob.size} bytes, more than the limit of ${MAX_SIGNATURE_BYTES}`);
     const inline = wellFormed(() => inlineContent(blob));
     if (inline) return inline;
     try {
@@ -171,7 +172,9 @@ function newest(entries: readonly Descriptor[]): Descriptor[] {
 }
 
 function tooMany(count: number): MalformedSignature {
-  return new MalformedSignature(`only the newest ${MAX_SIGNATURES} of ${count} signatures were looked at`);
+  return new MalformedSignature(
+    `only the newest ${MAX_SIGNATURES} of ${count} signatures are checked. Delete old ones`,
+  );
 }
 
 /** Reads one signature after the other, until too many could not be fetched. */

@@ -1,7 +1,8 @@
 import { TrustedRoot as TrustedRootMessage } from '@sigstore/protobuf-specs';
 import { toTrustMaterial, type TrustMaterial } from '@sigstore/verify';
 import { readFileSync } from 'node:fs';
-import { ConfigError, reasonOf } from '../../errors.js';
+import { ConfigError } from '../../errors.js';
+import { fileProblem } from '../../file-problem.js';
 import type { Reloading, TrustSource } from '../trust-source.js';
 
 /** The trusted certificate authorities, logs and timestamp authorities. */
@@ -51,13 +52,14 @@ export class FileTrustedRoot extends TrustedRoot {
   }
 
   private problemOf(error: unknown): string {
-    return `cannot use ${JSON.stringify(this.path)}: ${reasonOf(error)}`;
+    return `cannot use ${JSON.stringify(this.path)}: ${fileProblem(error)}`;
   }
 }
 
 /** Rejects an empty or incomplete file, so that it does not count as a root that trusts nobody. */
 function parse(content: string): TrustMaterial {
   const message = TrustedRootMessage.fromJSON(JSON.parse(content));
-  if (message.certificateAuthorities.length === 0) throw new Error('it names no certificate authority');
+  if (message.certificateAuthorities.length === 0)
+    throw new Error('it names no certificate authority. Expected a trusted_root.json of Sigstore');
   return toTrustMaterial(message);
 }

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { ExplainedError, reasonOf } from '../../errors.js';
+import { ExplainedError } from '../../errors.js';
+import { fileProblem } from '../../file-problem.js';
 import type { Reloading } from '../trust-source.js';
 import { holdsPublicKey, noPublicKeyIn, parsePublicKeys, type PublicKey } from './public-key.js';
 
@@ -67,7 +68,7 @@ export class KeyPath {
 }
 
 function problemOf(path: string, error: unknown): string {
-  return `cannot use ${JSON.stringify(path)}: ${reasonOf(error)}`;
+  return `cannot use ${JSON.stringify(path)}: ${fileProblem(error)}`;
 }
 
 /**
@@ -98,7 +99,7 @@ function isFile(file: string): boolean {
 function readKeyFile(file: string, mustHoldKey: boolean, old: KeyFile | undefined): KeyFile {
   const { size } = statSync(file);
   if (size > MAX_FILE_BYTES)
-    throw new ExplainedError(`it has ${size} bytes, more than a key file has (${MAX_FILE_BYTES})`);
+    throw new ExplainedError(`it has ${size} bytes, more than a key file has (${MAX_FILE_BYTES}). Name a key file`);
   const content = readFileSync(file, 'utf8');
   if (content === old?.content) return old;
   if (holdsPublicKey(content)) return { content, keys: parsePublicKeys(content) };

@@ -53,5 +53,5 @@ export class KeyRing {
 function emptiness(paths: readonly string[], text: string): string {
   if (paths.length === 0)
     return `${noPublicKeyIn(text)}${/\s/.test(text.trim()) ? '' : '. A path is given by --cosign-pub-key-path'}`;
-  return `no file in ${paths.map((path) => JSON.stringify(path)).join(', ')} holds a public key in PEM text (BEGIN PUBLIC KEY)`;
+  return `no file in ${paths.map((path) => JSON.stringify(path)).join(', ')} holds a public key in PEM text (BEGIN PUBLIC KEY). Put one there`;
 }

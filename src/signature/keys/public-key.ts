@@ -30,7 +30,7 @@ export function parsePublicKeys(text: string): PublicKey[] {
   const blocks = text.match(PEM) ?? [];
   // An incomplete file must not count as one whose keys were revoked.
   if (text.split(BEGIN).length - 1 !== blocks.length)
-    throw new ExplainedError('its public key is cut off: the END PUBLIC KEY line is missing');
+    throw new ExplainedError('its public key is cut off: the END PUBLIC KEY line is missing. Copy the whole file');
   return blocks.map((pem) => {
     const key = keyIn(pem);
     demandSupported(key);
