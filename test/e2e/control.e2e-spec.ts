@@ -121,8 +121,8 @@ describe('otaflux status', () => {
     expect((await command(['notify', 'nobody'])).stderr).toContain(hint);
     // Probes need none.
     expect((await command(['health', '--registry'])).code).toBe(0);
-    expect((await fetch(`${service.url}/status`)).status).toBe(404);
-    expect((await fetch(`${service.url}/notify?device=a`, { method: 'POST' })).status).toBe(404);
+    await service.api.get('/status').expect(404);
+    await service.api.post('/notify?device=a').expect(404);
     const wrongPort = await run(['status', '--url', service.url]);
     expect(wrongPort.stderr).toContain('Use the management port in --url');
   });

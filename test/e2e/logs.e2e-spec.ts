@@ -40,12 +40,11 @@ describe('log lines', () => {
   it('have the request id and the trace of the webhook that they follow from', async () => {
     const running = await start({});
     const headers = { 'X-Request-Id': 'harbor-42', traceparent: `00-${TRACE}-00f067aa0ba902b7-01` };
-    const hook = await fetch(`${running.url}/webhooks/generic?token=a-secret-for-tests`, {
-      method: 'POST',
-      body: '{"repository":"esp32"}',
-      headers,
-    });
-    expect(hook.headers.get('x-request-id')).toBe('harbor-42');
+    const hook = await running.api
+      .post('/webhooks/generic?token=a-secret-for-tests')
+      .set(headers)
+      .send({ repository: 'esp32' });
+    expect(hook.headers['x-request-id']).toBe('harbor-42');
     await until(() => running.events('release.changed').length === 1, 'the release');
     const expected = { requestId: 'harbor-42', traceId: TRACE };
     expect(running.events('webhook.received')[0]).toMatchObject({ source: 'generic', queued: 1, ...expected });
@@ -55,8 +54,8 @@ describe('log lines', () => {
   it('have an id that was made where the caller sends none, or nonsense', async () => {
     const running = await start({});
     for (const headers of [{}, { 'X-Request-Id': 'a b"c', traceparent: `00-${'0'.repeat(32)}-00f067aa0ba902b7-01` }]) {
-      const response = await fetch(`${running.managementUrl}/health`, { headers: headers as Record<string, string> });
-      expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+      const response = await running.management.get('/health').set(headers as Record<string, string>);
+      expect(response.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
     }
     // Devices have small buffers.
     expect((await running.version('esp32')).headers.get('x-request-id')).toBeNull();

@@ -51,7 +51,7 @@ describe('metrics', () => {
     await service.version('esp32');
     await service.firmware('esp32');
     await service.version('nobody');
-    await fetch(`${service.url}/webhooks/generic`, { method: 'POST', body: '{"repository":"esp32"}' });
+    await service.api.post('/webhooks/generic').send({ repository: 'esp32' }).expect(200);
   };
 
   it('count a blob when it has come, and one that fails by its error', async () => {

@@ -23,7 +23,7 @@ describe('/openapi.json', () => {
     await registry.start();
     registry.push('esp32', '1.0.0', firmwareBytes(1_000));
     service = await TestService.start({ REGISTRY_URL: registry.url, REGISTRY_TIMEOUT: '1300ms' });
-    document = (await (await fetch(`${service.managementUrl}/openapi.json`)).json()) as Document;
+    document = (await service.management.get('/openapi.json').expect(200)).body as Document;
   });
   afterAll(async () => {
     await service.stop();
@@ -32,7 +32,7 @@ describe('/openapi.json', () => {
 
   it('is on the management port only', async () => {
     expect(document.openapi).toBe('3.1.0');
-    expect((await fetch(`${service.url}/openapi.json`)).status).toBe(404);
+    await service.api.get('/openapi.json').expect(404);
   });
 
   it('has every route of the control plane, and no other', () => {
@@ -72,23 +72,17 @@ describe('/openapi.json', () => {
     ['get', '/status', {}, 200],
     ['post', '/notify', {}, 400],
   ])('tells what %s %s with %j is answered', async (method, target, headers, status) => {
-    const response = await fetch(
-      `${/^\/(?:status|notify)/.test(target) ? service.managementUrl : service.url}${target}`,
-      {
-        method,
-        headers: headers as Record<string, string>,
-        ...(method === 'post' && { body: 'x' }),
-      },
-    );
-    expect(response.status).toBe(status);
+    const port = /^\/(?:status|notify)/.test(target) ? service.management : service.api;
+    const asked = method === 'post' ? port.post(target).type('text/plain').send('x') : port.get(target);
+    const response = await asked.set(headers).expect(status);
     const path = target.split('?')[0]!.replace(/^\/webhooks\/.*/, '/webhooks/{source}');
     const operations = document.paths[path]!;
     // A method that is refused is no operation, and every other one of the path tells of it.
     const operation = operations[method] ?? Object.values(operations)[0]!;
     const documented = operation.responses[String(status)];
     expect(documented).toBeDefined();
-    const type = response.headers.get('content-type')?.split(';')[0];
-    const text = await response.text();
+    const type = response.headers['content-type']?.split(';')[0];
+    const text = response.text;
     if (text) expect(Object.keys(documented!.content ?? {})).toContain(type);
     const schema = documented!.content?.[type ?? '']?.schema;
     if (type === 'application/json' && schema?.required) {

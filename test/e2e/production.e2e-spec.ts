@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Test } from 'supertest';
 import { NEVER, type Observable } from 'rxjs';
 import { ConfigError } from '../../src/errors.js';
 import { OtaFluxModule, SignatureVerifier } from '../../src/index.js';
@@ -138,8 +139,10 @@ describe('--production', () => {
 describe('The management port', () => {
   const TOKEN = 'the-first-management-token';
   const NEXT = 'the-next-management-token';
-  const ask = (path: string, authorization?: string, method = 'GET'): Promise<Response> =>
-    fetch(`${service!.managementUrl}/${path}`, { method, ...(authorization && { headers: { authorization } }) });
+  const ask = (path: string, authorization?: string, method: 'GET' | 'POST' = 'GET'): Test => {
+    const asked = method === 'GET' ? service!.management.get(`/${path}`) : service!.management.post(`/${path}`);
+    return authorization === undefined ? asked : asked.set({ authorization });
+  };
   const start = async (options: TestOptions): Promise<void> => {
     service = await TestService.start({ REGISTRY_URL: `oci:${folder}`, ...options });
   };
@@ -163,8 +166,8 @@ describe('The management port', () => {
     ]) {
       const response = await ask(path, authorization, method);
       expect({ authorization, status: response.status }).toEqual({ authorization, status: 401 });
-      expect(response.headers.get('www-authenticate')).toBe('Bearer realm="otaflux"');
-      expect(await response.text()).not.toContain(TOKEN);
+      expect(response.headers['www-authenticate']).toBe('Bearer realm="otaflux"');
+      expect(response.text).not.toContain(TOKEN);
     }
     expect((await ask(`${path}${path.includes('?') ? '&' : '?'}token=${TOKEN}`, undefined, method)).status).toBe(401);
     expect(service!.events('management.unauthorized')).toContainEqual(

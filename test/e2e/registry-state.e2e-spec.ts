@@ -73,7 +73,7 @@ describe('What health says of the registry', () => {
     );
   };
   const ready = async (): Promise<Ready['details']> =>
-    ((await (await fetch(`${service.managementUrl}/health/ready`)).json()) as Ready).details;
+    ((await service.management.get('/health/ready')).body as Ready).details;
 
   it.each([
     ['a full cache', NO_ROOM, { store: FullStore }],
@@ -86,8 +86,8 @@ describe('What health says of the registry', () => {
       refreshes: { failure: { code: 'unavailable', reason } },
     });
     expect(service.events('refresh.failed')).toMatchObject([{ code: 'unavailable', reason }]);
-    const status = (await (await fetch(`${service.managementUrl}/status`)).json()) as { registry: { state: string } };
-    expect(status.registry.state).toBe('up');
+    const status = await service.management.get('/status').expect(200);
+    expect(status.body).toMatchObject({ registry: { state: 'up' } });
   });
 
   it.each<Kind>(['tags', 'manifest', 'blob'])(

@@ -498,7 +498,7 @@ describe('keys in files', () => {
       });
       return true;
     };
-    await fetch(`${service.url}/webhooks/generic`, { method: 'POST', body: '{"repository":"fw"}' });
+    await service.api.post('/webhooks/generic').send({ repository: 'fw' }).expect(200);
     await until(() => held.length === 1, 'the refresh to be under way');
     writeFileSync(join(folder, 'a.pub'), theirs.pem);
     await until(() => service.events('release.distrusted').length === 1, 'the key to be gone');

@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import request from 'supertest';
 import { OtaError } from '../../src/errors.js';
 import { LayoutRegistry } from '../../src/registry/layout/layout-registry.js';
 import { Authority } from '../support/authority.js';
@@ -71,16 +72,15 @@ const start = async (
   ));
 
 const ready = async (base = service.managementUrl): Promise<RegistryHealth> => {
-  const response = await fetch(`${base}/health/ready`);
-  expect(response.status).toBe(200);
-  return ((await response.json()) as { details: { registry: RegistryHealth } }).details.registry;
+  const response = await request(base).get('/health/ready').expect(200);
+  return (response.body as { details: { registry: RegistryHealth } }).details.registry;
 };
 const status = async (): Promise<RegistryHealth> =>
-  ((await (await fetch(`${service.managementUrl}/status`)).json()) as { registry: RegistryHealth }).registry;
+  ((await service.management.get('/status').expect(200)).body as { registry: RegistryHealth }).registry;
 /** What the probe of the registry itself answers. */
 const probe = async (): Promise<{ code: number; registry: RegistryHealth }> => {
-  const response = await fetch(`${service.managementUrl}/health/registry`);
-  const { details } = (await response.json()) as { details: { registry: RegistryHealth } };
+  const response = await service.management.get('/health/registry');
+  const { details } = response.body as { details: { registry: RegistryHealth } };
   return { code: response.status, registry: details.registry };
 };
 
@@ -308,7 +308,7 @@ describe('A wrong registry', () => {
     await until(() => service.events('registry.failed').length > 0, 'the event');
     await service.versionOf('esp32');
     for (const path of ['/health/ready', '/health/registry']) {
-      const text = await (await service.fetch(path)).text();
+      const text = (await service.api.get(path)).text;
       expect(text).toContain('"state":"down"');
       expect(text).toContain('unavailable');
       expect(text).not.toMatch(/127\.0\.0\.1|ECONNREFUSED/);
@@ -325,8 +325,8 @@ describe('A wrong registry', () => {
     await start(account());
     await until(() => service.events('registry.failed').length > 0, 'the event');
     await service.versionOf('esp32');
-    for (const path of ['health/ready', 'health/registry', 'status']) {
-      const text = await (await fetch(`${service.managementUrl}/${path}`)).text();
+    for (const path of ['/health/ready', '/health/registry', '/status']) {
+      const text = (await service.management.get(path)).text;
       expect(text).toContain('is wrong');
       expect(text).not.toContain(PASSWORD);
       expect(text).not.toContain(Buffer.from(`${USER}:${PASSWORD}`).toString('base64'));

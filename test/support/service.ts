@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
+import request from 'supertest';
 import { Agent, fetch as fetchBy } from 'undici';
 import { PinoLogger } from '../../src/logging/index.js';
 import { parseSettings, type GivenValues, type Variable } from '../../src/config/index.js';
@@ -66,6 +67,16 @@ export class TestService {
     return this.service.stop();
   }
 
+  /** Asks a route of Nest on the device port: webhooks and probes. */
+  get api(): ReturnType<typeof request> {
+    return request(this.url);
+  }
+
+  /** Asks a route of Nest on the management port. */
+  get management(): ReturnType<typeof request> {
+    return request(this.managementUrl);
+  }
+
   /** Asks the device port, by TLS where it speaks that. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
     const { dispatcher } = this;
@@ -89,7 +100,7 @@ export class TestService {
   }
 
   async metrics(): Promise<string> {
-    return (await fetch(`${this.managementUrl}/metrics`)).text();
+    return (await this.management.get('/metrics').expect(200)).text;
   }
 
   events(name: string): LogLine[] {
