@@ -1,12 +1,13 @@
 import pLimit from 'p-limit';
 import type { Settings } from '../config/index.js';
-import { ConfigError, OtaError } from '../errors.js';
+import { ConfigError, OtaError, reasonOf } from '../errors.js';
 import { Assessor } from '../firmware/assessor.js';
 import { FirmwareLocator } from '../firmware/firmware-locator.js';
 import { MAX_PASSED_OVER } from '../firmware/passed-over.js';
 import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { newestFirst, type Candidate } from '../firmware/select-version.js';
 import { Annotation, isRepositoryName, type Descriptor } from '../oci/index.js';
+import { createRegistry } from '../registry/adapters.js';
 import type { Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
 import { createVerifier } from '../signature/create-verifier.js';
@@ -14,13 +15,39 @@ import { createVerifier } from '../signature/create-verifier.js';
 /** Versions that are judged at once. */
 const CONCURRENCY = 8;
 
-export const EXIT_SERVED = 0;
-export const EXIT_NONE = 1;
+const EXIT_SERVED = 0;
+const EXIT_NONE = 1;
 const EXIT_NOT_ASKED = 3;
 
-/** The exit code of a command that was to judge versions. */
-export const exitCodeOf = (error: unknown): number =>
+const exitCodeOf = (error: unknown): number =>
   error instanceof OtaError && error.code === 'absent' ? EXIT_NONE : EXIT_NOT_ASKED;
+
+/** Versions of a repository, and the one that devices get, or why that is not known. */
+export interface Survey {
+  readonly rows: readonly Judgement[];
+  readonly current?: Judgement | undefined;
+  readonly failure?: unknown;
+}
+
+/**
+ * Judges versions of `device`. `show` prints them. Resolves to the exit code: whether devices get one of them. A failure
+ * is one line on stderr, below what is printed.
+ */
+export async function examine(
+  settings: Settings,
+  device: string,
+  show: (judge: Judge, repository: string) => Promise<Survey>,
+): Promise<number> {
+  const repository = repositoryOf(settings, device);
+  const judge = await Judge.create(await createRegistry(settings), repository, settings);
+  const { current, failure } = await show(judge, repository).catch((error: unknown) => ({
+    current: undefined,
+    failure: error,
+  }));
+  if (failure === undefined) return current ? EXIT_SERVED : EXIT_NONE;
+  process.stderr.write(`otaflux: ${reasonOf(failure)}\n`);
+  return exitCodeOf(failure);
+}
 
 /** What the server would say of one version. */
 export interface Judgement {
@@ -96,8 +123,22 @@ export class Judge {
     return judgement;
   }
 
-  judgeAll(candidates: readonly Candidate[]): Promise<Judgement[]> {
-    return Promise.all(candidates.map((candidate) => this.judge(candidate)));
+  /**
+   * Judges each of `shown`, and which of `all` devices get. A version that the registry refuses, or does not answer for,
+   * has that as its result.
+   */
+  async survey(all: readonly Candidate[], shown: readonly Candidate[]): Promise<Survey> {
+    const unread = (candidate: Candidate, error: unknown): Judgement => {
+      if (!(error instanceof OtaError)) throw error;
+      return judgementOf(candidate, { result: error.code, reason: error.message });
+    };
+    const rows = await Promise.all(
+      shown.map((candidate) => this.judge(candidate).catch((error: unknown) => unread(candidate, error))),
+    );
+    return this.current(all).then(
+      (current) => ({ rows, current }),
+      (failure: unknown) => ({ rows, failure }),
+    );
   }
 
   /** What the server would serve: the first good one of those that it looks at, within what one search passes over. */

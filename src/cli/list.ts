@@ -1,19 +1,8 @@
 import { styleText } from 'node:util';
 import type { Settings } from '../config/index.js';
-import { reasonOf } from '../errors.js';
 import type { Candidate } from '../firmware/select-version.js';
 import { sizeText } from '../quantities.js';
-import { createRegistry } from '../registry/adapters.js';
-import {
-  EXIT_NONE,
-  EXIT_SERVED,
-  exitCodeOf,
-  isGood,
-  Judge,
-  repositoryOf,
-  shortDigest,
-  type Judgement,
-} from './judge.js';
+import { examine, isGood, shortDigest, type Judgement, type Survey } from './judge.js';
 import { isColourful, tableOf } from './table.js';
 
 export interface ListOptions {
@@ -26,26 +15,19 @@ export interface ListOptions {
 type Row = Judgement & { readonly ignored: string | null };
 
 /** Prints the versions of `device`, and resolves to the exit code. */
-export async function list(settings: Settings, device: string, { limit, json }: ListOptions): Promise<number> {
-  const repository = repositoryOf(settings, device);
-  const judge = await Judge.create(await createRegistry(settings), repository, settings);
-  try {
+export function list(settings: Settings, device: string, { limit, json }: ListOptions): Promise<number> {
+  return examine(settings, device, async (judge, repository) => {
     const all = await judge.all();
-    const shown = limit === 0 ? all : all.slice(0, limit);
     const eligible = new Set(judge.eligible(all).map(({ tag }) => tag));
-    const judged = await judge.judgeAll(shown);
-    const rows = judged.map((row) => ({
+    const survey = await judge.survey(all, limit === 0 ? all : all.slice(0, limit));
+    const rows = survey.rows.map((row) => ({
       ...row,
       ignored: eligible.has(row.tag) ? null : ignoredBecause(row, settings),
     }));
-    const current = await judge.current(all);
-    const lines = json ? [asJson(repository, rows, current, all)] : asTable(rows, current, all);
+    const lines = json ? [asJson(repository, rows, survey, all)] : asTable(rows, survey, all);
     for (const line of lines) process.stdout.write(`${line}\n`);
-    return current ? EXIT_SERVED : EXIT_NONE;
-  } catch (error) {
-    process.stderr.write(`otaflux: ${reasonOf(error)}\n`);
-    return exitCodeOf(error);
-  }
+    return survey;
+  });
 }
 
 /** Only two options leave a version out. */
@@ -56,17 +38,12 @@ function ignoredBecause({ version }: Candidate, { prereleases, minVersion }: Set
     : `older than --min-version ${minVersion ?? ''}`;
 }
 
-function asJson(
-  repository: string,
-  rows: readonly Row[],
-  current: Judgement | undefined,
-  all: readonly Candidate[],
-): string {
+function asJson(repository: string, rows: readonly Row[], { current }: Survey, all: readonly Candidate[]): string {
   const versions = rows.map((row) => ({ ...row, current: row.tag === current?.tag }));
   return JSON.stringify({ repository, current: current?.version ?? null, total: all.length, versions });
 }
 
-function asTable(rows: readonly Row[], current: Judgement | undefined, all: readonly Candidate[]): string[] {
+function asTable(rows: readonly Row[], { current, failure }: Survey, all: readonly Candidate[]): string[] {
   const cells = rows.map((row) => [
     row.tag === current?.tag ? '→' : ' ',
     row.version,
@@ -79,6 +56,7 @@ function asTable(rows: readonly Row[], current: Judgement | undefined, all: read
   const head = [' ', 'VERSION', 'DATE', 'SIZE', 'DIGEST', 'SIGNED BY', 'NOTE'];
   const lines = tableOf([head, ...cells]).map((line, index) => paint(line, rows[index - 1]));
   if (rows.length < all.length) lines.push(`${rows.length} of ${all.length} versions are listed. --limit 0 lists all.`);
+  if (failure !== undefined) return lines;
   if (!current) lines.push('Devices get none of these versions.');
   else if (!rows.some(({ tag }) => tag === current.tag)) lines.push(`Devices get ${current.version}.`);
   return lines;

@@ -92,11 +92,37 @@ describe('otaflux list of a registry', () => {
     const options = ['--registry-url', registry.url, '--max-firmware-size', '1KiB'];
     const { stdout } = await run(['list', 'big', ...options]);
     expect(lines(stdout)[1]).toMatch(/^ {3}1\.2\.0 +- +- +- +- /);
-    expect(lines(stdout)[2]).toMatch(/^ {3}1\.1\.0 +- +3 KB .* 3000 bytes, over --max-firmware-size of 1024$/);
+    expect(lines(stdout)[2]).toMatch(/^ {3}1\.1\.0 +- +3 KB .* 3000 bytes, more than --max-firmware-size \(1024\)/);
     expect(lines(stdout)[3]).toMatch(/^→ {2}1\.0\.0 +- +100 bytes /);
     const service = await TestService.start({ REGISTRY_URL: registry.url, MAX_FIRMWARE_SIZE: '1KiB' });
     expect(await service.versionOf('big')).toBe('1.0.0');
     await service.stop();
+  });
+
+  it.each([
+    [403, 'denied'],
+    [503, 'unavailable'],
+  ])('shows the others where the registry answers %d for one version', async (status, result) => {
+    for (const version of ['1.0.0', '1.1.0', '1.2.0']) registry.push('part', version, Buffer.from(version));
+    const refuse = (version: string): void => {
+      registry.fault = (request, response) =>
+        Boolean(request.url?.endsWith(`/manifests/${version}`)) && Boolean(response.writeHead(status).end());
+    };
+    const options = ['--registry-url', registry.url, '--registry-timeout', '300ms'];
+    refuse('1.1.0');
+    for (const command of ['list', 'verify']) {
+      const { code, stdout, stderr } = await run([command, 'part', ...options]);
+      expect({ code, errors: stderr.replace(/^.*no signature was checked.*\n/, '') }).toEqual({ code: 0, errors: '' });
+      expect(lines(stdout)[1]).toMatch(/^→ {2}1\.2\.0 /);
+      expect(lines(stdout)[2]).toMatch(new RegExp(`^ {3}1\\.1\\.0 .*${result}.*${status}`));
+      expect(lines(stdout)[3]).toMatch(/^ {3}1\.0\.0 /);
+    }
+    // Of the newest it is not known whether devices get it.
+    refuse('1.2.0');
+    const newest = await run(['list', 'part', ...options]);
+    expect(newest).toMatchObject({ code: 3, stderr: expect.stringMatching(`^otaflux: .*${status}`) });
+    expect(newest.stdout).toMatch(new RegExp(`\\n {3}1\\.2\\.0 .*${result}: `));
+    expect(newest.stdout).not.toContain('Devices get');
   });
 
   it('asks for a few versions at once, and for no more than it lists', async () => {
