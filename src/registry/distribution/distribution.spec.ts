@@ -132,7 +132,7 @@ describe('a docker config.json', () => {
   it.each([
     [{ credsStore: 'desktop' }, /helper "docker-credential-desktop", which is not run/],
     [{ credHelpers: { 'ghcr.io': 'gh' } }, /helper "docker-credential-gh"/],
-    ['{"auths": {"ghcr.io": {"auth": "c2VjcmV0', /it is not JSON$/],
+    ['{"auths": {"ghcr.io": {"auth": "c2VjcmV0', /it is not JSON. Log in again$/],
     [{ auths: { 'ghcr.io': { auth: 'bm9jb2xvbg==' } } }, /"auth" of "ghcr.io" is not base64 of USER:PASSWORD/],
     [{ auths: [] }, /is not a docker config.json: auths: expected an object/],
     [{ auths: { 'ghcr.io': { auth: 7 } } }, /"ghcr.io"/],
