@@ -35,7 +35,7 @@ export function tokenCommand(): Command {
   });
 }
 
-/** `otaflux sign-url DEVICE`: URLs that let whoever has them in, for some time. */
+/** `otaflux sign-url DEVICE`: URLs that give access to everyone who has them, for some time. */
 export function signUrlCommand(): Command {
   const command = new CliCommand('sign-url')
     .summary('Make URLs that give access to the firmware of a device.')

@@ -23,7 +23,7 @@ export interface ArtifactOptions {
 /** The first byte of an ESP image (esptool, `ESP_IMAGE_MAGIC`). */
 const ESP_IMAGE_MAGIC = 0xe9;
 const ESP_ARTIFACT_TYPE = 'application/vnd.espressif.esp32.firmware.v1';
-/** What oras calls an artifact of which nobody said what it is. */
+/** The artifact type that oras uses by default. */
 const UNKNOWN_ARTIFACT_TYPE = 'application/vnd.unknown.artifact.v1';
 /** The empty descriptor (image-spec 1.1, manifest.md, "Guidance for an Empty Descriptor"). */
 const EMPTY = Buffer.from('{}');

@@ -42,7 +42,7 @@ export function healthCommand(): Command {
   });
 }
 
-/** `otaflux notify DEVICE`: tells its current release again. */
+/** `otaflux notify DEVICE`: announces its current release again. */
 export function notifyCommand(): Command {
   const command = new CliCommand('notify')
     .summary('Announce the current version of a device again.')

@@ -29,7 +29,7 @@ export async function status(server: ControlledServer, device: string | undefine
   return device !== undefined && found.devices.length === 0 ? EXIT_FAILURE : 0;
 }
 
-/** Has the current release of `device` told again; resolves to the exit code. */
+/** Makes the server announce the current release of `device` again. Resolves to the exit code. */
 export async function notify(server: ControlledServer, device: string, json: boolean): Promise<number> {
   const answer = await ask(server, 'POST', 'notify', device);
   if (!answer) return EXIT_NOT_ASKED;
@@ -169,7 +169,7 @@ function noteOf({ failure, passedOver }: DeviceStatus): string {
   return failure ?? (passedOver ? 'a newer version is not trusted' : '-');
 }
 
-/** Two units at most: what is days old need not be told in seconds. */
+/** Two units at most: an age of days needs no seconds. */
 function duration(seconds: number): string {
   const [d, h, m] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3_600) % 24, Math.floor(seconds / 60) % 60];
   if (d > 0) return `${d}d${h}h`;

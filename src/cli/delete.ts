@@ -3,7 +3,7 @@ import { ConfigError, OtaError, reasonOf } from '../errors.js';
 import { newestFirst, versionOf } from '../firmware/select-version.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
 import type { Registry } from '../registry/index.js';
-import { Judge, repositoryOf } from './judge.js';
+import { VersionChecker, repositoryOf } from './version-checker.js';
 import { confirm } from './prompt.js';
 
 const EXIT_DELETED = 0;
@@ -67,8 +67,8 @@ async function deleteTags(settings: Settings, repository: string, tags: readonly
 /** What devices get now, by the rules of the server; the version is deleted whether this is found out or not. */
 async function nextOf(registry: Registry, repository: string, settings: Settings): Promise<string> {
   try {
-    const judge = await Judge.create(registry, repository, settings);
-    const current = await judge.current(await judge.all());
+    const checker = await VersionChecker.create(registry, repository, settings);
+    const current = await checker.current(await checker.all());
     return current ? `Devices get ${current.version} next.` : 'Devices get none of the versions that are left.';
   } catch (error) {
     if (error instanceof OtaError && error.code === 'absent') return 'No version is left for devices.';

@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import type { Settings } from '../config/index.js';
 import type { Candidate } from '../firmware/select-version.js';
 import { sizeText } from '../quantities.js';
-import { examine, isGood, shortDigest, type Judgement, type Survey } from './judge.js';
+import { examine, isGood, shortDigest, type CheckedVersion, type Survey } from './version-checker.js';
 import { isColourful, tableOf } from './table.js';
 
 export interface ListOptions {
@@ -12,14 +12,14 @@ export interface ListOptions {
 }
 
 /** A line of the list: `ignored` says why the server does not look at the version at all. */
-type Row = Judgement & { readonly ignored: string | null };
+type Row = CheckedVersion & { readonly ignored: string | null };
 
 /** Prints the versions of `device`, and resolves to the exit code. */
 export function list(settings: Settings, device: string, { limit, json }: ListOptions): Promise<number> {
-  return examine(settings, device, async (judge, repository) => {
-    const all = await judge.all();
-    const eligible = new Set(judge.eligible(all).map(({ tag }) => tag));
-    const survey = await judge.survey(all, limit === 0 ? all : all.slice(0, limit));
+  return examine(settings, device, async (checker, repository) => {
+    const all = await checker.all();
+    const eligible = new Set(checker.eligible(all).map(({ tag }) => tag));
+    const survey = await checker.survey(all, limit === 0 ? all : all.slice(0, limit));
     const rows = survey.rows.map((row) => ({
       ...row,
       ignored: eligible.has(row.tag) ? null : ignoredBecause(row, settings),

@@ -20,7 +20,7 @@ export class StatusLine {
 
   private constructor(private readonly screen: Screen) {}
 
-  /** Undefined where nobody would see it: in a pipe, a file, a CI job. */
+  /** Undefined in a pipe, a file or a CI job, where progress is not shown. */
   static on(screen: Screen): StatusLine | undefined {
     return screen.isTTY ? new StatusLine(screen) : undefined;
   }

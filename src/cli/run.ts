@@ -39,7 +39,7 @@ function withoutHelpWord(argv: readonly string[]): string[] {
   return name === undefined ? ['--help'] : [name, '--help'];
 }
 
-/** For somebody who runs the bare command to see what it does. */
+/** Printed by `otaflux` without a command, for newcomers. */
 const FIRST_STEPS_TEXT = `
 To try OtaFlux with a folder as the registry:
 ${FIRST_STEPS.map((step) => `  ${step}\n`).join('')}

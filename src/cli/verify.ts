@@ -2,22 +2,22 @@ import { styleText } from 'node:util';
 import type { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { wantsSignatures } from '../signature/create-verifier.js';
-import { examine, isGood, shortDigest, type Judgement, type Survey } from './judge.js';
+import { examine, isGood, shortDigest, type CheckedVersion, type Survey } from './version-checker.js';
 import { isColourful, tableOf } from './table.js';
 
-/** A table that nobody reads to its end. */
+/** More rows are not printed: nobody would read them. */
 const MAX_ROWS = 1_000;
 
 /** Prints what the server would say of every version of `device`, and resolves to the exit code. */
 export function verify(settings: Settings, device: string, json: boolean): Promise<number> {
-  return examine(settings, device, async (judge, repository) => {
-    const candidates = judge.eligible(await judge.all());
+  return examine(settings, device, async (checker, repository) => {
+    const candidates = checker.eligible(await checker.all());
     if (candidates.length === 0)
       throw new OtaError(
         'absent',
         `${repository} has no version that the server may offer. Check --prereleases and --min-version`,
       );
-    const survey = await judge.survey(candidates, candidates.slice(0, MAX_ROWS));
+    const survey = await checker.survey(candidates, candidates.slice(0, MAX_ROWS));
     print(survey, repository, json);
     if (!json && !wantsSignatures(settings))
       process.stderr.write(
@@ -46,7 +46,7 @@ function print({ rows, current: served }: Survey, repository: string, json: bool
 }
 
 /** Green is served or could be, red is not; only on a terminal. */
-function paint(text: string, row: Judgement | undefined): string {
+function paint(text: string, row: CheckedVersion | undefined): string {
   if (!isColourful()) return text;
   return row ? styleText(isGood(row) ? 'green' : 'red', text) : styleText('bold', text);
 }

@@ -72,7 +72,7 @@ describe('a variable that is no option', () => {
     ...['WATCH_SERVICE_HOST', 'NOTIFY_PORT'],
     // Options themselves.
     ...[...VARIABLES, 'REGISTRY_PASSWORD_FILE'],
-  ])('%s is nobody’s mistake', (variable) => {
+  ])('%s is not taken for a mistake', (variable) => {
     expect(misspeltVariables({ [variable]: 'x' })).toEqual([]);
   });
 

@@ -43,7 +43,7 @@ export const OPTIONS = {
     help: 'Maximum time for which the last good release is served while the registry is unavailable. Default: no limit.',
   }),
   WATCH: option(kinds.deviceGlobs, {
-    help: 'Devices to refresh even if nobody asks for them: device ids, globs, or `all` for every repository that the registry lists. Their new versions are announced without a webhook.',
+    help: 'Devices to refresh even before a device asks: device ids, globs, or `all` for every repository that the registry lists. Their new versions are announced without a webhook.',
   }),
   MIN_VERSION: option(kinds.version, {
     help: 'Lowest version that is served. Older versions are not served, even if they are signed. This prevents a rollback to a version with known flaws.',

@@ -68,7 +68,7 @@ export class CurrentReleases {
       const trusted = (release: Release): boolean => trusts(state.device, release);
       // A request for its version finds and verifies it again.
       state.superseded = state.superseded.filter((release) => release.signer === undefined && trusted(release));
-      state.judgeAgain = true;
+      state.verifyAgain = true;
       state.distrustedAtMs = performance.now();
       if (state.release && !trusted(state.release)) this.forget(state, state.release);
     }

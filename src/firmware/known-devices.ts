@@ -21,7 +21,7 @@ export interface DeviceState {
   /** Whether newer versions were skipped because they are not trusted. */
   passedOver: boolean;
   /** Whether the release has to be verified again at the next refresh. */
-  judgeAgain: boolean;
+  verifyAgain: boolean;
   /** When the releases that were offered before lost their trust, or had to be verified again. */
   distrustedAtMs: number;
   /** When a webhook announced the change for which a refresh is searching; undefined if none did. */
@@ -63,7 +63,7 @@ export class KnownDevices {
       absentSinceMs: undefined,
       superseded: [],
       passedOver: false,
-      judgeAgain: false,
+      verifyAgain: false,
       distrustedAtMs: -Infinity,
       hintedAtMs: undefined,
       hits: 0,

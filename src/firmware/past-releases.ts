@@ -76,7 +76,7 @@ export class PastReleases {
     } catch (error) {
       this.logger.warn({ event: 'release.not_recalled', device, ...explained(error) });
       // Later answers of the registry do not depend on it.
-      this.finder.judgeAnew(device);
+      this.finder.verifyAnew(device);
       return undefined;
     }
   }

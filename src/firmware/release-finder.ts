@@ -158,7 +158,7 @@ export class ReleaseFinder {
    * Forgets which versions were not trusted, so that they are verified again: those of one device or, after a change of
    * keys, all.
    */
-  judgeAnew(device?: string): void {
+  verifyAnew(device?: string): void {
     this.untrusted.forget(device === undefined ? undefined : this.repositoryOf(device));
   }
 

@@ -24,7 +24,7 @@ import { SingleFlight, type Lane } from './single-flight.js';
 /** How long the service remembers that a device has no firmware (CONTRACT, "Freshness"). */
 const ABSENT_MS = 10_000;
 /** Devices that are verified again at the same time after keys changed. */
-const MAX_REJUDGED = 8;
+const MAX_VERIFIED_AGAIN = 8;
 
 /**
  * Returns the releases of devices. It answers from memory, refreshes releases when they get old, and asks the registry
@@ -84,7 +84,7 @@ export class ReleaseService implements OnApplicationShutdown {
       if (!after) void this.past.forget(device);
     });
     verifier.changes.subscribe(() => {
-      void this.judgeAgain();
+      void this.verifyAgain();
     });
   }
 
@@ -171,7 +171,7 @@ export class ReleaseService implements OnApplicationShutdown {
   async refreshAnew(device: string, hintedAtMs?: number): Promise<Release> {
     demandDevice(device);
     await this.refreshes.running(device)?.catch(() => undefined);
-    this.finder.judgeAnew(device);
+    this.finder.verifyAnew(device);
     this.devices.demand(device).hintedAtMs = hintedAtMs;
     return this.refresh(device);
   }
@@ -263,13 +263,13 @@ export class ReleaseService implements OnApplicationShutdown {
    * Keys or policies have changed: drops releases that are no longer trusted, and verifies the others again in the
    * background, a few at a time.
    */
-  private async judgeAgain(): Promise<void> {
-    this.finder.judgeAnew();
+  private async verifyAgain(): Promise<void> {
+    this.finder.verifyAnew();
     this.exactReleases.forget();
     const devices = this.releases.distrust((device, { signer }) =>
       this.verifier.stillTrusts(this.finder.repositoryOf(device), signer),
     );
-    const limit = pLimit(MAX_REJUDGED);
+    const limit = pLimit(MAX_VERIFIED_AGAIN);
     await Promise.all(devices.map((device) => limit(() => this.refreshAnew(device).catch(() => undefined))));
   }
 
@@ -280,8 +280,8 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   private async ask(state: DeviceState): Promise<Release> {
-    const again = state.judgeAgain;
-    state.judgeAgain = false;
+    const again = state.verifyAgain;
+    state.verifyAgain = false;
     try {
       const known = state.release;
       const find = (): Promise<Found> => this.finder.current(state.device, known, this.shutdown.signal, again);
@@ -295,7 +295,7 @@ export class ReleaseService implements OnApplicationShutdown {
       const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
       // The release was not verified again, neither by its own tag nor because of a newer version that could not be
       // verified.
-      if (failure.code !== 'untrusted') state.judgeAgain ||= again;
+      if (failure.code !== 'untrusted') state.verifyAgain ||= again;
       const past = state.release ? undefined : await this.past.instead(state.device, failure, this.shutdown.signal);
       if (past) {
         // However recently it was confirmed, the registry is asked again as soon as possible.
@@ -356,7 +356,7 @@ export class ReleaseService implements OnApplicationShutdown {
     state.absentSinceMs = absentSince(state.absentSinceMs, failure, nowMs);
     if (state.release && isWithdrawn(failure, state.absentSinceMs, nowMs, this.settings.refreshInterval)) {
       state.retryAtMs = nowMs + ABSENT_MS;
-      this.releases.change(state, undefined, failure.code !== 'untrusted' && !state.judgeAgain);
+      this.releases.change(state, undefined, failure.code !== 'untrusted' && !state.verifyAgain);
     }
     this.devices.file(state);
   }

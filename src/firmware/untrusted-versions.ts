@@ -17,7 +17,7 @@ export class UntrustedVersions {
   >();
   private readonly stopped = new Set<string>();
   /** Time from which results are valid, for repositories that have changed. */
-  private readonly judgedAgain = new Map<string, number>();
+  private readonly verifiedAgain = new Map<string, number>();
 
   /** @param memoryMs how long a result is valid; a signature that is pushed later is seen after this time */
   constructor(private readonly memoryMs: number) {}
@@ -26,7 +26,7 @@ export class UntrustedVersions {
   recall(repository: string, version: string, { digest }: Descriptor): OtaError | undefined {
     const found = this.known.get(keyOf(repository, version, digest));
     if (!found || performance.now() >= found.untilMs) return undefined;
-    return found.atMs > (this.judgedAgain.get(repository) ?? -Infinity) ? found.error : undefined;
+    return found.atMs > (this.verifiedAgain.get(repository) ?? -Infinity) ? found.error : undefined;
   }
 
   /** Remembers that a manifest is not trusted. Returns the error for it. */
@@ -68,10 +68,10 @@ export class UntrustedVersions {
       this.stopped.clear();
       return;
     }
-    this.judgedAgain.delete(repository);
-    this.judgedAgain.set(repository, performance.now());
-    const oldest = this.judgedAgain.size > MAX_REMEMBERED ? this.judgedAgain.keys().next().value : undefined;
-    if (oldest !== undefined) this.judgedAgain.delete(oldest);
+    this.verifiedAgain.delete(repository);
+    this.verifiedAgain.set(repository, performance.now());
+    const oldest = this.verifiedAgain.size > MAX_REMEMBERED ? this.verifiedAgain.keys().next().value : undefined;
+    if (oldest !== undefined) this.verifiedAgain.delete(oldest);
   }
 }
 

@@ -138,7 +138,7 @@ describe('parseManifest', () => {
     );
   });
 
-  it('takes null for missing, and does not judge what is not needed', () => {
+  it('takes null for missing, and does not check what is not needed', () => {
     const strange = {
       ...manifest,
       artifactType: null,

@@ -55,7 +55,7 @@ describe('otaflux delete, in a folder', () => {
     const before = tags();
     const unasked = await run(['delete', 'esp32', '1.0.0', ...url]);
     expect(unasked.code).toBe(2);
-    expect(unasked.stderr).toMatch(/^otaflux: --yes is required/);
+    expect(unasked.stderr).toMatch(/^otaflux: --yes is missing/);
     const absent = await run(['delete', 'esp32', '9.9.9', '--yes', ...url]);
     expect(absent.code).toBe(1);
     expect(absent.stderr).toMatch(/has no version 9\.9\.9; the newest version is 2\.0\.0-rc\.1/);

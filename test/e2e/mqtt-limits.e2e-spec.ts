@@ -68,7 +68,12 @@ describe('What an MQTT 5 broker does not allow', () => {
     await all();
     await until(() => service.events('notice.given_up').length > 0, 'the log line');
     expect(service.events('notice.given_up')).toMatchObject([
-      { level: 'error', device: long, notifier: 'mqtt', reason: expect.stringMatching(/has \d+ bytes.*takes 64/) },
+      {
+        level: 'error',
+        device: long,
+        notifier: 'mqtt',
+        reason: expect.stringMatching(/has \d+ bytes.*accepts at most 64/),
+      },
     ]);
     expect(broker.violations).toEqual([]);
     expect(broker.connects).toHaveLength(1);

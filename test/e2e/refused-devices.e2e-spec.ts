@@ -44,7 +44,7 @@ describe('A device that is refused', () => {
     expect((await service.version('other', as('Bearer token-of-esp32'))).status).toBe(403);
     expect((await service.version('esp32', as('Bearer token-of-esp32'))).status).toBe(200);
     const common = { level: 'warn', method: 'GET', address: '192.0.2.7', userAgent: 'esp32/1', requestId: 'r-1' };
-    const unknown = 'the request has no valid credentials';
+    const unknown = expect.stringMatching(/^the request has no valid credentials\. See /);
     expect(refusals()).toEqual([
       expect.objectContaining({ event: 'device.unauthorized', status: 401, device: 'esp32', reason: unknown }),
       expect.objectContaining({ ...common, event: 'device.unauthorized', path: '/firmware', reason: unknown }),
@@ -54,15 +54,18 @@ describe('A device that is refused', () => {
         status: 403,
         device: 'other',
         path: '/version',
-        reason: 'the credentials are valid, but not for this device',
+        reason: expect.stringMatching(/^the credentials are valid, but not for this device\. See /),
       }),
     ]);
     expect(JSON.stringify(service.logs)).not.toMatch(/wrong-token|token-of-esp32/);
   });
 
   it.each([
-    ['ADDRESS_RATE_LIMIT', 'its address sent more requests than ADDRESS_RATE_LIMIT allows'],
-    ['DEVICE_RATE_LIMIT', 'more requests came for this device than DEVICE_RATE_LIMIT allows'],
+    [
+      'ADDRESS_RATE_LIMIT',
+      'its address sent more requests than ADDRESS_RATE_LIMIT allows. Raise the limit, or set TRUST_PROXY behind a proxy',
+    ],
+    ['DEVICE_RATE_LIMIT', 'more requests came for this device than DEVICE_RATE_LIMIT allows. Raise the limit'],
   ] as const)('is logged: beyond %s', async (option, reason) => {
     await start({ [option]: '3/m' });
     expect((await service.version('esp32')).status).toBe(200);

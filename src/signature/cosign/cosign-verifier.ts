@@ -23,7 +23,7 @@ export interface CosignVerifierOptions extends CertificateCheckOptions {
   readonly isReferenceTo: ((reference: string, repository: string) => boolean) | undefined;
 }
 
-type Judgement = { readonly signer: Signer } | Refusal;
+type Outcome = { readonly signer: Signer } | Refusal;
 type SignedPolicy = Extract<Policy, { kind: 'signed' }>;
 
 /** How often key files are checked. A rotation is noticed within seconds, on every kind of volume. */
@@ -104,10 +104,10 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     for (const form of ['bundles', 'legacy'] as const) {
       try {
         for await (const found of this.store[form](repository, manifest, signal)) {
-          const judgement = await this.judgeOrFail(found, repository, manifest.digest, policy);
-          if ('signer' in judgement) return this.trusted(judgement.signer);
-          if (judgement instanceof OtaError) failures.push(judgement);
-          else refusals.push(judgement);
+          const outcome = await this.outcomeOf(found, repository, manifest.digest, policy);
+          if ('signer' in outcome) return this.trusted(outcome.signer);
+          if (outcome instanceof OtaError) failures.push(outcome);
+          else refusals.push(outcome);
         }
       } catch (error) {
         if (!(error instanceof OtaError)) throw error;
@@ -143,39 +143,39 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     this.changed.next();
   }
 
-  /** The same as `judge`, but returns a failure as a result. */
-  private async judgeOrFail(
+  /** The same as `verifyOne`, but returns a failure as a result. */
+  private async outcomeOf(
     found: Found,
     repository: string,
     manifest: Digest,
     policy: SignedPolicy,
-  ): Promise<Judgement | OtaError> {
+  ): Promise<Outcome | OtaError> {
     if (found instanceof OtaError) return found;
     try {
-      return await this.judge(found, repository, manifest, policy);
+      return await this.verifyOne(found, repository, manifest, policy);
     } catch (error) {
       if (error instanceof OtaError) return error;
       throw error;
     }
   }
 
-  private async judge(
+  private async verifyOne(
     found: Exclude<Found, OtaError>,
     repository: string,
     manifest: Digest,
     policy: SignedPolicy,
-  ): Promise<Judgement> {
+  ): Promise<Outcome> {
     if (found instanceof MalformedSignature) return { code: 'malformed', reason: found.message };
-    const judgement =
+    const outcome =
       policy.keys && (!found.certified || !policy.identity)
         ? byKey(found, policy.keys)
         : await this.byIdentity(found, policy.identity);
-    if (!('signer' in judgement)) return judgement;
+    if (!('signer' in outcome)) return outcome;
     const refusal = found.refute(manifest) ?? this.refuteReference(found, repository);
-    return refusal ?? { signer: { ...judgement.signer, reference: found.reference } };
+    return refusal ?? { signer: { ...outcome.signer, reference: found.reference } };
   }
 
-  private async byIdentity(found: StoredSignature, matcher: IdentityMatcher | undefined): Promise<Judgement> {
+  private async byIdentity(found: StoredSignature, matcher: IdentityMatcher | undefined): Promise<Outcome> {
     if (!matcher || !this.root)
       return {
         code: 'key-mismatch',
@@ -226,7 +226,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
   }
 }
 
-function byKey(found: StoredSignature, ring: KeyRing): Judgement {
+function byKey(found: StoredSignature, ring: KeyRing): Outcome {
   if (found.certified)
     return { code: 'key-mismatch', reason: 'it is signed with a certificate, expected a key (--cosign-pub-key-path)' };
   for (const { key, fingerprint } of ring.keys) {

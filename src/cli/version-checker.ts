@@ -12,7 +12,7 @@ import type { Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
 import { createVerifier } from '../signature/create-verifier.js';
 
-/** Versions that are judged at once. */
+/** Versions that are checked at once. */
 const CONCURRENCY = 8;
 
 const EXIT_SERVED = 0;
@@ -24,23 +24,23 @@ const exitCodeOf = (error: unknown): number =>
 
 /** Versions of a repository, and the one that devices get, or why that is not known. */
 export interface Survey {
-  readonly rows: readonly Judgement[];
-  readonly current?: Judgement | undefined;
+  readonly rows: readonly CheckedVersion[];
+  readonly current?: CheckedVersion | undefined;
   readonly failure?: unknown;
 }
 
 /**
- * Judges versions of `device`. `show` prints them. Resolves to the exit code: whether devices get one of them. A failure
+ * Checks versions of `device`. `show` prints them. Resolves to the exit code: whether devices get one of them. A failure
  * is one line on stderr, below what is printed.
  */
 export async function examine(
   settings: Settings,
   device: string,
-  show: (judge: Judge, repository: string) => Promise<Survey>,
+  show: (checker: VersionChecker, repository: string) => Promise<Survey>,
 ): Promise<number> {
   const repository = repositoryOf(settings, device);
-  const judge = await Judge.create(await createRegistry(settings), repository, settings);
-  const { current, failure } = await show(judge, repository).catch((error: unknown) => ({
+  const checker = await VersionChecker.create(await createRegistry(settings), repository, settings);
+  const { current, failure } = await show(checker, repository).catch((error: unknown) => ({
     current: undefined,
     failure: error,
   }));
@@ -50,7 +50,7 @@ export async function examine(
 }
 
 /** What the server would say of one version. */
-export interface Judgement {
+export interface CheckedVersion {
   readonly version: string;
   readonly tag: string;
   /** Null when the tag names no manifest. */
@@ -78,9 +78,9 @@ export function repositoryOf(settings: Settings, device: string): string {
   );
 }
 
-/** Judges the versions of one repository by the rules of the server, each once. */
-export class Judge {
-  private readonly judgements = new Map<string, Promise<Judgement>>();
+/** Checks the versions of one repository by the rules of the server, each once. */
+export class VersionChecker {
+  private readonly checked = new Map<string, Promise<CheckedVersion>>();
   private readonly limit = pLimit(CONCURRENCY);
   private readonly signal = new AbortController().signal;
 
@@ -91,11 +91,11 @@ export class Judge {
     private readonly settings: Settings,
   ) {}
 
-  static async create(registry: Registry, repository: string, settings: Settings): Promise<Judge> {
+  static async create(registry: Registry, repository: string, settings: Settings): Promise<VersionChecker> {
     const verifier = await createVerifier(settings, registry);
     const locator = new FirmwareLocator(registry, settings.firmwareFile);
     const assessor = new Assessor(registry, verifier, locator, settings.signedVersion);
-    return new Judge(registry, assessor, repository, settings);
+    return new VersionChecker(registry, assessor, repository, settings);
   }
 
   /** All versions, newest first, also those that the server ignores; rejects with OtaError `absent` when there is none. */
@@ -117,23 +117,23 @@ export class Judge {
     );
   }
 
-  judge(candidate: Candidate): Promise<Judgement> {
-    let judgement = this.judgements.get(candidate.tag);
-    if (!judgement) this.judgements.set(candidate.tag, (judgement = this.limit(() => this.judgementOf(candidate))));
-    return judgement;
+  check(candidate: Candidate): Promise<CheckedVersion> {
+    let found = this.checked.get(candidate.tag);
+    if (!found) this.checked.set(candidate.tag, (found = this.limit(() => this.versionOf(candidate))));
+    return found;
   }
 
   /**
-   * Judges each of `shown`, and which of `all` devices get. A version that the registry refuses, or does not answer for,
+   * Checks each of `shown`, and which of `all` devices get. A version that the registry refuses, or does not answer for,
    * has that as its result.
    */
   async survey(all: readonly Candidate[], shown: readonly Candidate[]): Promise<Survey> {
-    const unread = (candidate: Candidate, error: unknown): Judgement => {
+    const unread = (candidate: Candidate, error: unknown): CheckedVersion => {
       if (!(error instanceof OtaError)) throw error;
-      return judgementOf(candidate, { result: error.code, reason: error.message });
+      return checkedVersion(candidate, { result: error.code, reason: error.message });
     };
     const rows = await Promise.all(
-      shown.map((candidate) => this.judge(candidate).catch((error: unknown) => unread(candidate, error))),
+      shown.map((candidate) => this.check(candidate).catch((error: unknown) => unread(candidate, error))),
     );
     return this.current(all).then(
       (current) => ({ rows, current }),
@@ -142,22 +142,22 @@ export class Judge {
   }
 
   /** What the server would serve: the first good one of those that it looks at, within what one search passes over. */
-  async current(candidates: readonly Candidate[]): Promise<Judgement | undefined> {
+  async current(candidates: readonly Candidate[]): Promise<CheckedVersion | undefined> {
     let untrusted = 0;
     let withoutFirmware = 0;
     for (const candidate of this.eligible(candidates)) {
-      const judgement = await this.judge(candidate);
-      if (isGood(judgement)) return judgement;
-      if (judgement.result === 'no-firmware') withoutFirmware++;
+      const result = await this.check(candidate);
+      if (isGood(result)) return result;
+      if (result.result === 'no-firmware') withoutFirmware++;
       else untrusted++;
       if (withoutFirmware === MAX_PASSED_OVER || untrusted === this.settings.maxUnverified) return undefined;
     }
     return undefined;
   }
 
-  private async judgementOf(candidate: Candidate): Promise<Judgement> {
+  private async versionOf(candidate: Candidate): Promise<CheckedVersion> {
     const { repository, registry, signal } = this;
-    let known: Partial<Judgement> = {};
+    let known: Partial<CheckedVersion> = {};
     try {
       const manifest = await registry.resolve(repository, candidate.tag, signal);
       known = { digest: manifest.digest };
@@ -165,7 +165,7 @@ export class Judge {
       if (!verdict.trusted) {
         const refusal = { ...known, result: verdict.code, reason: verdict.reason };
         // What it holds is shown, too, where it holds something.
-        return judgementOf(candidate, { ...refusal, ...(await this.contents(manifest).catch(ifAbsent)) });
+        return checkedVersion(candidate, { ...refusal, ...(await this.contents(manifest).catch(ifAbsent)) });
       }
       const { signer } = verdict;
       if (signer)
@@ -179,10 +179,10 @@ export class Judge {
       const contents = await this.contents(manifest);
       known = { ...known, ...contents };
       this.demandSize(contents.size);
-      return judgementOf(candidate, { ...known, result: signer ? 'trusted' : 'unverified' });
+      return checkedVersion(candidate, { ...known, result: signer ? 'trusted' : 'unverified' });
     } catch (error) {
       if (!(error instanceof OtaError) || error.code !== 'absent') throw error;
-      return judgementOf(candidate, { ...known, result: 'no-firmware', reason: error.message });
+      return checkedVersion(candidate, { ...known, result: 'no-firmware', reason: error.message });
     }
   }
 
@@ -209,9 +209,9 @@ export class Judge {
   }
 }
 
-export const isGood = ({ result }: Judgement): boolean => result === 'trusted' || result === 'unverified';
+export const isGood = ({ result }: CheckedVersion): boolean => result === 'trusted' || result === 'unverified';
 
-export const shortDigest = ({ digest }: Judgement): string => (digest === null ? '-' : `${digest.slice(0, 19)}…`);
+export const shortDigest = ({ digest }: CheckedVersion): string => (digest === null ? '-' : `${digest.slice(0, 19)}…`);
 
 function ifAbsent(error: unknown): object {
   if (error instanceof OtaError && error.code === 'absent') return {};
@@ -224,7 +224,10 @@ function dateOf(text: string | undefined): string | null {
   return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }
 
-function judgementOf({ version, tag }: Candidate, rest: Partial<Judgement> & Pick<Judgement, 'result'>): Judgement {
+function checkedVersion(
+  { version, tag }: Candidate,
+  rest: Partial<CheckedVersion> & Pick<CheckedVersion, 'result'>,
+): CheckedVersion {
   const nothing = { digest: null, form: null, signer: null, signedAt: null, reference: null, reason: null };
   return { version, tag, ...nothing, created: null, size: null, ...rest };
 }
