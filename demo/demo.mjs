@@ -117,7 +117,7 @@ function explain({ address, management }, brokerPort) {
 
   curl 'http://${address}/version?device=${DEVICE}'
   curl -H Accept:application/json 'http://${address}/version?device=${DEVICE}'
-  curl -o firmware.bin 'http://${address}/firmware?device=${DEVICE}'
+  curl -o received.bin 'http://${address}/firmware?device=${DEVICE}'
   curl -s -r 0-15 'http://${address}/firmware?device=${DEVICE}' | od -c
   curl 'http://${management}/health/ready'
   curl 'http://${management}/metrics'
@@ -126,7 +126,8 @@ function explain({ address, management }, brokerPort) {
 
   Push a version of your own, in the folder of this project:
 
-  node dist/main.js push ${DEVICE} 2.0.0 package.json \\
+  head -c 500000 /dev/urandom > firmware.bin
+  node dist/main.js push ${DEVICE} 2.0.0 firmware.bin \\
     --registry-url oci:${folder}/registry
 ${ONCE ? '' : '\n  Press Ctrl-C to stop.\n'}`);
 }

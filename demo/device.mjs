@@ -40,7 +40,7 @@ export class Device {
   }
 
   async download(version, size) {
-    const answer = await this.get('firmware');
+    const answer = await this.get('firmware', `&version=${encodeURIComponent(version)}`);
     const what = `downloads ${version}`;
     const pieces = [];
     let received = 0;

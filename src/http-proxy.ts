@@ -73,7 +73,7 @@ function describeRefusal(status: number, url: URL): string {
     return `the proxy of ${name} answered ${status}. Check its rules, or name ${url.hostname} in NO_PROXY`;
   return hasUser
     ? `the proxy answered 407: it does not accept the user and password in ${name}. Correct them`
-    : `the proxy answered 407: it demands a user and password. Set ${name}=http://USER:PASSWORD@HOST:PORT`;
+    : `the proxy answered 407: it requires a user name and password. Set ${name}=http://USER:PASSWORD@HOST:PORT`;
 }
 
 /** Returns `error` of a request to `url`, or a ProxyRefusal if undici reports that the proxy opened no tunnel. */

@@ -11,7 +11,7 @@ export function completionCommand(): Command {
     .addArgument(new Argument('<shell>', 'bash, zsh or fish.').choices(SHELLS))
     .withExamples(
       { does: 'Complete in this bash', call: 'source <(otaflux completion bash)' },
-      { does: 'Complete in every zsh', call: 'otaflux completion zsh > "${fpath[1]}/_otaflux"' },
+      { does: 'Enable completion in every zsh session', call: 'otaflux completion zsh > "${fpath[1]}/_otaflux"' },
       { does: 'Complete in every fish', call: 'otaflux completion fish > ~/.config/fish/completions/otaflux.fish' },
     )
     .withExitCodes({ 0: 'The script is printed.', 2: 'The argument is wrong.' });

@@ -6,7 +6,11 @@ import { addFlags, givenFlags } from './flags.js';
 
 const VARIABLES: Variable[] = ['METRICS_LISTEN_ADDR', 'MANAGEMENT_TOKEN'];
 
-const ANSWERED = { 0: 'Done.', 2: 'An argument or an option is wrong.', 3: 'The server could not be asked.' };
+const ANSWERED = {
+  0: 'Done.',
+  2: 'An argument or an option is wrong.',
+  3: 'The server could not be reached, or refused the request.',
+};
 
 /** `otaflux status`: what a running server knows. */
 export function statusCommand(): Command {
@@ -14,7 +18,7 @@ export function statusCommand(): Command {
     .summary('Show devices, versions and problems of a running server.')
     .description('Shows the devices of a running server, their versions, pending notices, and problems.')
     .argument('[device]', 'Show only this device.')
-    .withExamples({ does: 'In Kubernetes', call: 'kubectl exec deployment/otaflux -- otaflux status' })
+    .withExamples({ does: 'In Kubernetes', call: 'kubectl exec service/ota-otaflux -- otaflux status' })
     .withExitCodes({ ...ANSWERED, 1: 'The server has no release for this device.' });
   return withServer(command).action(async (device: string | undefined) => {
     const { json } = command.opts<{ json?: boolean }>();

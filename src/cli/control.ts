@@ -37,13 +37,11 @@ export async function notify(server: ControlledServer, device: string, json: boo
   const { version, confirmed } = JSON.parse(answer.body) as { version: string; confirmed: Record<string, boolean> };
   const notifiers = Object.entries(confirmed);
   if (json) process.stdout.write(`${answer.body}\n`);
-  else {
+  else if (notifiers.length > 0) {
     process.stdout.write(`${device} ${version}\n`);
     for (const [name, isConfirmed] of notifiers)
       process.stdout.write(`${name}: ${isConfirmed ? 'confirmed' : 'not confirmed yet'}\n`);
-    if (notifiers.length === 0)
-      process.stderr.write('otaflux: the server has no broker. Set MQTT_URL or NOTIFY on the server\n');
-  }
+  } else process.stderr.write('otaflux: the server has no broker. Set MQTT_URL or NOTIFY on the server\n');
   return notifiers.length > 0 && notifiers.every(([, isConfirmed]) => isConfirmed) ? 0 : EXIT_FAILURE;
 }
 
@@ -140,10 +138,10 @@ function print({ version, uptimeSeconds, registry, webhooks, notifiers, devices 
   const head = [
     ['server', `${version}, up for ${duration(uptimeSeconds)}`],
     ['registry', registryLine(registry)],
-    ['webhooks', `${webhooks.waiting} waiting`],
+    ['webhooks', `${counted(webhooks.waiting, 'device')} to refresh`],
     ...notifiers.map(({ name, connected, pending }) => [
       name,
-      `${connected ? 'connected' : 'not connected'}, ${pending} messages pending`,
+      `${connected ? 'connected' : 'not connected'}, ${counted(pending, 'message')} pending`,
     ]),
   ];
   const rows = devices.map((device) => [
@@ -167,6 +165,11 @@ function registryLine({ state, lastAnswer, error }: RegistryStatus): string {
 
 function noteOf({ failure, passedOver }: DeviceStatus): string {
   return failure ?? (passedOver ? 'a newer version is not trusted' : '-');
+}
+
+/** `1 message`, `2 messages`. */
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 /** Two units at most: an age of days needs no seconds. */

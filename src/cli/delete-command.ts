@@ -9,18 +9,18 @@ export function deleteCommand(): Command {
   const command = new CliCommand('delete')
     .summary('Delete a version of a device from the registry.')
     .description(
-      'Deletes all tags of a version from the registry, and says which version devices get next. The stored firmware stays until the registry removes what has no tag.',
+      'Deletes all tags of a version from the registry, and prints the version that devices get next. The stored firmware stays until the registry removes what has no tag.',
     )
     .argument('<device>', 'Device id.')
     .argument('<version>', 'Semantic version, such as 1.2.3. It also finds the tags v1.2.3 and, for +, those with _.')
     .option('-y, --yes', 'Delete without a question. Required where there is no terminal.')
     .withExamples({
-      does: 'Take a bad version back',
+      does: 'Withdraw a bad version',
       call: 'otaflux delete esp32 1.1.0 --registry-url oci:./registry',
     })
     .withExitCodes({
       0: 'The version is deleted.',
-      1: 'The version does not exist, the answer was no, or the registry refused or could not be reached.',
+      1: 'The version does not exist, you answered no, or the registry refused or could not be reached.',
       2: 'An argument or an option is wrong, or --yes is missing where there is no terminal.',
     });
   return addFlags(command, [...VERIFY_VARIABLES, 'MAX_FIRMWARE_SIZE']).action(

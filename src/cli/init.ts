@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { flagOf, optionOf, parseSettings, VARIABLES, type GivenValues, type Variable } from '../config/index.js';
 import { codeOf, ConfigError, reasonOf } from '../errors.js';
 import { initialFile, isSetIn, type FileValues } from './configuration-file.js';
@@ -22,7 +22,7 @@ const isFolder = (values: FileValues): boolean => String(values['registry-url'])
 
 /** What most servers need to know. */
 const QUESTIONS: readonly Question[] = [
-  { key: 'registry-url', text: 'URL of the registry, or oci:FOLDER', suggestion: 'oci:./registry' },
+  { key: 'registry-url', text: 'URL of the registry, or oci:DIR', suggestion: 'oci:./registry' },
   { key: 'repository-prefix', text: 'Prefix of the repository names (empty: none)' },
   {
     key: 'registry-username',
@@ -35,7 +35,7 @@ const QUESTIONS: readonly Question[] = [
     suggestion: './registry-password',
     when: (values) => isSetIn(values, 'REGISTRY_USERNAME') && !isSetIn(values, 'REGISTRY_PASSWORD'),
   },
-  { key: 'cosign-pub-key-path', text: 'PEM file with the key that signs releases (empty: no verification)' },
+  { key: 'cosign-pub-key-path', text: 'PEM file with the public key that verifies releases (empty: no verification)' },
   { key: 'listen-addr', text: 'Address for devices', suggestion: '0.0.0.0:8080' },
   {
     key: 'mqtt-url',
@@ -54,10 +54,15 @@ const QUESTIONS: readonly Question[] = [
 export async function init(flags: FileValues, { output, force }: InitOptions): Promise<void> {
   if (!isInteractive() && flags['registry-url'] === undefined)
     throw new ConfigError('init asks its questions on a terminal. Without one, give --registry-url and other options');
+  // Before the questions, not after the last one.
+  if (!force && existsSync(output)) throw exists(output);
   const values = isInteractive() ? await answered(flags) : flags;
   parseSettings(givenBy(values));
   write(output, values, force);
-  process.stdout.write(`Wrote ${output}\nStart the server: otaflux --config ${output}\n`);
+  process.stdout.write(`Wrote ${output}\n`);
+  for (const path of missingFiles(values))
+    process.stdout.write(`${path} does not exist yet. Create it before the start\n`);
+  process.stdout.write(`Start the server: otaflux --config ${output}\n`);
 }
 
 async function answered(flags: FileValues): Promise<FileValues> {
@@ -103,6 +108,17 @@ function givenBy(values: FileValues): GivenValues {
   return given;
 }
 
+const exists = (path: string): ConfigError =>
+  new ConfigError(`--output: ${path} exists. Use --force to replace it, or --output for another file`);
+
+/** The files that the configuration names, and that somebody has to write before the server starts. */
+function missingFiles(values: FileValues): string[] {
+  return Object.entries(values)
+    .filter(([key]) => key.endsWith('-file') || key === 'cosign-pub-key-path')
+    .map(([, path]) => String(path))
+    .filter((path) => !existsSync(path));
+}
+
 /** Some value that the option takes. */
 function standIn(variable: Variable): string {
   const samples = ['x'.repeat(64), 'mqtt://localhost', 'https://localhost'];
@@ -124,8 +140,7 @@ function write(path: string, values: FileValues, force: boolean): void {
   try {
     writeFileSync(path, initialFile(values), { flag: force ? 'w' : 'wx', mode: holdsSecret ? 0o600 : 0o644 });
   } catch (error) {
-    if (codeOf(error) === 'EEXIST')
-      throw new ConfigError(`--output: ${path} exists. Use --force to replace it, or --output for another file`);
+    if (codeOf(error) === 'EEXIST') throw exists(path);
     throw new ConfigError(`--output: cannot write ${JSON.stringify(path)}: ${reasonOf(error)}`);
   }
 }

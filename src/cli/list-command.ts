@@ -10,10 +10,10 @@ export function listCommand(): Command {
   const command = new CliCommand('list')
     .summary('List the versions of a device, and mark the current one.')
     .description(
-      'Lists the versions of a device in the registry, newest first. An arrow marks the version that devices get. The note says why the server passes a version over.',
+      'Lists the versions of a device in the registry, newest first. An arrow marks the version that devices get. The note says why the server skips a version.',
     )
     .argument('<device>', 'Device id.')
-    .option('--limit <count>', 'List so many of the newest versions. 0 lists all. Default: 20.', countOf, 20)
+    .option('--limit <count>', 'Number of versions to list, newest first. 0 lists all. Default: 20.', countOf, 20)
     .option('--json', 'Print the result as JSON.')
     .withExamples(
       { does: 'List the versions in a folder', call: 'otaflux list esp32 --registry-url oci:./registry' },
@@ -26,7 +26,7 @@ export function listCommand(): Command {
       0: 'Devices get one of the versions.',
       1: 'Devices get no version.',
       2: 'An argument or an option is wrong.',
-      3: 'The registry could not be asked.',
+      3: 'The registry could not be reached, or refused the request.',
     });
   return addFlags(command, [...VERIFY_VARIABLES, 'MAX_FIRMWARE_SIZE']).action(async (device: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));

@@ -47,7 +47,10 @@ async function load(name: string, settings: Settings): Promise<OwnParts> {
     throw new ConfigError(`--plugin ${name}: ${reasonOf(error)}`, { cause: error });
   }
   const problem = problemOfParts(parts);
-  if (problem !== undefined) throw new ConfigError(`--plugin ${name}: ${problem}. See docs/extending.md`);
+  if (problem !== undefined)
+    throw new ConfigError(
+      `--plugin ${name}: ${problem}. See https://github.com/otaflux/otaflux/blob/main/docs/extending.md`,
+    );
   return parts;
 }
 
@@ -61,7 +64,7 @@ async function imported(name: string): Promise<Plugin> {
   }
   if (module.default === undefined)
     throw new ConfigError(
-      `--plugin ${name}: it has no default export, expected export default { registry, notifiers, … }. See docs/extending.md`,
+      `--plugin ${name}: it has no default export, expected export default { registry, notifiers, … }. See https://github.com/otaflux/otaflux/blob/main/docs/extending.md`,
     );
   return module.default;
 }

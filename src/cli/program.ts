@@ -68,7 +68,7 @@ function overview(program: Command): string {
     '',
     'Examples:',
     ...EXAMPLES.flatMap((example) => shellLines(example, width, 2)),
-    ...indented('More: otaflux help COMMAND, and https://github.com/otaflux/otaflux', width, 0),
+    ...indented('More: otaflux help COMMAND, otaflux --version, https://github.com/otaflux', width, 0),
     '',
   ].join('\n');
 }

@@ -13,7 +13,7 @@ export function summaryOf({ pushed, newer }: PushResult, device: string, setting
   if (newer !== undefined) lines.push(`${asking} keep getting ${newer}, which is newer.`);
   else lines.push(mustBeSigned ? `${asking} get it once it is signed.` : `${asking} get it.`);
   if (mustBeSigned && settings.registryUrl.kind === 'http') lines.push(`Sign it: cosign sign ${place}@${digest}`);
-  else if (mustBeSigned) lines.push('Sign it: see docs/signing.md');
+  else if (mustBeSigned) lines.push('Sign it: see https://github.com/otaflux/otaflux/blob/main/docs/signing.md');
   if (version.includes('-')) lines.push('It is a pre-release: servers with --no-prereleases do not offer it.');
   return lines;
 }

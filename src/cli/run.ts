@@ -1,4 +1,5 @@
 import { type CommanderError, type Command } from 'commander';
+import { misspeltVariables } from '../config/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import { createProgram, FIRST_STEPS } from './program.js';
 
@@ -8,7 +9,7 @@ const EXIT_FAILURE = 1;
 
 /** Runs `argv` (without node and script) and resolves to the exit code. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const args = withoutHelpWord(argv);
+  const args = asFlags(argv);
   const [first] = args;
   // What is no flag must be a command: with a default, commander takes a mistyped one for an argument of `serve`.
   const program = createProgram({ defaults: first === undefined || first.startsWith('-') });
@@ -32,9 +33,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** `help push` is `push --help`, and `help` alone is `--help`. */
-function withoutHelpWord(argv: readonly string[]): string[] {
+/** `help push` is `push --help`, `help` alone is `--help`, and `version` is `--version`. */
+function asFlags(argv: readonly string[]): string[] {
   const [word, name] = argv;
+  if (word === 'version' && name === undefined) return ['--version'];
   if (word !== 'help') return [...argv];
   return name === undefined ? ['--help'] : [name, '--help'];
 }
@@ -68,5 +70,8 @@ function explain(error: unknown): number {
   }
   // A configuration may be wrong in several ways, a line each.
   process.stderr.write(`otaflux: ${ConfigError.is(error) ? error.message : reasonOf(error)}\n`);
-  return ConfigError.is(error) ? EXIT_USAGE : EXIT_FAILURE;
+  if (!ConfigError.is(error)) return EXIT_FAILURE;
+  for (const { variable, meant } of misspeltVariables(process.env))
+    process.stderr.write(`otaflux: the environment variable ${variable} has no effect. Did you mean ${meant}?\n`);
+  return EXIT_USAGE;
 }

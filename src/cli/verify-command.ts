@@ -28,7 +28,7 @@ export function verifyCommand(): Command {
       0: 'The server would serve a version.',
       1: 'The server would serve no version.',
       2: 'An argument or an option is wrong.',
-      3: 'The registry could not be asked.',
+      3: 'The registry could not be reached, or refused the request.',
     });
   return addFlags(command, VERIFY_VARIABLES).action(async (device: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));

@@ -58,7 +58,7 @@ export const OPTIONS = {
   }),
   CHECKSUM: option(kinds.choice(CHECKSUMS), {
     default: 'crc32',
-    help: 'CRC algorithm of line 2 of `/version`. crc32mpeg2 is the one of the CRC unit of an STM32.',
+    help: 'CRC algorithm of line 2 of `/version`. Use crc32mpeg2 for the STM32 CRC unit.',
   }),
 
   COSIGN_PUB_KEY_PATH: option(kinds.list, {

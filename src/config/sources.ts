@@ -122,5 +122,7 @@ function variableOf(key: string): string | undefined {
 
 function suggestion(key: string): string {
   const near = mostSimilar(key, KEYS);
-  return near === undefined ? ', see docs/configuration.md for all keys' : `, did you mean ${flagOf(near)}?`;
+  return near === undefined
+    ? ', see https://github.com/otaflux/otaflux/blob/main/docs/configuration.md for all keys'
+    : `, did you mean ${flagOf(near)}?`;
 }

@@ -23,7 +23,10 @@ const RETRY_AFTER_SPREAD_S = 11;
 
 export const missingDevice = (): DeviceRefusal => new DeviceRefusal(400, "Missing required query parameter: 'device'");
 export const invalidDevice = (device: string): DeviceRefusal =>
-  new DeviceRefusal(400, `Invalid device id: ${whyNoDeviceId(device)}. See docs/devices.md`);
+  new DeviceRefusal(
+    400,
+    `Invalid device id: ${whyNoDeviceId(device)}. See https://github.com/otaflux/otaflux/blob/main/docs/devices.md`,
+  );
 export const methodNotAllowed = (): DeviceRefusal =>
   new DeviceRefusal(405, 'Method not allowed. Use GET or HEAD', ['Allow', 'GET, HEAD']);
 export const unauthorized = (): DeviceRefusal =>
@@ -31,14 +34,14 @@ export const unauthorized = (): DeviceRefusal =>
     401,
     'Unauthorized: send valid credentials',
     ['WWW-Authenticate', 'Bearer realm="otaflux"'],
-    'the request has no valid credentials. See docs/access.md',
+    'the request has no valid credentials. See https://github.com/otaflux/otaflux/blob/main/docs/access.md',
   );
 export const forbidden = (): DeviceRefusal =>
   new DeviceRefusal(
     403,
     'Forbidden: the credentials are for another device',
     [],
-    'the credentials are valid, but not for this device. See docs/access.md',
+    'the credentials are valid, but not for this device. See https://github.com/otaflux/otaflux/blob/main/docs/access.md',
   );
 export const tooManyRequests = (waitMs: number, reason: string): DeviceRefusal =>
   new DeviceRefusal(

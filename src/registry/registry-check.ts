@@ -62,6 +62,7 @@ export class RegistryCheck implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   private log(): void {
+    if (this.shutdown.signal.aborted) return;
     const { status, failure } = this.state;
     if (failure) {
       if (this.logged === failure.code) return;

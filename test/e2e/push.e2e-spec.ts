@@ -106,7 +106,7 @@ describe('otaflux push to a folder', () => {
     const arguments_ = ['push', 'signed', '1.0.0', espFile, '--registry-url', `oci:${root}`];
     const unsigned = await run(arguments_, { COSIGN_PUB_KEY_PATH: '/keys' });
     expect(unsigned.stdout).toMatch(
-      /Devices that ask for "signed" get it once it is signed\.\nSign it: see docs\/signing\.md\n$/,
+      /Devices that ask for "signed" get it once it is signed\.\nSign it: see https:\S+\/docs\/signing\.md\n$/,
     );
   });
 

@@ -20,8 +20,7 @@ interface KeyPair {
 
 /**
  * The TLS options of the device port. The files are read again when they change. Node's default cipher suites include
- * those of mbedTLS and rustls (ECDHE with AES-128-GCM first). Sessions are resumed with tickets, because a full
- * handshake takes a small device seconds.
+ * those of mbedTLS and rustls (ECDHE with AES-128-GCM first). Sessions are resumed with tickets, because a full handshake takes seconds on a small device.
  */
 export class TlsFiles {
   private readonly pair: Reloaded<KeyPair>;

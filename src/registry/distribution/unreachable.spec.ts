@@ -257,8 +257,8 @@ describe('a registry that wants credentials', () => {
 
 describe('a proxy that refuses', () => {
   it.each([
-    ['http', 407, /the proxy answered 407: it demands a user and password\. Set HTTP_PROXY=/],
-    ['https', 407, /the proxy answered 407: it demands a user and password\. Set HTTPS_PROXY=/],
+    ['http', 407, /the proxy answered 407: it requires a user name and password\. Set HTTP_PROXY=/],
+    ['https', 407, /the proxy answered 407: it requires a user name and password\. Set HTTPS_PROXY=/],
     ['https', 403, /the proxy of HTTPS_PROXY answered 403\. Check its rules, or name registry\.example in NO_PROXY/],
   ])('%s with %d is named, with its variable, and asked once', async (scheme, status, expected) => {
     const proxy = await listening(createHttpServer((_request, response) => void response.writeHead(status).end()));

@@ -180,7 +180,9 @@ export function fileError(error: unknown, path: string): OtaError {
   const absent = code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG';
   return new OtaError(
     absent ? 'absent' : 'unavailable',
-    absent ? `${path} does not exist. Push to it with otaflux push` : `cannot read ${path}: ${reasonOf(error)}`,
+    absent
+      ? `there is no ${path}. Push a version with otaflux push, or check the name of the device`
+      : `cannot read ${path}: ${reasonOf(error)}`,
     { cause: error },
   );
 }
