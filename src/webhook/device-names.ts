@@ -20,6 +20,8 @@ export interface Concerned {
 @Injectable()
 export class DeviceNames {
   private readonly prefix: string;
+  /** REPOSITORY_PREFIX alone, which Harbor knows even if it does not know the path in REGISTRY_URL. */
+  private readonly ownPrefix: string;
   /** Without a secret, anybody may send names. */
   private readonly isOpen: boolean;
 
@@ -28,11 +30,9 @@ export class DeviceNames {
     private readonly watcher: Watcher,
     { registryUrl, repositoryPrefix, webhookSecret }: Settings,
   ) {
-    const parts = [registryUrl.kind === 'http' ? registryUrl.path : '', repositoryPrefix];
-    this.prefix = parts
-      .filter(Boolean)
-      .map((part) => `${part}/`)
-      .join('');
+    const path = registryUrl.kind === 'http' ? registryUrl.path : '';
+    this.ownPrefix = repositoryPrefix && `${repositoryPrefix}/`;
+    this.prefix = (path && `${path}/`) + this.ownPrefix;
     this.isOpen = (webhookSecret ?? []).length === 0;
   }
 
@@ -40,9 +40,9 @@ export class DeviceNames {
    * Returns the devices to refresh because of `change`. Returns none for a repository outside of the prefix, for an
    * invalid repository name and, without a secret, for an unknown device.
    */
-  concernedBy({ repository, name }: RepositoryChange): Concerned[] {
-    const full = this.deviceOf(repository);
-    const short = name !== undefined && isRepositoryName(name) ? name : undefined;
+  concernedBy(change: RepositoryChange): Concerned[] {
+    const full = this.deviceOf(change.repository);
+    const short = this.deviceBehindProxy(change);
     if (full !== undefined && this.isKnown(full)) return [{ device: full, standing: 'known' }];
     const concerned: Concerned[] = [];
     if (short !== undefined && this.isKnown(short)) concerned.push({ device: short, standing: 'known' });
@@ -64,11 +64,27 @@ export class DeviceNames {
   }
 
   private deviceOf(repository: string): string | undefined {
-    const device = repository.startsWith(this.prefix) ? repository.slice(this.prefix.length) : '';
-    return device && isRepositoryName(device) ? device : undefined;
+    return below(this.prefix, repository);
+  }
+
+  /**
+   * Returns the device if the registry is reached through a proxy whose path Harbor does not know. The rest below
+   * REPOSITORY_PREFIX is the device. Without a prefix it is the short name, which lacks Harbor's project. A prefix
+   * wins over the short name: a repository outside of it must be reported (decision 31).
+   */
+  private deviceBehindProxy({ repository, name }: RepositoryChange): string | undefined {
+    if (name === undefined) return undefined;
+    if (this.ownPrefix) return below(this.ownPrefix, repository);
+    return isRepositoryName(name) ? name : undefined;
   }
 
   private isKnown(device: string): boolean {
     return this.releases.knows(device) || this.watcher.watches(device);
   }
+}
+
+/** Returns the part of a repository name below `prefix`, or undefined if the name is outside of it. */
+function below(prefix: string, repository: string): string | undefined {
+  const device = repository.startsWith(prefix) ? repository.slice(prefix.length) : '';
+  return device && isRepositoryName(device) ? device : undefined;
 }

@@ -87,7 +87,10 @@ export class WebhookController {
       const changes = changesIn(source, parseBody(body, request.headers['content-type'] ?? ''), request);
       const { queued, unknown, reason } = this.queue.add(changes);
       this.meter.received(name, queued > 0 ? 'queued' : 'ignored');
-      this.logger.log({ event: 'webhook.received', source: name, changes: changes.length, queued, unknown, reason });
+      const line = { event: 'webhook.received', source: name, changes: changes.length, queued, unknown, reason };
+      // Registries report pulls, too, also those of this server.
+      if (changes.length > 0) this.logger.log(line);
+      else this.logger.debug(line);
       return { queued, ...(reason !== undefined && { reason }) };
     } catch (error) {
       this.meter.received(name, error instanceof HttpException ? resultOf(error.getStatus()) : 'failed');

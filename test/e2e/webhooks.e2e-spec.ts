@@ -340,6 +340,17 @@ describe('webhooks', () => {
     for (const end of held) end();
   });
 
+  it('without a change are logged at debug: CNCF Distribution reports every pull, also those of this server', async () => {
+    await start();
+    const pull = { events: [{ action: 'pull', target: { repository: 'fw/line-1/sensor' } }] };
+    expect((await send('distribution', pull)).body).toEqual({ queued: 0 });
+    await send('generic', { repository: 'other/esp32' });
+    expect(service.events('webhook.received')).toMatchObject([
+      { level: 'debug', source: 'distribution', changes: 0 },
+      { level: 'info', source: 'generic', changes: 1 },
+    ]);
+  });
+
   describe('of Harbor, whose full name is not ours', () => {
     const harbor = (name: string, full = `library/${name}`): object => ({
       type: 'PUSH_ARTIFACT',
@@ -377,8 +388,29 @@ describe('webhooks', () => {
       },
     );
 
-    it('also in the CloudEvents format, and with a prefix', async () => {
-      await start();
+    it.each([
+      ['fw', 'other/line-1/sensor'],
+      ['fw/line-1', 'fw/line-2/sensor'],
+    ])('do not count outside of the prefix %s: %s gets the reason', async (prefix, full) => {
+      await start({ REPOSITORY_PREFIX: prefix, WATCH: 'line-1/sensor,sensor' });
+      const asked = registry.asked.length;
+      for (const query of ['', '?token=a-secret-for-tests'])
+        expect((await send('harbor', harbor('line-1/sensor', full), {}, query)).body).toEqual({
+          queued: 0,
+          reason: expect.stringContaining(`"${full}" is outside of "${prefix}/"`),
+        });
+      expect(registry.asked.slice(asked).filter(({ url }) => url.includes('line-2'))).toEqual([]);
+    });
+
+    it('name the device below the prefix, behind a path that Harbor does not know', async () => {
+      await start({ REGISTRY_URL: `${registry.url}/fw`, REPOSITORY_PREFIX: 'line-1' });
+      expect((await send('harbor', harbor('sensor', 'line-1/sensor'))).body).toEqual({ queued: 1 });
+      await until(() => service.events('release.changed').length === 1, 'the device to be known');
+      expect(service.events('release.changed')).toMatchObject([{ device: 'sensor', version: '1.0.0' }]);
+    });
+
+    it('also in the CloudEvents format', async () => {
+      await startBehindPath();
       const { event_data: data } = harbor('line-1/sensor') as { event_data: object };
       await send(
         'harbor',
