@@ -1,4 +1,5 @@
 import type { Command, Option } from 'commander';
+import { flagOf, optionOf, VARIABLES } from '../config/index.js';
 
 /** A word that is offered, and what it is for. */
 interface Word {
@@ -44,9 +45,14 @@ function offerOf(command: Command): Offer {
   };
 }
 
-/** `<json|pretty>` names the values in the placeholder. */
-function choicesOf({ argChoices, flags }: Option): string[] | undefined {
-  return argChoices ?? /<([^>|]+(?:\|[^>|]+)+)>/.exec(flags)?.[1]?.split('|');
+/** The words of the option table by flag, such as `--log-level`. */
+const TABLE: ReadonlyMap<string, readonly string[] | undefined> = new Map(
+  VARIABLES.map((variable) => [`--${flagOf(variable)}`, optionOf(variable).kind.choices]),
+);
+
+/** The words are in the option table. For the options of a single command, `<text|json>` names them. */
+function choicesOf({ argChoices, flags, long }: Option): readonly string[] | undefined {
+  return argChoices ?? TABLE.get(long ?? '') ?? /<([^>|]+(?:\|[^>|]+)+)>/.exec(flags)?.[1]?.split('|');
 }
 
 function wordsOf({ short, long, description }: Option): Word[] {
@@ -70,6 +76,9 @@ function bash(commands: readonly Word[], offers: readonly Offer[]): string {
 _otaflux() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]} options='' words=''
   COMPREPLY=()
+  # --option=value comes as three words.
+  [[ $cur == = ]] && cur='' prev='=' && ((COMP_CWORD++))
+  [[ $prev == = ]] && ((COMP_CWORD > 1)) && prev=\${COMP_WORDS[COMP_CWORD-2]}
   if ((COMP_CWORD == 1)) && [[ $cur != -* ]]; then
     COMPREPLY=($(compgen -W '${list(commands)}' -- "$cur"))
     return
@@ -97,7 +106,8 @@ function zsh(commands: readonly Word[], offers: readonly Offer[]): string {
   const cases = offers.map(({ name, options, choices, values, valued }) => {
     const specs = options.map(({ word, text }) => {
       const value = values[word] ? `:value:(${values[word].join(' ')})` : valued.includes(word) ? ':value:_files' : '';
-      return `'${word}[${zshText(text)}]${value}'`;
+      // With =, zsh takes --option=value as well.
+      return `'${word}${value && word.startsWith('--') ? '=' : ''}[${zshText(text)}]${value}'`;
     });
     const rest = choices.length > 0 ? `'1:word:(${choices.join(' ')})'` : `'*:file:_files'`;
     return `    ${name})\n      _arguments ${[...specs, rest].join(' \\\n        ')} ;;\n`;

@@ -14,6 +14,8 @@ export interface Kind<T> {
   readonly placeholder: string | undefined;
   /** Whether a number in the file may be written in YAML's forms: 1e3, 0x10. */
   readonly numeric?: true;
+  /** All values, if they are a fixed set of words. Shells complete them. */
+  readonly choices?: readonly string[];
   /** Returns the parsed value. Throws Unreadable, whose message completes "expected …". */
   read(written: unknown): T;
   /** A JSON Schema that accepts the same values, for the values of the Helm chart. */
@@ -206,12 +208,13 @@ export const rate = kind(
 
 /** One of `values`, in any case. */
 export function choice<const T extends string>(values: readonly T[]): Kind<T> {
-  return kind(
+  const plain = kind(
     values.length > 4 ? 'name' : values.join('|'),
     json.oneOf(values),
     `one of ${values.join(', ')}`,
     (value) => values.find((known) => known === value.toLowerCase()),
   );
+  return { ...plain, choices: values };
 }
 
 /** Several texts, separated by commas; a list in the file. */
