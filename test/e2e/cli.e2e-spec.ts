@@ -22,7 +22,8 @@ describe('otaflux', () => {
   });
 
   it.each([
-    [['serve'], {}, /REGISTRY_URL \(--registry-url\): is missing, expected https:\/\/host/],
+    [['list', 'esp32'], { REGISTRY_ULR: 'x' }, /REGISTRY_ULR has no effect\. Did you mean REGISTRY_URL\?$/m],
+    [['serve'], {}, /REGISTRY_URL \(--registry-url\) is missing, expected https:\/\/host/],
     [['--registry-url', 'ftp://x'], {}, /--registry-url: got "ftp:\/\/x", expected https:\/\/host/],
     [[], { REGISTRY_URL: 'x', CACHE_SIZE: 'many' }, /CACHE_SIZE: got "many", expected a whole number/],
     [['--registry-urll', 'x'], {}, /unknown option '--registry-urll'.*Did you mean --registry-url\?/],

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { OtaError } from '../../errors.js';
@@ -8,6 +8,7 @@ import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
 import { FolderLock } from './folder-lock.js';
 import { fileError, LayoutFiles } from './layout-files.js';
+import { makeFolder } from '../../folders.js';
 
 /** Writes OCI image layouts. Readers always see complete files, even with several writers at once. */
 export class LayoutWriter extends ArtifactWriter {
@@ -21,7 +22,7 @@ export class LayoutWriter extends ArtifactWriter {
   /** Returns a writer for the folder `root`. Creates the folder if it does not exist. */
   static async open(root: string): Promise<LayoutWriter> {
     try {
-      await mkdir(root, { recursive: true });
+      await makeFolder(root);
     } catch (error) {
       throw fileError(error, root);
     }
@@ -98,7 +99,7 @@ export class LayoutWriter extends ArtifactWriter {
   ): Promise<void> {
     const temporary = `${path}.${randomUUID()}.tmp`;
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       const handle = await open(temporary, 'wx');
       try {
         let written = 0;
