@@ -282,11 +282,14 @@ describe('values', () => {
     'ftp://robot:hunter2@h',
     'https://hunter2@h?x=1',
   ])('a password in REGISTRY_URL=%s is not shown, and its option is named', async (url) => {
-    const error = await settings({ REGISTRY_URL: url }).catch((caught: unknown) => caught as Error);
-    expect(String(error)).toMatch(/REGISTRY_URL: got "(?:[a-z]+:\/\/)?…@/);
-    expect(String(error)).not.toMatch(/hun\/?ter2/);
+    const error = await settings({ REGISTRY_URL: url }).then(
+      () => '',
+      (caught: unknown) => (caught as Error).message,
+    );
+    expect(error).toMatch(/^REGISTRY_URL: got "(?:[a-z]+:\/\/)?…@/);
+    expect(error).not.toMatch(/hun\/?ter2/);
     if (URL.canParse(url) && url.startsWith('http'))
-      expect(String(error)).toMatch(/REGISTRY_USERNAME and REGISTRY_PASSWORD_FILE/);
+      expect(error).toMatch(/REGISTRY_USERNAME and REGISTRY_PASSWORD_FILE/);
   });
 
   it('a secret is not shown when it is wrong', async () => {
