@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { chartReadme } from './chart-readme.mjs';
 import { troubleshooting } from './troubleshooting.mjs';
+import { valuesChecks } from './values-checks.mjs';
 import { valuesSchema } from './values-schema.mjs';
 import { createProgram } from '../dist/cli/program.js';
 import { configurationFile } from '../dist/cli/configuration-file.js';
@@ -131,6 +132,7 @@ for (const [path, content] of [
   ['config/otaflux.yaml', yaml()],
   ['docs/cli.md', cli(readFileSync(target('docs/cli.md'), 'utf8'))],
   ['helm/otaflux/values.schema.json', valuesSchema(values, { variables: VARIABLES, optionOf, flagOf })],
+  ['helm/otaflux/files/checks.json', valuesChecks({ variables: VARIABLES, optionOf, flagOf })],
   ['helm/otaflux/README.md', chartReadme(values)],
   ['helm/otaflux/files/dashboard.json', readFileSync(target('config/grafana/otaflux.json'), 'utf8')],
 ]) {

@@ -3,6 +3,7 @@
  * server takes comes from the option table.
  */
 import { chartValues } from './chart-values.mjs';
+import { CHECKED, isDuration } from './values-checks.mjs';
 
 /** The option that a value sets. */
 const OPTION_OF = {
@@ -13,7 +14,6 @@ const OPTION_OF = {
   'otaflux.listenAddr': 'LISTEN_ADDR',
   'otaflux.metricsListenAddr': 'METRICS_LISTEN_ADDR',
   'otaflux.trustProxy': 'TRUST_PROXY',
-  'otaflux.registry.url': 'REGISTRY_URL',
   'otaflux.registry.username': 'REGISTRY_USERNAME',
   'otaflux.registry.password': 'REGISTRY_PASSWORD',
   'otaflux.registry.insecure': 'REGISTRY_INSECURE',
@@ -22,14 +22,9 @@ const OPTION_OF = {
   'otaflux.signing.issuer': 'COSIGN_CERTIFICATE_OIDC_ISSUER',
   'otaflux.signing.issuerRegexp': 'COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP',
   'otaflux.signing.policy': 'SIGNATURE_POLICY',
-  'otaflux.webhookSecret': 'WEBHOOK_SECRET',
-  'otaflux.managementToken': 'MANAGEMENT_TOKEN',
-  'otaflux.mqtt.url': 'MQTT_URL',
   'otaflux.mqtt.username': 'MQTT_USERNAME',
   'otaflux.mqtt.password': 'MQTT_PASSWORD',
   'otaflux.mqtt.topic': 'MQTT_TOPIC',
-  'otaflux.notify': 'NOTIFY',
-  'otaflux.notifySecret': 'NOTIFY_SECRET',
   'otaflux.cache.memory': 'CACHE_MEMORY',
   'otaflux.cache.dir.size': 'CACHE_DISK',
 };
@@ -129,7 +124,7 @@ export function valuesSchema(text, table) {
   for (const [key, variable] of Object.entries(LEGACY))
     otaflux.properties[key] = {
       description: `As in the first charts of the Rust server`,
-      ...optionSchema(variable, table),
+      ...(CHECKED[`otaflux.${key}`] ? typeSchema(variable, table) : optionSchema(variable, table)),
     };
   schema.properties.global = { type: 'object', description: 'Values that Helm hands to all charts' };
   const head = { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Values of the OtaFlux chart' };
@@ -146,6 +141,7 @@ function objectSchema(values, table) {
 function schemaOf({ path, value, children }, table) {
   if (path === 'otaflux.config') return configSchema(table);
   if (SPECIAL[path]) return orNothing(SPECIAL[path]);
+  if (CHECKED[path]) return typeSchema(CHECKED[path], table);
   if (OPTION_OF[path]) return optionSchema(OPTION_OF[path], table) ?? typeOf(value);
   if (children) return objectSchema(children, table);
   return typeOf(value);
@@ -171,6 +167,13 @@ function optionSchema(variable, { variables, optionOf }) {
   return secret ? { not: { not: schema } } : schema;
 }
 
+/** Only the type of an option, whose value a template checks (values-checks.mjs). */
+function typeSchema(variable, { optionOf }) {
+  const { kind, secret } = optionOf(variable);
+  const schema = orNull({ type: kind.json.type, ...(kind.json.items && { items: { type: kind.json.items.type } }) });
+  return secret ? { not: { not: schema } } : schema;
+}
+
 /** `schema`, and an empty value beside it. */
 function orNothing(schema) {
   const open = Object.fromEntries(Object.entries(schema).filter(([keyword]) => !/^min(?:Items|Length)$/.test(keyword)));
@@ -191,13 +194,15 @@ function orNull(schema) {
 /** Every option by its key in the file, in all spellings; of a secret only the file that holds it. */
 function configSchema({ variables, optionOf, flagOf }) {
   const keys = variables.map((variable) => (optionOf(variable).secret ? `${variable}_FILE` : variable));
+  const durations = new Set(variables.filter((variable) => isDuration(optionOf(variable))));
+  // A number has no unit; a template says so.
+  const schemaOfKey = (key) =>
+    durations.has(key) ? { type: ['string', 'number', 'null'] } : { $ref: `#/definitions/${flagOf(key)}` };
   return {
     type: ['object', 'null'],
     additionalProperties: false,
-    properties: Object.fromEntries(keys.map((key) => [flagOf(key), { $ref: `#/definitions/${flagOf(key)}` }])),
-    patternProperties: Object.fromEntries(
-      keys.map((key) => [otherSpellings(flagOf(key)), { $ref: `#/definitions/${flagOf(key)}` }]),
-    ),
+    properties: Object.fromEntries(keys.map((key) => [flagOf(key), schemaOfKey(key)])),
+    patternProperties: Object.fromEntries(keys.map((key) => [otherSpellings(flagOf(key)), schemaOfKey(key)])),
   };
 }
 

@@ -6,8 +6,10 @@ import {
   VARIABLES,
   type Settings,
 } from '../config/index.js';
+import { containsEveryone } from '../delivery/index.js';
 import { noProxyOf } from '../no-proxy.js';
 import { percentDecoded } from '../percent.js';
+import { openPatterns } from '../signature/index.js';
 
 /** A log line about something that is most likely a mistake, and stops nothing. */
 export interface Warning {
@@ -17,7 +19,13 @@ export interface Warning {
 
 /** What is suspicious about `settings` and the environment that they came from. */
 export function startWarnings(settings: Settings, environment: NodeJS.ProcessEnv): Warning[] {
-  return [misspelt(environment), shortSecrets(settings), noProxy(environment)].filter((one) => one !== undefined);
+  return [
+    misspelt(environment),
+    shortSecrets(settings),
+    noProxy(environment),
+    anySigner(settings),
+    anyProxy(settings),
+  ].filter((one) => one !== undefined);
 }
 
 function misspelt(environment: NodeJS.ProcessEnv): Warning | undefined {
@@ -57,5 +65,24 @@ function noProxy(environment: NodeJS.ProcessEnv): Warning | undefined {
   return {
     event: 'config.no_proxy_ignored',
     reason: `NO_PROXY: ignored ${unreadable.map((entry) => JSON.stringify(entry)).join(', ')}, expected host names, addresses, networks such as 10.0.0.0/8, or *`,
+  };
+}
+
+function anySigner(settings: Settings): Warning | undefined {
+  const open = openPatterns(settings);
+  if (open.length === 0) return undefined;
+  const named = open.map(({ where, pattern }) => `${where} is ${JSON.stringify(pattern)}`).join(', ');
+  return {
+    event: 'signature.any_signer',
+    reason: `${named}: strangers match it, so that anybody can sign firmware. Use a pattern that only your own identities and issuers match, with ^ and $`,
+  };
+}
+
+function anyProxy({ trustProxy }: Settings): Warning | undefined {
+  if (!containsEveryone(trustProxy)) return undefined;
+  return {
+    event: 'proxy.any_trusted',
+    reason:
+      'TRUST_PROXY contains every address: every client can forge X-Forwarded-For, and so its limits and its address in logs. Set it to the addresses of your proxies only',
   };
 }

@@ -43,6 +43,14 @@ export const forbidden = (): DeviceRefusal =>
     [],
     'the credentials are valid, but not for this device. See https://github.com/otaflux/otaflux/blob/main/docs/access.md',
   );
+/** The answer to a request that came past the proxy, in plain text. */
+export const notByProxy = (): DeviceRefusal =>
+  new DeviceRefusal(
+    403,
+    'Forbidden: this port has no TLS. Use the address of the proxy in front of it',
+    [],
+    'the request came over plain HTTP from an address that TRUST_PROXY does not list, which PRODUCTION forbids. See https://github.com/otaflux/otaflux/blob/main/docs/access.md',
+  );
 export const tooManyRequests = (waitMs: number, reason: string): DeviceRefusal =>
   new DeviceRefusal(
     429,

@@ -1,5 +1,14 @@
-export { DeviceRefusal, forbidden, methodNotAllowed, noFirmware, tooManyRequests, unauthorized } from './answers.js';
+export {
+  DeviceRefusal,
+  forbidden,
+  methodNotAllowed,
+  noFirmware,
+  notByProxy,
+  tooManyRequests,
+  unauthorized,
+} from './answers.js';
 export { ClientAddress, networkOf } from './client-address.js';
+export { containsEveryone } from './everyone.js';
 export { Delivery } from './delivery.js';
 export { isDownload } from './download.js';
 export { DeliveryModule } from './delivery.module.js';

@@ -1,5 +1,8 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { forbidden, unauthorized, type DeviceRequest } from '../delivery/index.js';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { Settings } from '../config/index.js';
+import { ClientAddress, forbidden, notByProxy, unauthorized, type DeviceRequest } from '../delivery/index.js';
 import { LimitMeter } from '../metrics/index.js';
 import { DeviceAuthenticator } from './access/index.js';
 import type { DeviceProtocol } from './device-protocol.js';
@@ -8,18 +11,27 @@ import { Limits } from './limits/limits.js';
 /** Injection token of the list of authenticators. */
 export const DEVICE_AUTHENTICATORS = Symbol('device authenticators');
 
-/** Checks every device request before a protocol answers it: limits, and access to the device. */
+/** Checks every device request before a protocol answers it: its connection, limits, and access to the device. */
 @Injectable()
 export class DeviceGuard implements OnApplicationShutdown {
+  /** The proxies of PRODUCTION that terminate TLS. Undefined if requests may come from anywhere. */
+  private readonly proxies: ClientAddress | undefined;
+  /** Connections that PRODUCTION allows: each is checked once. */
+  private readonly allowed = new WeakSet<Socket>();
+
   constructor(
     @Inject(DEVICE_AUTHENTICATORS) private readonly authenticators: readonly DeviceAuthenticator[],
     private readonly limits: Limits,
     private readonly meter: LimitMeter,
-  ) {}
+    { production, trustProxy = [] }: Settings,
+  ) {
+    if (production && trustProxy.length > 0) this.proxies = new ClientAddress(trustProxy);
+  }
 
   /** Throws the DeviceRefusal for a request that is not allowed. */
   check(protocol: DeviceProtocol, request: DeviceRequest): void {
     this.limits.takeAddress(request);
+    if (this.proxies) this.demandTls(request, this.proxies);
     if (this.authenticators.length === 0 && !this.limits.countsDevices) return;
     const device = this.deviceOf(protocol, request);
     if (device === undefined) return;
@@ -43,6 +55,16 @@ export class DeviceGuard implements OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     for (const authenticator of this.authenticators) authenticator.close();
+  }
+
+  /** Throws for a request in plain text that no proxy forwards. Webhooks and probes are no device requests. */
+  private demandTls({ raw }: DeviceRequest, proxies: ClientAddress): void {
+    if (this.allowed.has(raw.socket)) return;
+    if (!(raw.socket instanceof TLSSocket) && !proxies.isProxied(raw)) {
+      this.meter.denied('direct');
+      throw notByProxy();
+    }
+    this.allowed.add(raw.socket);
   }
 
   private authenticate(request: DeviceRequest, device: string): void {

@@ -22,7 +22,7 @@ export class LimitMeter {
     });
     this.denials = new Counter({
       name: 'otaflux_device_denied_total',
-      help: 'Device requests refused by reason: unknown (401, no valid credentials) or other (403, credentials of another device).',
+      help: 'Device requests refused by reason: unknown (401, no valid credentials), other (403, credentials of another device) or direct (403, plain HTTP past the proxy in production).',
       labelNames: ['reason'],
       registers,
     });
@@ -77,7 +77,7 @@ export class LimitMeter {
     this.refusals.labels(limit).inc();
   }
 
-  denied(reason: 'unknown' | 'other'): void {
+  denied(reason: 'unknown' | 'other' | 'direct'): void {
     this.denials.labels(reason).inc();
   }
 

@@ -1,4 +1,5 @@
 export { createVerifier, wantsSignatures } from './create-verifier.js';
+export { exemptions, namesSigners, openPatterns } from './gaps.js';
 export type { SignatureSettings } from './signature-settings.js';
 export { SignatureModule, type SignatureModuleOptions } from './signature.module.js';
 export {
@@ -8,4 +9,3 @@ export {
   type Signer,
   type Verification,
 } from './signature-verifier.js';
-export { verifiesByDefault } from './verifies-by-default.js';

@@ -1,6 +1,6 @@
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { NestFactory } from '@nestjs/core';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'supertest';
@@ -9,7 +9,11 @@ import { ConfigError } from '../../src/errors.js';
 import { OtaFluxModule, SignatureVerifier } from '../../src/index.js';
 import { Authority } from '../support/authority.js';
 import { Cli, run } from '../support/cli.js';
-import { newKey } from '../support/sign.js';
+import { FakeRegistry } from '../support/fake-registry.js';
+import { PrivateSigstore } from '../support/private-sigstore.js';
+import { RawClient } from '../support/raw-client.js';
+import { firmwareBytes } from '../support/bytes.js';
+import { newKey, signBundle } from '../support/sign.js';
 import { TestService, type LogLine, type TestOptions } from '../support/service.js';
 
 class OwnVerifier extends SignatureVerifier {
@@ -33,6 +37,12 @@ const ALL = [SIGNATURES, WEBHOOKS, TRANSPORT, MANAGEMENT];
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-production-'));
 const { cert, key } = new Authority(folder, 'authority').issue('server');
 const signingKey = newKey();
+const keyFile = join(folder, 'cosign.pub');
+const trustedRoot = join(folder, 'trusted_root.json');
+writeFileSync(keyFile, signingKey.pem);
+beforeAll(async () => {
+  writeFileSync(trustedRoot, (await PrivateSigstore.create()).trustedRoot);
+});
 const OPEN: TestOptions = { REGISTRY_URL: `oci:${folder}`, METRICS_LISTEN_ADDR: '0.0.0.0:0' };
 const SAFE: TestOptions = {
   REGISTRY_URL: `oci:${folder}`,
@@ -44,6 +54,8 @@ const SAFE: TestOptions = {
 };
 const rule = (match: string, rest: object): string => JSON.stringify([{ match, ...rest }]);
 const NOT_REQUIRED = { required: false };
+const NO_KEY = { COSIGN_PUB_KEY: '' };
+type Refused = [string, TestOptions, RegExp];
 
 let service: TestService | undefined;
 afterEach(async () => {
@@ -75,7 +87,7 @@ describe('--production', () => {
     expect(lines).toEqual(ALL.map((pattern) => expect.stringMatching(pattern)));
   });
 
-  it.each<[string, TestOptions, RegExp]>([
+  it.each<Refused>([
     ['signature verification', { COSIGN_PUB_KEY: '' }, SIGNATURES],
     ['webhook secret', { WEBHOOK_SECRET: '' }, WEBHOOKS],
     ['webhook secret in a list of nothing', { WEBHOOK_SECRET: ', ,' }, WEBHOOKS],
@@ -85,11 +97,47 @@ describe('--production', () => {
     ['protected management port on one network', { MANAGEMENT_TOKEN: '', METRICS_LISTEN_ADDR: '[::]:0' }, MANAGEMENT],
     ['keys in a list of nothing', { COSIGN_PUB_KEY: '', COSIGN_PUB_KEY_PATH: ',' }, SIGNATURES],
     [
-      'signatures, because the policy requires none',
-      { COSIGN_PUB_KEY: '', SIGNATURE_POLICY: rule('esp32', NOT_REQUIRED) },
-      SIGNATURES,
+      'signatures of all devices, because the policy exempts all, whatever the keys',
+      { SIGNATURE_POLICY: rule('**', NOT_REQUIRED) },
+      /^ {2}- Unsigned firmware: rule 1 of SIGNATURE_POLICY \("\*\*"\) has required: false/,
     ],
-    ['signatures, because the policy exempts all', { SIGNATURE_POLICY: rule('**', NOT_REQUIRED) }, SIGNATURES],
+    [
+      'signatures of some devices',
+      {
+        SIGNATURE_POLICY: JSON.stringify([
+          { match: 'gateway', keys: 'ec.pub' },
+          { match: 'esp*', required: 'False' },
+        ]),
+      },
+      /rule 2 of SIGNATURE_POLICY \("esp\*"\) has required: false/,
+    ],
+    ...['.*', '^.*$', '.+', '^', '()', '@', '^https://', '[^ ]', '^.*(@|/).*$'].map((pattern): Refused => [
+      `a known signer: ${pattern}`,
+      { ...NO_KEY, COSIGN_CERTIFICATE_IDENTITY_REGEXP: pattern, COSIGN_CERTIFICATE_OIDC_ISSUER: 'https://idp.test' },
+      /^ {2}- Anybody can sign: COSIGN_CERTIFICATE_IDENTITY_REGEXP is "/,
+    ]),
+    [
+      'a known issuer',
+      { ...NO_KEY, COSIGN_CERTIFICATE_IDENTITY: 'me@acme.test', COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP: '^https://.*' },
+      /Anybody can sign: COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP is /,
+    ],
+    [
+      'a known signer in a rule',
+      { SIGNATURE_POLICY: rule('esp32', { 'identity-regexp': '.*', issuer: 'https://idp.test' }) },
+      /Anybody can sign: identity-regexp of rule 1 of SIGNATURE_POLICY is "\.\*"/,
+    ],
+    ...[
+      '0.0.0.0/0',
+      '::/0',
+      '10.0.0.1,128.0.0.0/1,0.0.0.0/1',
+      '::ffff:0:0/96',
+      '2000::/3',
+      '0.0.0.0/1,128.0.0.0/2,192.0.0.0/3',
+    ].map((networks): Refused => [
+      `a proxy of its own: ${networks}`,
+      { TRUST_PROXY: networks },
+      /^ {2}- TRUST_PROXY contains every address/,
+    ]),
   ])('refuses to start without %s', async (_name, options, pattern) => {
     expect(await refusal({ ...SAFE, ...options })).toEqual([
       expect.stringMatching(/^--production: /),
@@ -102,7 +150,24 @@ describe('--production', () => {
     ['TLS of its own', { TRUST_PROXY: '', TLS_CERT_PATH: cert, TLS_KEY_PATH: key }, {}],
     ['the management port on loopback', { MANAGEMENT_TOKEN: '', METRICS_LISTEN_ADDR: '127.0.0.1:0' }, {}],
     ['the same by name', { MANAGEMENT_TOKEN: '', METRICS_LISTEN_ADDR: 'localhost:0' }, {}],
-    ['a policy with exceptions', { SIGNATURE_POLICY: rule('test-*', NOT_REQUIRED) }, {}],
+    [
+      'a policy that requires signatures of all',
+      { COSIGN_PUB_KEY: '', SIGNATURE_POLICY: rule('**', { keys: keyFile }) },
+      {},
+    ],
+    ...['^me@acme\\.test$', 'acme', '^https://github\\.com/acme/', '@acme\\.test$'].map(
+      (pattern): [string, TestOptions, object] => [
+        `the identity ${pattern}`,
+        {
+          ...NO_KEY,
+          COSIGN_CERTIFICATE_IDENTITY_REGEXP: pattern,
+          COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP: '^https://(accounts\\.google\\.com|gitlab\\.acme\\.test)$',
+          SIGSTORE_TRUSTED_ROOT_PATH: trustedRoot,
+        },
+        {},
+      ],
+    ),
+    ['all private networks', { TRUST_PROXY: '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7,127.0.0.1' }, {}],
     ['a verifier of its own', { COSIGN_PUB_KEY: '' }, { verifier: new OwnVerifier() }],
   ])('starts with %s', async (_name, options, parts) => {
     expect(await refusal({ ...SAFE, ...options }, parts)).toEqual([]);
@@ -133,6 +198,77 @@ describe('--production', () => {
     await expect(start({})).rejects.toThrow(/^--production: [^]*COSIGN_PUB_KEY_PATH[^]*WEBHOOK_SECRET/);
     await expect(start({})).rejects.not.toThrow(/TLS_CERT_PATH|MANAGEMENT_TOKEN/);
     await start({ COSIGN_PUB_KEY: signingKey.pem, WEBHOOK_SECRET: 'a-webhook-secret-of-ours' });
+  });
+});
+
+describe('In production without TLS, a device request', () => {
+  const registry = new FakeRegistry();
+  beforeAll(async () => {
+    await registry.start();
+    signBundle(registry, 'esp32', registry.push('esp32', '1.0.0', firmwareBytes(1000)), signingKey);
+  });
+  afterAll(() => registry.stop());
+  /** The answer to a request from `from`, which is an address of this machine. */
+  const statusFrom = async (from: string, target: string): Promise<[number, string]> => {
+    const client = await RawClient.open(service!.port, undefined, from);
+    const { status, body } = await client.request(
+      `GET ${target} HTTP/1.1\r\nHost: ota\r\nX-Forwarded-For: 127.0.0.7\r\n\r\n`,
+    );
+    client.close();
+    return [status, body.toString('utf8')];
+  };
+  const start = async (options: TestOptions): Promise<void> => {
+    expect(await refusal({ ...SAFE, REGISTRY_URL: registry.url, TRUST_PROXY: '127.0.0.7', ...options })).toEqual([]);
+  };
+  const VERSION = '/version?device=esp32';
+
+  it('gets firmware through the proxy only', async () => {
+    await start({});
+    expect((await statusFrom('127.0.0.7', VERSION))[0]).toBe(200);
+    for (const target of [VERSION, '/firmware?device=esp32', 'http://ota/version?device=esp32']) {
+      const [status, body] = await statusFrom('127.0.0.8', target);
+      expect({ target, status, body }).toEqual({
+        target,
+        status: 403,
+        body: expect.stringMatching(/^Forbidden: .*TLS.*proxy/),
+      });
+    }
+    expect(service!.events('device.forbidden')).toContainEqual(
+      expect.objectContaining({
+        status: 403,
+        address: '127.0.0.8',
+        reason: expect.stringMatching(/TRUST_PROXY.*PRODUCTION/),
+      }),
+    );
+    expect((await service!.management.get('/metrics')).text).toContain(
+      'otaflux_device_denied_total{reason="direct"} 3',
+    );
+  });
+
+  it('is checked for every connection, and none of webhooks and probes', async () => {
+    await start({});
+    expect((await statusFrom('127.0.0.8', '/health/live'))[0]).toBe(200);
+    expect((await statusFrom('127.0.0.8', '/webhooks/harbor'))[0]).toBe(405);
+    const client = await RawClient.open(service!.port, undefined, '127.0.0.7');
+    for (let request = 0; request < 2; request++)
+      expect((await client.request(`GET ${VERSION} HTTP/1.1\r\nHost: ota\r\n\r\n`)).status).toBe(200);
+    client.close();
+    expect((await statusFrom('127.0.0.8', VERSION))[0]).toBe(403);
+  });
+
+  it.each<[string, TestOptions]>([
+    ['out of production', { PRODUCTION: 'false' }],
+    [
+      'without a list of proxies, which TLS makes unnecessary',
+      { TRUST_PROXY: '', TLS_CERT_PATH: cert, TLS_KEY_PATH: key },
+    ],
+    ['over TLS, though a proxy is trusted', { TLS_CERT_PATH: cert, TLS_KEY_PATH: key }],
+  ])('gets firmware directly %s', async (_name, options) => {
+    await start(options);
+    const tls = options.TLS_CERT_PATH === undefined ? undefined : { rejectUnauthorized: false };
+    const client = await RawClient.open(service!.port, tls, '127.0.0.8');
+    expect((await client.request(`GET ${VERSION} HTTP/1.1\r\nHost: ota\r\n\r\n`)).status).toBe(200);
+    client.close();
   });
 });
 

@@ -1,13 +1,18 @@
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cli, run } from '../support/cli.js';
+import { PrivateSigstore } from '../support/private-sigstore.js';
 import type { LogLine } from '../support/service.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-mistakes-'));
 const file = join(folder, 'file');
 writeFileSync(file, '');
+const trustedRoot = join(folder, 'trusted_root.json');
+beforeAll(async () => {
+  writeFileSync(trustedRoot, (await PrivateSigstore.create()).trustedRoot);
+});
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
@@ -59,6 +64,26 @@ describe('a start warns in one line', () => {
     const [line] = await linesOf('config.no_proxy_ignored', { NO_PROXY: 'localhost,10.0.0.0/99,http://x' });
     expect(line?.reason).toMatch(/^NO_PROXY: ignored "10\.0\.0\.0\/99", "http:\/\/x", expected host names/);
     expect(await linesOf('config.no_proxy_ignored', { NO_PROXY: 'localhost,10.0.0.0/8,*.svc,::1' })).toEqual([]);
+  });
+});
+
+describe('a start warns of trust in everybody', () => {
+  const issuer = { COSIGN_CERTIFICATE_OIDC_ISSUER: 'https://idp.test', SIGSTORE_TRUSTED_ROOT_PATH: trustedRoot };
+
+  it('as a proxy', async () => {
+    const [line] = await linesOf('proxy.any_trusted', { TRUST_PROXY: '10.0.0.1,0.0.0.0/0' });
+    expect(line).toMatchObject({ level: 'warn', reason: expect.stringMatching(/^TRUST_PROXY .*X-Forwarded-For/) });
+    expect(await linesOf('proxy.any_trusted', { TRUST_PROXY: '10.0.0.0/8' })).toEqual([]);
+  });
+
+  it('as a signer', async () => {
+    const [line] = await linesOf('signature.any_signer', { ...issuer, COSIGN_CERTIFICATE_IDENTITY_REGEXP: '.*' });
+    expect(line).toMatchObject({
+      level: 'warn',
+      reason: expect.stringMatching(/^COSIGN_CERTIFICATE_IDENTITY_REGEXP is "\.\*": .*anybody can sign/),
+    });
+    const own = { ...issuer, COSIGN_CERTIFICATE_IDENTITY_REGEXP: '@acme\\.test$' };
+    expect(await linesOf('signature.any_signer', own)).toEqual([]);
   });
 });
 

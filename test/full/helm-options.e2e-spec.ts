@@ -12,6 +12,7 @@ function objects(values: Values): Manifest[] {
   return manifests(text);
 }
 
+const PUBLIC_KEY = '-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n';
 const TLS = { 'otaflux.tls.existingSecret': 'ota-tls' };
 const PRIVATE = '10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fc00::/7';
 
@@ -64,7 +65,7 @@ describeWith(['helm', 'kubeconform'], 'what the chart refuses, it explains', () 
     expect(refusal({ ...whole, 'otaflux.tls.existingSecret': '', 'ingress.enabled': true })).toBe('');
     expect(refusal({ ...whole, 'otaflux.webhookSecret': '' })).not.toContain('managementToken');
     // What is in a Secret is left to the server.
-    expect(refusal({ 'otaflux.existingSecret': 'mine', ...TLS, 'otaflux.cosignPubKey': 'PEM' })).toBe('');
+    expect(refusal({ 'otaflux.existingSecret': 'mine', ...TLS, 'otaflux.cosignPubKey': PUBLIC_KEY })).toBe('');
     expect(environment(manifests(render({ 'otaflux.production': true, ...whole })))).toMatchObject({
       PRODUCTION: 'true',
       MANAGEMENT_TOKEN: 'a-long-management-token',
@@ -229,7 +230,7 @@ describeWith(['helm'], 'the notes', () => {
 
   it('say nothing of what is set', () => {
     const text = notes({
-      'otaflux.cosignPubKey': 'PEM',
+      'otaflux.cosignPubKey': PUBLIC_KEY,
       'otaflux.webhookSecret': 'a-long-webhook-secret',
       'otaflux.managementToken': 'a-long-management-token',
       ...TLS,

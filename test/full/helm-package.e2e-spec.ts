@@ -71,6 +71,7 @@ describe('the chart as it is published', () => {
         'Chart.yaml',
         'README.md',
         'files/alerts.yaml',
+        'files/checks.json',
         'files/dashboard.json',
         'values.schema.json',
         'values.yaml',

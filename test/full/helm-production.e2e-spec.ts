@@ -32,9 +32,16 @@ describeWith(['helm', 'kubeconform'], 'the network policy of the chart', () => {
   });
 
   it('says in the notes that Prometheus is shut out', () => {
-    const monitored = { 'networkPolicy.enabled': true, 'metrics.serviceMonitor.enabled': true };
+    const monitored = { 'networkPolicy.enabled': true, 'metrics.prometheusRule.enabled': true };
     expect(notes(monitored)).toContain('networkPolicy.metricsFrom');
     expect(notes({ ...monitored, 'networkPolicy.metricsFrom': MONITORING })).not.toContain('metricsFrom');
+  });
+
+  it('refuses a ServiceMonitor whose Prometheus it shuts out', () => {
+    const monitored = { 'networkPolicy.enabled': true, 'metrics.serviceMonitor.enabled': true };
+    expect(() => render(monitored)).toThrow('Set networkPolicy.metricsFrom to its namespace');
+    for (const metricsFrom of [MONITORING, [{ podSelector: {} }]])
+      expect(() => objects({ ...monitored, 'networkPolicy.metricsFrom': metricsFrom })).not.toThrow();
   });
 
   const egressOf = (values: Values): unknown => {
@@ -72,7 +79,7 @@ describeWith(['helm', 'kubeconform'], 'the network policy of the chart', () => {
       egressOf({
         'otaflux.registry': { url: 'r.example.com', insecure: true },
         'otaflux.mqtt.url': 'mqtts://user:p:1@broker.example.com?client_id=x',
-        'otaflux.notify': ['kafka://a:9092,b:9093?topic=x', 'redis://redis', 'https://hooks.example.com/x:1#y'],
+        'otaflux.notify': ['kafka://a:9092,b:9093?topic=x', 'redis://redis', 'https://hooks.example.com/x:1#name=y'],
         'networkPolicy.egress.dnsTo': cidr('10.0.0.10/32'),
         'networkPolicy.egress.registryTo': cidr('10.1.0.0/16'),
         'networkPolicy.egress.brokersTo': cidr('10.2.0.0/16'),

@@ -1,5 +1,8 @@
 {{/* Refuses values that contradict each other. Each refusal says what is given, what is expected and what to set. */}}
 {{- define "otaflux.validate" -}}
+{{- if and .Values.networkPolicy.enabled .Values.metrics.serviceMonitor.enabled (not .Values.networkPolicy.metricsFrom) -}}
+{{- fail "networkPolicy.enabled and metrics.serviceMonitor.enabled are true, but networkPolicy.metricsFrom is empty, so that a Prometheus in another namespace gets no metrics. Set networkPolicy.metricsFrom to its namespace, such as [{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: monitoring } } }], or to [{ podSelector: {} }] if it runs in the namespace of this release" -}}
+{{- end -}}
 {{- $o := .Values.otaflux -}}
 {{- $registry := default dict $o.registry -}}
 {{- $mqtt := default dict $o.mqtt -}}
@@ -20,8 +23,10 @@
 {{- fail "otaflux.mqtt.clientKey is set, but otaflux.mqtt.clientCert is empty. Set otaflux.mqtt.clientCert to the certificate of the key" -}}
 {{- end -}}
 {{- end -}}
+{{- include "otaflux.validateValues" . -}}
 {{- if not $hidden -}}
 {{- $keys := include "otaflux.configKeys" . -}}
+{{- include "otaflux.validatePairs" . -}}
 {{- $identity := or $signing.identity $signing.identityRegexp (contains ",cosigncertificateidentity" $keys) -}}
 {{- $issuer := or $signing.issuer $signing.issuerRegexp (contains ",cosigncertificateoidcissuer" $keys) -}}
 {{- if and $identity (not $issuer) -}}
@@ -87,11 +92,48 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Keys of otaflux.config that the server takes only together with others. */}}
+{{- define "otaflux.validatePairs" -}}
+{{- $keys := include "otaflux.configKeys" . -}}
+{{- $mqtt := default dict .Values.otaflux.mqtt -}}
+{{- $tls := default dict .Values.otaflux.tls -}}
+{{- $cert := contains ",tlscertpath," $keys -}}
+{{- $key := contains ",tlskeypath," $keys -}}
+{{- if and (not $tls.existingSecret) (ne $cert $key) -}}
+{{- fail (printf "otaflux.config.%s is set, but otaflux.config.%s is not. Set both, or otaflux.tls.existingSecret" (ternary "tls-cert-path" "tls-key-path" $cert) (ternary "tls-key-path" "tls-cert-path" $cert)) -}}
+{{- end -}}
+{{- if and (contains ",tlsclientcapath," $keys) (not (or $tls.existingSecret $cert)) -}}
+{{- fail "otaflux.config.tls-client-ca-path is set, but no certificate of the server: client certificates need TLS. Set otaflux.tls.existingSecret and otaflux.tls.clientCertificates instead" -}}
+{{- end -}}
+{{- if and (contains ",tlsdevicemap," $keys) (not (or $tls.clientCertificates (contains ",tlsclientcapath," $keys))) -}}
+{{- fail "otaflux.config.tls-device-map is set, but no client certificates are required, so that the map has no effect. Set otaflux.tls.clientCertificates: true" -}}
+{{- end -}}
+{{- $cert = contains ",mqttclientcertpath," $keys -}}
+{{- $key = contains ",mqttclientkeypath," $keys -}}
+{{- if and (not $mqtt.existingTlsSecret) (ne (or $cert (not (empty $mqtt.clientCert))) (or $key (not (empty $mqtt.clientKey)))) -}}
+{{- fail (printf "otaflux.config.%s is set, but otaflux.config.%s is not. Set both, or otaflux.mqtt.existingTlsSecret" (ternary "mqtt-client-cert-path" "mqtt-client-key-path" $cert) (ternary "mqtt-client-key-path" "mqtt-client-cert-path" $cert)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" if otaflux.production or the same key of otaflux.config is. */}}
+{{- define "otaflux.isProduction" -}}
+{{- $given := list .Values.otaflux.production -}}
+{{- range $key, $value := default dict .Values.otaflux.config }}{{ if eq (include "otaflux.fold" $key) "production" }}{{ $given = append $given $value }}{{ end }}{{ end -}}
+{{- range $given }}{{ include "otaflux.isTrue" . }}{{ end -}}
+{{- end -}}
+
+{{/* The rules of signing.policy or otaflux.config.signature-policy, as JSON: a list. */}}
+{{- define "otaflux.policy" -}}
+{{- $policy := (default dict .Values.otaflux.signing).policy -}}
+{{- range $key, $value := default dict .Values.otaflux.config }}{{ if eq (include "otaflux.fold" $key) "signaturepolicy" }}{{ $policy = $value }}{{ end }}{{ end -}}
+{{- if kindIs "string" $policy }}{{ $policy }}{{ else }}{{ default list $policy | toJson }}{{ end -}}
+{{- end -}}
+
 {{/* The server checks the same; without this, its pods would not start. */}}
 {{- define "otaflux.validateProduction" -}}
 {{- $o := .Values.otaflux -}}
 {{- $keys := include "otaflux.configKeys" . -}}
-{{- if and (include "otaflux.isTrue" $o.production) (not (or $o.existingSecret $o.extraEnv $o.extraEnvFrom $o.extraArgs)) -}}
+{{- if and (include "otaflux.isProduction" .) (not (or $o.existingSecret $o.extraEnv $o.extraEnvFrom $o.extraArgs)) -}}
 {{- $missing := list -}}
 {{- if not (include "otaflux.verifies" .) -}}
 {{- $missing = append $missing "signature verification: set otaflux.signing.existingSecret, otaflux.signing.identity or otaflux.signing.policy" -}}
@@ -104,6 +146,19 @@
 {{- end -}}
 {{- if not (or (default dict $o.tls).existingSecret (include "otaflux.trustProxy" .) (regexMatch ",(tlscertpath|trustproxy)," $keys)) -}}
 {{- $missing = append $missing "TLS, or a proxy that ends TLS: set otaflux.tls.existingSecret or otaflux.trustProxy" -}}
+{{- end -}}
+{{- range $index, $rule := include "otaflux.policy" . | default "[]" | fromJsonArray -}}
+{{- if and (kindIs "map" $rule) (hasKey $rule "required") (eq (lower (toString $rule.required)) "false") -}}
+{{- $missing = append $missing (printf "signatures of all devices: rule %d of the policy (%s) has required: false. Name its signers" (add1 $index) (toJson $rule.match)) -}}
+{{- end -}}
+{{- end -}}
+{{- if regexMatch "^[(^]*\\.[*+][)$]*$" (toString (default dict $o.signing).identityRegexp) -}}
+{{- $missing = append $missing (printf "a signer: otaflux.signing.identityRegexp is %s, which everybody matches. Use a pattern for your own identities only" (toJson $o.signing.identityRegexp)) -}}
+{{- end -}}
+{{- range $network := splitList "," (include "otaflux.trustProxy" .) -}}
+{{- if hasSuffix "/0" $network -}}
+{{- $missing = append $missing (printf "a list of proxies: otaflux.trustProxy contains %s, which is everybody. Set it to the addresses of your proxies" $network) -}}
+{{- end -}}
 {{- end -}}
 {{- if $missing -}}
 {{- fail (printf "otaflux.production is true, but these are missing:\n- %s" (join "\n- " $missing)) -}}
