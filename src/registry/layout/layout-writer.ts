@@ -7,7 +7,8 @@ import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
 import { FolderLock } from './folder-lock.js';
-import { fileError, LayoutFiles } from './layout-files.js';
+import { writeError } from './folder-errors.js';
+import { LayoutFiles } from './layout-files.js';
 
 /** Writes OCI image layouts. Readers always see complete files, even with several writers at once. */
 export class LayoutWriter extends ArtifactWriter {
@@ -23,7 +24,7 @@ export class LayoutWriter extends ArtifactWriter {
     try {
       await mkdir(root, { recursive: true });
     } catch (error) {
-      throw fileError(error, root);
+      throw await writeError(error, root);
     }
     return new LayoutWriter(root);
   }
@@ -114,7 +115,7 @@ export class LayoutWriter extends ArtifactWriter {
       await rename(temporary, path);
     } catch (error) {
       await rm(temporary, { force: true });
-      throw fileError(error, path);
+      throw await writeError(error, dirname(path));
     }
   }
 }
