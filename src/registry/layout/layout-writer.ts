@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { OtaError } from '../../errors.js';
+import { makeFolder } from '../../folders.js';
 import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
@@ -22,7 +23,7 @@ export class LayoutWriter extends ArtifactWriter {
   /** Returns a writer for the folder `root`. Creates the folder if it does not exist. */
   static async open(root: string): Promise<LayoutWriter> {
     try {
-      await mkdir(root, { recursive: true });
+      await makeFolder(root);
     } catch (error) {
       throw await writeError(error, root);
     }
@@ -99,7 +100,7 @@ export class LayoutWriter extends ArtifactWriter {
   ): Promise<void> {
     const temporary = `${path}.${randomUUID()}.tmp`;
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       const handle = await open(temporary, 'wx');
       try {
         let written = 0;
