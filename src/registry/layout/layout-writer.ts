@@ -3,12 +3,13 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { OtaError } from '../../errors.js';
+import { makeFolder } from '../../folders.js';
 import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
 import { FolderLock } from './folder-lock.js';
-import { fileError, LayoutFiles } from './layout-files.js';
-import { makeFolder } from '../../folders.js';
+import { writeError } from './folder-errors.js';
+import { LayoutFiles } from './layout-files.js';
 
 /** Writes OCI image layouts. Readers always see complete files, even with several writers at once. */
 export class LayoutWriter extends ArtifactWriter {
@@ -24,7 +25,7 @@ export class LayoutWriter extends ArtifactWriter {
     try {
       await makeFolder(root);
     } catch (error) {
-      throw fileError(error, root);
+      throw await writeError(error, root);
     }
     return new LayoutWriter(root);
   }
@@ -115,7 +116,7 @@ export class LayoutWriter extends ArtifactWriter {
       await rename(temporary, path);
     } catch (error) {
       await rm(temporary, { force: true });
-      throw fileError(error, path);
+      throw await writeError(error, dirname(path));
     }
   }
 }
