@@ -6,8 +6,8 @@ import { availableParallelism } from 'node:os';
  */
 const namesFiles = process.argv.slice(2).some((argument) => !argument.startsWith('-'));
 
-/** Tests wait more than they compute, so that two files at once suit two cores. */
-const maxWorkers = Math.max(2, availableParallelism() - 1);
+/** Tests wait more than they compute: for time-outs, retries and programs that start. */
+const maxWorkers = Math.min(Math.max(4, availableParallelism()), 8);
 
 /** Jest runs the TypeScript sources as ES modules; swc only strips the types (decision 2). */
 export default {

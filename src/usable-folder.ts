@@ -1,10 +1,11 @@
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { ConfigError, reasonOf } from './errors.js';
+import { makeFolder } from './folders.js';
 
 /** Makes the folder of `option` where it is not there; rejects with ConfigError when it cannot be made or written to. */
 export async function demandFolder(option: string, path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
     await access(path, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new ConfigError(

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../errors.js';
 import { BoundedEntries, type Entry } from './bounded-entries.js';
 import { OwnedFolder } from './owned-folder.js';
 import { sameStamp, stampAt, StoredFile, type Stamp } from './stored-file.js';
+import { makeFolder } from '../folders.js';
 
 export interface DiskEntry extends Entry {
   /** The stamp of the file when this process read and hashed it, or wrote it. Undefined before that. */
@@ -61,7 +62,7 @@ export class DiskTier {
 
   /** Loads the entries of an earlier run, oldest first, and removes unfinished files. */
   async load(): Promise<void> {
-    await mkdir(this.folder, { recursive: true });
+    await makeFolder(this.folder);
     await OwnedFolder.removeDead(this.root, INCOMING, UNUSED_MS);
     const found: { name: string; sizeBytes: number; usedMs: number }[] = [];
     for (const name of await readdir(this.folder)) {
@@ -78,7 +79,7 @@ export class DiskTier {
   }
 
   async create(): Promise<DiskWriter> {
-    await mkdir(this.folder, { recursive: true });
+    await makeFolder(this.folder);
     const { temporary, handle } = await this.begin();
     return {
       write: async (piece) => {

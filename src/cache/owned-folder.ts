@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { codeOf } from '../errors.js';
+import { makeFolder } from '../folders.js';
 
 /** Name of the socket in a folder. The owner listens on it as long as it lives. */
 const SOCKET = 'owner';
@@ -31,7 +32,7 @@ export class OwnedFolder {
 
   /** Creates a folder in `parent` whose name begins with `prefix`. It is removed when the process exits. */
   static async create(parent: string, prefix: string): Promise<OwnedFolder> {
-    await mkdir(parent, { recursive: true });
+    await makeFolder(parent);
     // The folder gets its name after its socket listens, so that no other process considers its owner dead.
     const fresh = await mkdtemp(join(parent, 'otaflux-'));
     const owned = join(parent, `${prefix}${machine()}-${randomBytes(6).toString('hex')}`);

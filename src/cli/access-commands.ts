@@ -64,7 +64,7 @@ export function signUrlCommand(): Command {
     const given = await gather({ flags: givenFlags(command), environment: process.env });
     const [secret] = (parseOption('DEVICE_URL_SECRET', given) as string[] | undefined) ?? [];
     if (secret === undefined)
-      throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret): is missing, expected the secret of the server');
+      throw new ConfigError('DEVICE_URL_SECRET (--device-url-secret) is missing, expected the secret of the server');
     if (!URL.canParse(url))
       throw new ConfigError(`--url: got ${JSON.stringify(url)}, expected a URL such as https://ota.example.com`);
     const expires = Math.floor((Date.now() + millisecondsOf(expiresIn)) / 1000);

@@ -6,8 +6,11 @@ export const REGISTRY_VARIABLES = VARIABLES.filter(
   (variable) => variable.startsWith('REGISTRY_') || variable === 'REPOSITORY_PREFIX',
 );
 
-/** Those of `push`, which refuses what the server would. */
-export const PUSH_VARIABLES: readonly Variable[] = [...REGISTRY_VARIABLES, 'MAX_FIRMWARE_SIZE'];
+/** Those of `push`, which refuses what the server would, and says whether devices get the version. */
+export const PUSH_VARIABLES: readonly Variable[] = [
+  ...REGISTRY_VARIABLES,
+  ...(['MAX_FIRMWARE_SIZE', 'PRERELEASES', 'MIN_VERSION', 'COSIGN_PUB_KEY_PATH'] as const),
+];
 
 /** Adds `--config` and the flags of `variables` to a command. */
 export function addFlags<C extends Command>(command: C, variables: readonly Variable[]): C {

@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { flagOf, optionOf, parseSettings, VARIABLES, type GivenValues, type Variable } from '../config/index.js';
 import { codeOf, ConfigError, reasonOf } from '../errors.js';
+import { writeProblem } from '../file-problem.js';
 import { initialFile, isSetIn, type FileValues } from './configuration-file.js';
 import { ask, isInteractive } from './prompt.js';
 
@@ -141,6 +142,6 @@ function write(path: string, values: FileValues, force: boolean): void {
     writeFileSync(path, initialFile(values), { flag: force ? 'w' : 'wx', mode: holdsSecret ? 0o600 : 0o644 });
   } catch (error) {
     if (codeOf(error) === 'EEXIST') throw exists(path);
-    throw new ConfigError(`--output: cannot write ${JSON.stringify(path)}: ${reasonOf(error)}`);
+    throw new ConfigError(`--output: cannot write ${JSON.stringify(path)}: ${writeProblem(error)}`);
   }
 }

@@ -1,12 +1,14 @@
 import 'reflect-metadata';
 import { existsSync } from 'node:fs';
-import { createRequire, register } from 'node:module';
-import { extname, resolve } from 'node:path';
+import { createRequire, isBuiltin, register } from 'node:module';
+import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { OwnParts } from '../app.module.js';
 import { parseOption, parseSettings, type GivenValues, type Settings } from '../config/index.js';
-import { codeOf, ConfigError, reasonOf } from '../errors.js';
+import { ConfigError, reasonOf } from '../errors.js';
+import { NamedParts } from './named-parts.js';
 import type { SharedModules } from './plugin-hooks.js';
+import { problemOfImport } from './plugin-import.js';
 import { PORTS, problemOfParts } from './plugin-parts.js';
 
 /** The default export of a plug-in: its parts, or a function that returns them for the settings. */
@@ -16,6 +18,8 @@ export type Plugin = OwnParts | ((context: PluginContext) => OwnParts | Promise<
 export interface PluginContext {
   readonly settings: Settings;
 }
+
+const SEE = 'See https://github.com/otaflux/otaflux/blob/main/docs/extending.md';
 
 /** Returns the settings, and the parts of all plug-ins in PLUGIN. Rejects with ConfigError. */
 export async function withPlugins(given: GivenValues): Promise<{ parts: OwnParts; settings: Settings }> {
@@ -27,7 +31,8 @@ export async function withPlugins(given: GivenValues): Promise<{ parts: OwnParts
   const settings = parseSettings(provisional);
   const parts: OwnParts = {};
   const owners = new Map<string, string>();
-  for (const name of names) merge(parts, await load(name, settings), name, owners);
+  const named = new NamedParts();
+  for (const name of names) merge(parts, await load(name, settings, named), name, owners);
   if (parts.registry === undefined) return { parts, settings: parseSettings(given) };
   Object.assign(given, provisional);
   return { parts, settings };
@@ -38,8 +43,12 @@ function sharedModules(): SharedModules {
   return { otaflux: beside('./door.js'), '@nestjs/common': beside('./nest.js') };
 }
 
-async function load(name: string, settings: Settings): Promise<OwnParts> {
+async function load(name: string, settings: Settings, named: NamedParts): Promise<OwnParts> {
   const plugin = await imported(name);
+  if (isClass(plugin))
+    throw new ConfigError(
+      `--plugin ${name}: its default export is a class, expected an object with parts, such as export default { notifiers: [Mine] }. ${SEE}`,
+    );
   let parts: OwnParts;
   try {
     parts = typeof plugin === 'function' ? await plugin({ settings }) : plugin;
@@ -47,11 +56,13 @@ async function load(name: string, settings: Settings): Promise<OwnParts> {
     throw new ConfigError(`--plugin ${name}: ${reasonOf(error)}`, { cause: error });
   }
   const problem = problemOfParts(parts);
-  if (problem !== undefined)
-    throw new ConfigError(
-      `--plugin ${name}: ${problem}. See https://github.com/otaflux/otaflux/blob/main/docs/extending.md`,
-    );
-  return parts;
+  if (problem !== undefined) throw new ConfigError(`--plugin ${name}: ${problem}. ${SEE}`);
+  return named.of(name, parts);
+}
+
+/** A class is a function that cannot be called. */
+function isClass(plugin: Plugin): boolean {
+  return typeof plugin === 'function' && /^class\b/.test(Function.prototype.toString.call(plugin));
 }
 
 async function imported(name: string): Promise<Plugin> {
@@ -64,7 +75,7 @@ async function imported(name: string): Promise<Plugin> {
   }
   if (module.default === undefined)
     throw new ConfigError(
-      `--plugin ${name}: it has no default export, expected export default { registry, notifiers, … }. See https://github.com/otaflux/otaflux/blob/main/docs/extending.md`,
+      `--plugin ${name}: it has no default export, expected export default { registry, notifiers, … }. ${SEE}`,
     );
   return module.default;
 }
@@ -78,6 +89,10 @@ function locate(name: string): string {
   if (existsSync(path)) return pathToFileURL(path).href;
   if (/^\.{0,2}\//.test(name))
     throw new ConfigError(`--plugin ${name}: there is no file ${path}. Paths start at the current directory`);
+  if (isBuiltin(name))
+    throw new ConfigError(
+      `--plugin ${name}: this is a module of Node.js, expected the path of a plug-in, such as ./${name.replace(/^node:/, '')}.mjs, or the name of a package`,
+    );
   try {
     return pathToFileURL(createRequire(resolve('package.json')).resolve(name)).href;
   } catch (cause) {
@@ -86,27 +101,6 @@ function locate(name: string): string {
       { cause },
     );
   }
-}
-
-/** Returns what to do about a module that Node.js does not load. */
-function problemOfImport(error: unknown, url: string): string {
-  const code = codeOf(error) ?? '';
-  const text = reasonOf(error);
-  if (
-    /\.[cm]?ts$/.test(new URL(url).pathname) &&
-    (code === 'ERR_UNKNOWN_FILE_EXTENSION' || code.includes('TYPESCRIPT'))
-  )
-    return 'Node.js does not run this TypeScript file. Compile it with tsc, and name the .js file';
-  if (code === 'ERR_UNKNOWN_FILE_EXTENSION')
-    return `Node.js does not run ${extname(new URL(url).pathname)} files, expected .mjs, .js or .cjs`;
-  if (code === 'ERR_UNSUPPORTED_DIR_IMPORT') return 'it is a directory, expected a file, such as index.mjs in it';
-  if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND')
-    return `${text}. Install what the plug-in imports beside it (npm install)`;
-  if (/Unexpected token 'export'|Cannot use import statement/.test(text))
-    return 'it is an ES module in a file that Node.js reads as CommonJS. Name it .mjs, or set "type": "module" in its package.json';
-  if (/(?:require|module|exports) is not defined in ES module scope/.test(text))
-    return 'it is CommonJS in a file that Node.js reads as an ES module. Name it .cjs, or use import and export';
-  return text;
 }
 
 /** Adds parts. Throws ConfigError for a second one if only one is allowed. */

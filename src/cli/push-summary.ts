@@ -1,4 +1,5 @@
 import type { Settings } from '../config/index.js';
+import { newestFirst } from '../firmware/select-version.js';
 import { sizeText } from '../quantities.js';
 import { wantsSignatures } from '../signature/create-verifier.js';
 import type { PushResult } from './push.js';
@@ -10,6 +11,12 @@ export function summaryOf({ pushed, newer }: PushResult, device: string, setting
   const lines = [`${changed ? 'Pushed' : 'Already there:'} ${place}:${tag} (${sizeText(size)})`, `Digest: ${digest}`];
   const mustBeSigned = wantsSignatures(settings);
   const asking = `Devices that ask for "${device}"`;
+  const ignored = newestFirst([tag], settings).length === 0;
+  if (ignored) {
+    const why = version.includes('-') && !settings.prereleases ? '--no-prereleases is set' : '--min-version is newer';
+    lines.push(`${asking} do not get it, because ${why}.`);
+    return lines;
+  }
   if (newer !== undefined) lines.push(`${asking} keep getting ${newer}, which is newer.`);
   else lines.push(mustBeSigned ? `${asking} get it once it is signed.` : `${asking} get it.`);
   if (mustBeSigned && settings.registryUrl.kind === 'http') lines.push(`Sign it: cosign sign ${place}@${digest}`);

@@ -33,7 +33,7 @@ export interface Pushed {
 /** The same, and what a person wants to know beside it. */
 export interface PushResult {
   readonly pushed: Pushed;
-  /** The newest version of the device that is newer than the pushed one. */
+  /** The newest version that devices may get, if it is newer than the pushed one. */
   readonly newer: string | undefined;
 }
 
@@ -64,7 +64,11 @@ export async function push(
     const writer = await createArtifactWriter(settings, onRetry);
     const registry = await createRegistry(settings, onRetry);
     const versions = await versionsIn(registry, repository, signal);
-    const newer = versions.find((one) => compareVersions(one.version, canonical) > 0)?.version;
+    const offered = newestFirst(
+      versions.map((one) => one.tag),
+      settings,
+    );
+    const newer = offered.find((one) => compareVersions(one.version, canonical) > 0)?.version;
     const existing = await existingLayer(registry, repository, canonical, versions, signal);
     if (existing?.tag === tag && existing.layer?.digest === layer.descriptor.digest)
       return { pushed: { ...result, digest: existing.digest, changed: false }, newer };

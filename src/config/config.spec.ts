@@ -170,7 +170,7 @@ describe('registry-url', () => {
     expect(await location(url)).toEqual(expected);
   });
 
-  it.each(['', 'oci:', 'ftp://x', '/srv/firmware', './firmware', 'https://', 'https://x/?a=b', 'https://u:p@x'])(
+  it.each(['', 'oci:', 'ftp://x', '/srv/firmware', './firmware', 'https://', 'https://x/?a=b'])(
     'refuses %j',
     async (url) => {
       const given = { REGISTRY_URL: { value: url, where: 'REGISTRY_URL' } };
@@ -244,7 +244,7 @@ describe('values', () => {
     ['WATCH', 'AA:BB:CC:DD:EE:FF', /expected device ids/],
     ['WATCH', 'a..b', /expected device ids/],
     ['WATCH', 'all,../*', /look at "\.\.\/\*"$/],
-    ['DEVICE_HEADER', 'X-Device', /^TRUST_PROXY \(--trust-proxy\): is missing, expected the addresses of the proxies/],
+    ['DEVICE_HEADER', 'X-Device', /^TRUST_PROXY \(--trust-proxy\) is missing, expected the addresses of the proxies/],
     [
       'DEVICE_URL_SECRET',
       'fifteen-letters',
@@ -273,6 +273,23 @@ describe('values', () => {
     ],
   ])('%s=%s is refused', async (variable, text, message) => {
     await expect(settings({ [variable]: text })).rejects.toThrow(message);
+  });
+
+  it.each([
+    'http://robot:hunter2@127.0.0.1:5000',
+    'https://robot:hun/ter2@registry.example.com/x',
+    'robot:hunter2@registry.example.com',
+    'ftp://robot:hunter2@h',
+    'https://hunter2@h?x=1',
+  ])('a password in REGISTRY_URL=%s is not shown, and its option is named', async (url) => {
+    const error = await settings({ REGISTRY_URL: url }).then(
+      () => '',
+      (caught: unknown) => (caught as Error).message,
+    );
+    expect(error).toMatch(/^REGISTRY_URL: got "(?:[a-z]+:\/\/)?…@/);
+    expect(error).not.toMatch(/hun\/?ter2/);
+    if (URL.canParse(url) && url.startsWith('http'))
+      expect(error).toMatch(/REGISTRY_USERNAME and REGISTRY_PASSWORD_FILE/);
   });
 
   it('a secret is not shown when it is wrong', async () => {

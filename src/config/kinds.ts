@@ -301,7 +301,11 @@ export const registryUrl = kind(
     const schemed = /^https?:\/\//i.test(value);
     if (!schemed && (value.includes('://') || isAbsolute(value) || value.startsWith('.'))) return undefined;
     const url = parseUrl(schemed ? value : `https://${value}`);
-    if (!url?.hostname || url.search || url.hash || url.username || url.password) return undefined;
+    if (url?.username || url?.password)
+      throw new Unreadable(
+        'a URL without user and password: give them as REGISTRY_USERNAME and REGISTRY_PASSWORD_FILE',
+      );
+    if (!url?.hostname || url.search || url.hash) return undefined;
     return {
       kind: 'http',
       origin: schemed ? url.origin : undefined,

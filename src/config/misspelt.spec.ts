@@ -18,6 +18,10 @@ describe('a variable that is no option', () => {
     ['OTAFLUX_REGISTRY_URL', 'REGISTRY_URL'],
     ['OTAFLUX_WATCH', 'WATCH'],
     ['OTAFLUX_LOGLEVEL', 'LOG_LEVEL'],
+    ['REGISTRY_ULR', 'REGISTRY_URL'],
+    ['MQTT_BROKER_URL', 'MQTT_URL'],
+    ['NOTIFY_URL', 'NOTIFY'],
+    ['WEBHOOK_TOKEN', 'WEBHOOK_SECRET'],
   ])('%s was meant to be %s', (variable, meant) => {
     expect(misspeltVariables({ [variable]: 'x' })).toEqual([{ variable, meant }]);
   });

@@ -15,6 +15,12 @@ const KNOWN = new Set<string>([
 ]);
 /** A name of one word is a word of other programs, too. */
 const CANDIDATES = [...KNOWN].filter((variable) => variable.includes('_'));
+/** Names that other servers have for the same thing. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  MQTT_BROKER_URL: 'MQTT_URL',
+  NOTIFY_URL: 'NOTIFY',
+  WEBHOOK_TOKEN: 'WEBHOOK_SECRET',
+};
 /** What Kubernetes sets for each Service, such as a registry or OtaFlux itself. */
 const OF_A_SERVICE = /_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
 
@@ -36,5 +42,5 @@ function meantBy(variable: string): string | undefined {
   const name = variable.toUpperCase().replace(/^OTAFLUX_/, '');
   // With our own name in front, it is meant for us.
   if (name !== variable.toUpperCase()) return KNOWN.has(name) ? name : mostSimilar(name, [...KNOWN]);
-  return name.includes('_') ? mostSimilar(name, CANDIDATES) : undefined;
+  return SYNONYMS[name] ?? (name.includes('_') ? mostSimilar(name, CANDIDATES) : undefined);
 }

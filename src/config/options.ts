@@ -207,7 +207,7 @@ export const OPTIONS = {
   WEBHOOK_SECRET: option(kinds.signingSecrets, {
     section: 'Webhooks',
     secret: true,
-    help: 'Secret that webhook senders must use. Several secrets allow rotation. Without a secret, everyone can send webhooks, but they refresh only devices that the server already serves or watches.',
+    help: 'Secret that webhook senders must use. Several secrets allow rotation. Without a secret, anyone can send webhooks, but only devices that the server already serves or watches are refreshed.',
   }),
 
   MQTT_URL: option(kinds.url(['mqtt', 'mqtts', 'ws', 'wss']), {

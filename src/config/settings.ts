@@ -98,7 +98,14 @@ function headerProblem({ deviceHeader, trustProxy = [] }: SettingValues): Proble
 
 function explain(variable: Variable, given: GivenValues, takes: string): string {
   const { value, where } = given[variable] ?? { value: undefined, where: `${variable} (--${flagOf(variable)})` };
-  if (value === undefined) return `${where}: is missing, expected ${takes}`;
-  const got = optionOf(variable).secret ? 'a secret that is not shown' : JSON.stringify(value).slice(0, 200);
+  if (value === undefined) return `${where} is missing, expected ${takes}`;
+  const got = optionOf(variable).secret
+    ? 'a secret that is not shown'
+    : withoutPassword(JSON.stringify(value)).slice(0, 200);
   return `${where}: got ${got}, expected ${takes}`;
+}
+
+/** Hides user and password in what may be a URL. */
+function withoutPassword(text: string): string {
+  return text.replaceAll(/((?:^|["'\s,])(?:[a-z+]+:\/\/)?)[^"'\s,]*@/gi, '$1…@');
 }

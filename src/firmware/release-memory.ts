@@ -1,12 +1,13 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Settings } from '../config/index.js';
 import { codeOf, explained } from '../errors.js';
 import { recorded, type Answers } from '../registry/index.js';
 import type { Release } from './release.js';
+import { makeFolder } from '../folders.js';
 
 /** Larger files are not written. A manifest and its signatures have a few kilobytes. */
 const MAX_BYTES = 1024 * 1024;
@@ -57,7 +58,7 @@ export class ReleaseMemory implements OnModuleInit {
   /** Removes unfinished files of an earlier run, and files that are too old. */
   async onModuleInit(): Promise<void> {
     await this.inFolder(async (folder) => {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       for (const name of await readdir(folder)) {
         const path = join(folder, name);
         const writtenMs = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now();
@@ -81,7 +82,7 @@ export class ReleaseMemory implements OnModuleInit {
     const text = JSON.stringify({ device, version, manifestDigest, currentSinceMs, answers });
     if (text.length > MAX_BYTES) return this.forget(device);
     await this.inFolder(async (folder) => {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       const temporary = join(folder, `${randomUUID()}.tmp`);
       try {
         await writeFile(temporary, text, { mode: 0o600 });

@@ -29,8 +29,8 @@ export interface FailureExplanation {
   readonly redact: (text: string) => string;
 }
 
-/** Without traffic, an answer says nothing about now after this time. */
-const MAX_AGE_MS = 60_000;
+/** An older answer does not show whether the registry can be used now. */
+const MAX_AGE_MS = 5_000;
 
 /**
  * Whether the registry can be used, derived from the results of operations. Only answers of the registry count: a full
@@ -133,7 +133,7 @@ export class RegistryState {
     this.askNow = ask;
   }
 
-  /** Pings the registry if it is not up or has not answered for a minute. Resolves to this state afterwards. */
+  /** Pings the registry if it is not up or has not answered for 5 s. Resolves to this state afterwards. */
   async refreshed(): Promise<this> {
     const ageMs = performance.now() - this.answeredMs;
     if (this.status !== 'up' || ageMs > MAX_AGE_MS) await this.askNow();

@@ -27,9 +27,9 @@ export class RegistryModule implements OnApplicationShutdown {
     const adapter =
       registry === undefined
         ? { provide: ADAPTER, useFactory: createRegistry, inject: [Settings] }
-        : registry instanceof Registry
-          ? { provide: ADAPTER, useValue: registry }
-          : { provide: ADAPTER, useClass: registry };
+        : typeof registry === 'function'
+          ? { provide: ADAPTER, useClass: registry }
+          : { provide: ADAPTER, useValue: registry };
     return {
       module: RegistryModule,
       providers: [

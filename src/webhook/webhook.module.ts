@@ -1,4 +1,4 @@
-import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
+import { Logger, Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { partsOf, type Part } from '../parts.js';
 import { DeviceNames } from './device-names.js';
 import { RefreshQueue } from './refresh-queue.js';
@@ -29,10 +29,19 @@ export class WebhookModule {
         WebhookLimit,
         {
           provide: WEBHOOK_SOURCES,
-          useFactory: (...added: WebhookSource[]) => [...builtInSources(), ...added],
+          useFactory: (...added: WebhookSource[]) => allSources(added),
           inject: own.tokens,
         },
       ],
     };
   }
+}
+
+/** An own source replaces the built-in one of the same name, which may be meant or not. */
+function allSources(added: readonly WebhookSource[]): WebhookSource[] {
+  const builtIn = builtInSources();
+  for (const { name } of added)
+    if (builtIn.some((source) => source.name === name))
+      new Logger('WebhookModule').log({ event: 'webhook.source_replaced', source: name });
+  return [...builtIn, ...added];
 }

@@ -22,7 +22,7 @@ describe('otaflux', () => {
   });
 
   it.each([
-    [['serve'], {}, /REGISTRY_URL \(--registry-url\): is missing, expected https:\/\/host/],
+    [['serve'], {}, /REGISTRY_URL \(--registry-url\) is missing, expected https:\/\/host/],
     [['--registry-url', 'ftp://x'], {}, /--registry-url: got "ftp:\/\/x", expected https:\/\/host/],
     [[], { REGISTRY_URL: 'x', CACHE_SIZE: 'many' }, /CACHE_SIZE: got "many", expected a whole number/],
     [['--registry-urll', 'x'], {}, /unknown option '--registry-urll'.*Did you mean --registry-url\?/],
@@ -42,6 +42,16 @@ describe('otaflux', () => {
     expect(stderr).toMatch(message);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+
+  it('names the environment variable that was misspelt', async () => {
+    for (const command of [[], ['list', 'esp32']]) {
+      const { code, stderr } = await run(command, { REGISTRY_ULR: 'oci:x' });
+      expect(stderr).toMatch(
+        /^otaflux: the environment variable REGISTRY_ULR has no effect\. Did you mean REGISTRY_URL\?$/m,
+      );
+      expect(code).toBe(2);
+    }
   });
 
   it('never prints a secret, wherever it stands', async () => {

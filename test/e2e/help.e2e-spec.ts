@@ -91,7 +91,7 @@ describe('a mistake', () => {
   it('such as the bare command is answered by what to try first', async () => {
     const { code, stdout, stderr } = await run([]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^otaflux: REGISTRY_URL \(--registry-url\): is missing, .*\n/);
+    expect(stderr).toMatch(/^otaflux: REGISTRY_URL \(--registry-url\) is missing, .*\n/);
     expect(stderr).toContain('\n  otaflux push esp32 1.0.0 firmware.bin --registry-url oci:./registry\n');
     expect(stderr).toContain('\n  otaflux --registry-url oci:./registry\n');
     expect(stderr).toContain('otaflux --help');

@@ -103,6 +103,13 @@ describe('otaflux push to a folder', () => {
     expect(older.stdout).toContain('Devices that ask for "several" keep getting 2.0.0, which is newer.\n');
     const early = await push('several', '3.0.0-rc.1', espFile);
     expect(early.stdout).toContain('get it.\nIt is a pre-release: servers with --no-prereleases do not offer it.\n');
+    const url = ['--registry-url', `oci:${root}`];
+    const hidden = await run(['push', 'several', '3.0.0-rc.2', espFile, ...url], { PRERELEASES: 'false' });
+    expect(hidden.stdout).toMatch(/Devices that ask for "several" do not get it, because --no-prereleases is set\.\n$/);
+    const old = await run(['push', 'several', '2.1.0', espFile, ...url, '--min-version', '5.0.0']);
+    expect(old.stdout).toMatch(/Devices that ask for "several" do not get it, because --min-version is newer\.\n$/);
+    const shown = await run(['push', 'several', '2.2.0', espFile, ...url, '--no-prereleases']);
+    expect(shown.stdout).toMatch(/Devices that ask for "several" get it\.\n$/);
     const arguments_ = ['push', 'signed', '1.0.0', espFile, '--registry-url', `oci:${root}`];
     const unsigned = await run(arguments_, { COSIGN_PUB_KEY_PATH: '/keys' });
     expect(unsigned.stdout).toMatch(

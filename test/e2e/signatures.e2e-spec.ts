@@ -4,6 +4,7 @@ import { mkdtempSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
+import { amount } from '../support/extent.js';
 import { FakeRegistry, INDEX, MANIFEST } from '../support/fake-registry.js';
 import { fixture, FIXTURES } from '../support/fixture.js';
 import {
@@ -397,7 +398,7 @@ describe('with a key', () => {
     );
     await start();
     for (const target of stored) {
-      const step = Math.ceil(target.length / 12);
+      const step = Math.ceil(target.length / amount(3, 12));
       for (let at = 0; at < target.length; at += step) {
         target[at] = (target[at] ?? 0) ^ 1;
         const response = await service.firmware('fw');

@@ -92,7 +92,7 @@ describe('a start refuses', () => {
     [{ WEBHOOK_SECRET: 'hunter2' }, /WEBHOOK_SECRET: got a secret that is not shown, expected a secret of at least 16/],
     [{ DEVICE_URL_SECRET: 'hunter2' }, /DEVICE_URL_SECRET: .* at least 16 characters/],
     [{ NOTIFY: 'http://127.0.0.1:1', NOTIFY_SECRET: 'hunter2' }, /NOTIFY_SECRET: .* at least 16 characters/],
-    [{ DEVICE_HEADER: 'X-Device' }, /TRUST_PROXY \(--trust-proxy\): is missing, .*DEVICE_HEADER/],
+    [{ DEVICE_HEADER: 'X-Device' }, /TRUST_PROXY \(--trust-proxy\) is missing, .*DEVICE_HEADER/],
     [{ WATCH: 'ESP32' }, /WATCH: got "ESP32", expected device ids in lower case/],
     [{ REPOSITORY_PREFIX: 'Firmware' }, /REPOSITORY_PREFIX: got "Firmware", expected .* lower case/],
   ])('%j', async (environment, message) => {
@@ -110,6 +110,8 @@ describe('a start refuses', () => {
       for (const [path, why] of [
         [file, 'a file of this name exists'],
         [join(file, 'below'), 'a part of the path is a file, not a directory'],
+        // Node's own mkdir would never return.
+        ...(process.platform === 'linux' ? ([['/proc/a-folder/below', 'no such file or directory']] as const) : []),
       ] as const) {
         const { code, stderr } = await run([], { ...BASE, ...keyless, [name]: path });
         expect(stderr).toMatch(

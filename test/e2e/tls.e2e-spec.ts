@@ -174,8 +174,8 @@ describe('TLS on the device port', () => {
   });
 
   it.each([
-    [{ TLS_KEY_PATH: '' }, 'TLS_KEY_PATH (--tls-key-path): is missing'],
-    [{ TLS_CERT_PATH: '' }, 'TLS_CERT_PATH (--tls-cert-path): is missing'],
+    [{ TLS_KEY_PATH: '' }, 'TLS_KEY_PATH (--tls-key-path) is missing'],
+    [{ TLS_CERT_PATH: '' }, 'TLS_CERT_PATH (--tls-cert-path) is missing'],
     [
       { TLS_CERT_PATH: '', TLS_KEY_PATH: '', TLS_CLIENT_CA_PATH: '/x' },
       'is missing, expected a path, because TLS_CLIENT_CA_PATH is given',

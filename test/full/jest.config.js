@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import base from '../../jest.config.js';
 
 /** All tests with all their cases, as CI runs them: `npm run test:all`. */
@@ -6,4 +7,6 @@ export default {
   rootDir: '../..',
   testPathIgnorePatterns: ['/node_modules/'],
   globals: { EVERYTHING: true },
+  // Each file may start several servers.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
 };

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, rmdir, stat, unlink, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { codeOf } from '../../errors.js';
 import { delay, every } from '../../timers.js';
-import { fileError } from './layout-files.js';
+import { readError, writeError } from './folder-errors.js';
 
 /** A lock that was not renewed for this time belongs to a process that died. */
 const STALE_MS = 10_000;
@@ -39,7 +39,7 @@ export class FolderLock {
     try {
       await work(async () => {
         await stat(mine).catch((error: unknown) => {
-          throw fileError(error, mine);
+          throw readError(error, mine);
         });
       });
     } finally {
@@ -59,8 +59,8 @@ export class FolderLock {
       return true;
     } catch (error) {
       await rm(beside, { recursive: true, force: true });
-      if (['ENOTEMPTY', 'EEXIST', 'EPERM'].includes(codeOf(error) ?? '')) return false;
-      throw fileError(error, this.path);
+      if (isTaken(error)) return false;
+      throw await writeError(error, dirname(this.path));
     }
   }
 
@@ -75,7 +75,7 @@ export class FolderLock {
       return owners;
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return [];
-      throw fileError(error, this.path);
+      throw readError(error, dirname(this.path));
     }
   }
 
@@ -84,6 +84,12 @@ export class FolderLock {
     await unlink(join(this.path, owner)).catch(() => undefined);
     await rmdir(this.path).catch(() => undefined);
   }
+}
+
+/** Windows reports EPERM for a rename to a folder that exists. Elsewhere it means that nothing can be created here. */
+function isTaken(error: unknown): boolean {
+  const code = codeOf(error) ?? '';
+  return ['ENOTEMPTY', 'EEXIST'].includes(code) || (code === 'EPERM' && process.platform === 'win32');
 }
 
 async function renew(path: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { z } from 'zod';
-import { codeOf, OtaError, reasonOf } from '../../errors.js';
+import { OtaError } from '../../errors.js';
 import { delay } from '../../timers.js';
 import {
   algorithmOf,
@@ -12,6 +12,7 @@ import {
   type Digest,
   MediaType,
 } from '../../oci/index.js';
+import { demandRoot, readError } from './folder-errors.js';
 
 /** The index of a folder with 100,000 tags has about 30 MB. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
@@ -32,6 +33,11 @@ export class LayoutFiles {
 
   blobPath(repository: string, digest: Digest): string {
     return join(this.directory(repository), 'blobs', algorithmOf(digest), hexOf(digest));
+  }
+
+  /** Rejects with `unavailable` if the root does not exist, is no folder, or cannot be read. */
+  async demandRoot(): Promise<void> {
+    await demandRoot(this.root);
   }
 
   /**
@@ -74,13 +80,9 @@ export class LayoutFiles {
       const entries = await readdir(join(this.root, name), { withFileTypes: true });
       return entries.filter((entry) => entry.isDirectory() && entry.name !== 'blobs').map((entry) => entry.name);
     } catch (error) {
-      if (name === '')
-        throw new OtaError(
-          'unavailable',
-          `the folder ${this.root} of --registry-url does not exist. Create it, mount it, or push to it with otaflux push`,
-          { cause: error },
-        );
-      return [];
+      if (name !== '') return [];
+      await this.demandRoot();
+      throw readError(error, this.root);
     }
   }
 
@@ -97,7 +99,7 @@ export class LayoutFiles {
       const { size } = await handle.stat();
       return { handle, size };
     } catch (error) {
-      throw fileError(error, path);
+      throw readError(error, path);
     }
   }
 
@@ -112,7 +114,7 @@ export class LayoutFiles {
         );
       return await handle.readFile();
     } catch (error) {
-      throw fileError(error, path);
+      throw readError(error, path);
     } finally {
       await handle.close();
     }
@@ -135,14 +137,14 @@ export class LayoutFiles {
           'protocol',
           `${path} is not that of an OCI image layout 1.0.0. Write the folder with otaflux push, oras or skopeo`,
         );
-      // A missing root is a volume that is not mounted, not a team that has removed its firmware.
-      if (!(await isDirectory(this.root)))
-        throw new OtaError(
-          'unavailable',
-          `the folder ${this.root} of --registry-url does not exist. Create it, mount it, or push to it with otaflux push`,
-          { cause: error },
-        );
-      throw fileError(error, path);
+      await this.demandRoot();
+      const failure = readError(error, path);
+      if (failure.code !== 'absent') throw failure;
+      throw new OtaError(
+        'absent',
+        `the folder ${this.root} has no repository ${repository}. Check the device id and --repository-prefix, or push a version with otaflux push`,
+        { cause: error },
+      );
     }
   }
 }
@@ -163,26 +165,5 @@ async function isFile(path: string): Promise<boolean> {
   return stat(path).then(
     (entry) => entry.isFile(),
     () => false,
-  );
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then(
-    (entry) => entry.isDirectory(),
-    () => false,
-  );
-}
-
-/** ENOENT and similar codes mean `absent`. All others mean that the disk cannot be read now. */
-export function fileError(error: unknown, path: string): OtaError {
-  if (error instanceof OtaError) return error;
-  const code = codeOf(error);
-  const absent = code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG';
-  return new OtaError(
-    absent ? 'absent' : 'unavailable',
-    absent
-      ? `there is no ${path}. Push a version with otaflux push, or check the name of the device`
-      : `cannot read ${path}: ${reasonOf(error)}`,
-    { cause: error },
   );
 }

@@ -77,9 +77,7 @@ export class LayoutRegistry extends Registry {
   }
 
   async ping(): Promise<void> {
-    await this.files.entries('ping').catch((error: unknown) => {
-      if (!(error instanceof OtaError) || error.code !== 'absent') throw error;
-    });
+    await this.files.demandRoot();
   }
 
   /**

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { OtaError } from '../../errors.js';
+import { makeFolder } from '../../folders.js';
 import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
 import { FolderLock } from './folder-lock.js';
-import { fileError, LayoutFiles } from './layout-files.js';
+import { writeError } from './folder-errors.js';
+import { LayoutFiles } from './layout-files.js';
 
 /** Writes OCI image layouts. Readers always see complete files, even with several writers at once. */
 export class LayoutWriter extends ArtifactWriter {
@@ -21,9 +23,9 @@ export class LayoutWriter extends ArtifactWriter {
   /** Returns a writer for the folder `root`. Creates the folder if it does not exist. */
   static async open(root: string): Promise<LayoutWriter> {
     try {
-      await mkdir(root, { recursive: true });
+      await makeFolder(root);
     } catch (error) {
-      throw fileError(error, root);
+      throw await writeError(error, root);
     }
     return new LayoutWriter(root);
   }
@@ -98,7 +100,7 @@ export class LayoutWriter extends ArtifactWriter {
   ): Promise<void> {
     const temporary = `${path}.${randomUUID()}.tmp`;
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       const handle = await open(temporary, 'wx');
       try {
         let written = 0;
@@ -114,7 +116,7 @@ export class LayoutWriter extends ArtifactWriter {
       await rename(temporary, path);
     } catch (error) {
       await rm(temporary, { force: true });
-      throw fileError(error, path);
+      throw await writeError(error, dirname(path));
     }
   }
 }
