@@ -69,18 +69,19 @@ export function durationUpTo(maxMs: number, units: Readonly<Record<string, numbe
   };
 }
 
-/** A size with one of `units`, which say how many bytes each is. */
-export function sizeIn(units: Readonly<Record<string, number>>): JsonSchema {
+/** A size of at least `min` bytes with one of `units`, which say how many bytes each is. */
+export function sizeIn(units: Readonly<Record<string, number>>, min: 0 | 1): JsonSchema {
   const names = Object.keys(units);
   const tooLarge = names
     .filter((name) => (units[name] ?? 0) > 1)
     .map((name) => `${above(Math.floor(Number.MAX_SAFE_INTEGER / (units[name] ?? 1)))}(?:\\.[0-9]+)?\\s*${name}`);
+  const tooSmall = min === 0 ? [] : ['0+(?:\\.0+)?\\s*[A-Za-z]*', '0+\\.[0-4][0-9]*\\s*B?'];
   return {
     type: ['number', 'string'],
-    minimum: 0,
+    minimum: min / 2,
     maximum: 999_999_999_999_999,
     pattern: `^[0-9]{1,15}(?:\\.[0-9]{1,6})?\\s*(?:${names.join('|')})$`,
-    not: { type: 'string', pattern: `^(?:${tooLarge.join('|')})$` },
+    not: { type: 'string', pattern: `^(?:${[...tooLarge, ...tooSmall].join('|')})$` },
   };
 }
 

@@ -176,15 +176,20 @@ for (const [index, letter] of ['K', 'M', 'G', 'T'].entries()) {
   BYTES[`${letter}B`] = BYTES[letter] = BYTES[letter.toLowerCase()] = 1000 ** (index + 1);
 }
 
-/** A size in bytes; binary and decimal units as Kubernetes and docker know them. */
-export const size = numeric(
-  kind('size', json.sizeIn(BYTES), 'a size such as 512MiB, 4GiB or 100000', (value) => {
-    const match = /^(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)$/.exec(value);
-    const unit = BYTES[match?.[2] ?? ''];
-    const bytes = Math.round(Number(match?.[1]) * (unit ?? NaN));
-    return Number.isSafeInteger(bytes) ? bytes : undefined;
-  }),
-);
+/** A size of at least `min` bytes; binary and decimal units as Kubernetes and docker know them. */
+function sizeFrom(min: 0 | 1, takes: string): Kind<number> {
+  return numeric(
+    kind('size', json.sizeIn(BYTES, min), takes, (value) => {
+      const match = /^(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)$/.exec(value);
+      const unit = BYTES[match?.[2] ?? ''];
+      const bytes = Math.round(Number(match?.[1]) * (unit ?? NaN));
+      return Number.isSafeInteger(bytes) && bytes >= min ? bytes : undefined;
+    }),
+  );
+}
+
+export const size = sizeFrom(0, 'a size such as 512MiB, 4GiB or 100000');
+export const sizeAboveZero = sizeFrom(1, 'a size of at least one byte, such as 512MiB, 4GiB or 100000');
 
 /** A number of requests per second. */
 export interface Rate {

@@ -52,7 +52,7 @@ export const OPTIONS = {
   FIRMWARE_FILE: option(kinds.text, {
     help: 'Name of the firmware file in artifacts that hold several files: the title of a layer, or a path in a tar layer.',
   }),
-  MAX_FIRMWARE_SIZE: option(kinds.size, {
+  MAX_FIRMWARE_SIZE: option(kinds.sizeAboveZero, {
     default: '4GiB',
     help: 'Maximum size of a firmware image, compressed or not. The server skips versions with larger images, and `otaflux push` refuses them.',
   }),

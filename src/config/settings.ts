@@ -50,6 +50,7 @@ function problemOf(settings: SettingValues): Problem | undefined {
     pairProblem(settings, 'TLS_CERT_PATH', 'TLS_KEY_PATH') ??
     pairProblem(settings, 'MQTT_CLIENT_CERT_PATH', 'MQTT_CLIENT_KEY_PATH') ??
     certificateProblem(settings) ??
+    mapProblem(settings) ??
     issuerProblem(settings) ??
     userProblem(settings) ??
     headerProblem(settings)
@@ -66,6 +67,16 @@ function pairProblem(settings: SettingValues, cert: Variable, key: Variable): Pr
 function certificateProblem({ tlsCertPath, tlsClientCaPath }: SettingValues): Problem | undefined {
   if (tlsClientCaPath === undefined || tlsCertPath !== undefined) return undefined;
   return { option: 'TLS_CERT_PATH', takes: 'a path, because TLS_CLIENT_CA_PATH is given' };
+}
+
+/** The map is read for client certificates only. */
+function mapProblem({ tlsClientCaPath, tlsDeviceMap }: SettingValues): Problem | undefined {
+  if (tlsDeviceMap === undefined || tlsClientCaPath !== undefined) return undefined;
+  return {
+    option: 'TLS_CLIENT_CA_PATH',
+    takes:
+      'a path, because TLS_DEVICE_MAP maps the names in client certificates, which no device has to show otherwise',
+  };
 }
 
 /** Any issuer could confirm an identity, so the issuer must be set too, as in cosign. */

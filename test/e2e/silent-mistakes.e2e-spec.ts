@@ -93,6 +93,9 @@ describe('a start refuses', () => {
     [{ DEVICE_URL_SECRET: 'hunter2' }, /DEVICE_URL_SECRET: .* at least 16 characters/],
     [{ NOTIFY: 'http://127.0.0.1:1', NOTIFY_SECRET: 'hunter2' }, /NOTIFY_SECRET: .* at least 16 characters/],
     [{ DEVICE_HEADER: 'X-Device' }, /TRUST_PROXY \(--trust-proxy\) is missing, .*DEVICE_HEADER/],
+    [{ MAX_FIRMWARE_SIZE: '0' }, /MAX_FIRMWARE_SIZE: got "0", expected a size of at least one byte, such as 512MiB/],
+    [{ MAX_FIRMWARE_SIZE: '0MiB' }, /MAX_FIRMWARE_SIZE: got "0MiB", expected a size of at least one byte/],
+    [{ TLS_DEVICE_MAP: '/map.yaml' }, /TLS_CLIENT_CA_PATH \(--tls-client-ca-path\) is missing, .*TLS_DEVICE_MAP/],
     [{ WATCH: 'ESP32' }, /WATCH: got "ESP32", expected device ids in lower case/],
     [{ REPOSITORY_PREFIX: 'Firmware' }, /REPOSITORY_PREFIX: got "Firmware", expected .* lower case/],
   ])('%j', async (environment, message) => {
