@@ -24,7 +24,7 @@ class Esp8266Protocol extends DeviceProtocol {
     return method === 'GET' && path === ROUTE.route ? ROUTE : undefined;
   }
 
-  async handle(request, response) {
+  async handle({ product }, request, response) {
     const { headers } = request.raw;
     if (!/^ESP(8266|32)-http-Update$/.test(headers['user-agent'] ?? ''))
       throw new DeviceRefusal(403, 'Only for the update libraries of Arduino');
@@ -33,7 +33,7 @@ class Esp8266Protocol extends DeviceProtocol {
     const sketch = (headers['x-esp8266-sketch-md5'] ?? headers['x-esp32-sketch-md5'])?.toLowerCase();
     // Limits and authenticators have already accepted the request for this device. Do not catch errors of Delivery (no such
     // device, registry down, too many downloads): OtaFlux answers them as for every other client.
-    const release = await this.delivery.current(this.deviceOf(request), request);
+    const release = await this.delivery.current(product, request);
     if (running === release.version || sketch === release.firmware.md5) {
       response.writeHead(304).end();
       return;

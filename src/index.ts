@@ -37,7 +37,6 @@ export {
   DeviceAuthenticator,
   DeviceHttpAdapter,
   DeviceModule,
-  DeviceProtocol,
   DeviceRouter,
   TlsFiles,
   type Access,
@@ -46,8 +45,8 @@ export {
   type DeviceHandler,
   type DeviceModuleOptions,
   type ListenerOptions,
-  type Match,
 } from './device/index.js';
+export { DeviceProtocol, type Ask, type Identity, type Match } from './protocols/index.js';
 export { OtaError, type OtaErrorCode } from './errors.js';
 export {
   FirmwareModule,

@@ -73,7 +73,7 @@ export const PORTS: Readonly<Record<keyof OwnParts, Port>> = {
   protocols: {
     extends: 'DeviceProtocol',
     methods: ['match', 'handle'],
-    inherited: { deviceOf: method },
+    inherited: { identify: method },
     own: {},
     several: true,
   },

@@ -27,6 +27,8 @@ export const invalidDevice = (device: string): DeviceRefusal =>
     400,
     `Invalid device id: ${whyNoDeviceId(device)}. See https://github.com/otaflux/otaflux/blob/main/docs/devices.md`,
   );
+export const invalidUnit = (): DeviceRefusal =>
+  new DeviceRefusal(400, 'Invalid unit: expected 1 to 128 printable characters, such as a serial number');
 export const methodNotAllowed = (): DeviceRefusal =>
   new DeviceRefusal(405, 'Method not allowed. Use GET or HEAD', ['Allow', 'GET, HEAD']);
 export const unauthorized = (): DeviceRefusal =>

@@ -27,6 +27,9 @@ import { parseRange, type ByteRange } from './range.js';
 
 /** A missing file is restored and sent once more. If it is missing again, the disk is broken. */
 const MAX_TRIES = 2;
+/** Answers a refusal in the form of a protocol. */
+type Answer = (refusal: DeviceRefusal, response: ServerResponse) => void;
+
 /** Length of a tag. A longer version is not repeated in a response. */
 const MAX_VERSION_LENGTH = 128;
 
@@ -146,8 +149,12 @@ export class Delivery {
     });
   }
 
-  /** Answers with the status of `error`. An error that is neither an OtaError nor a refusal becomes a 500. */
-  refuse(response: ServerResponse, error: unknown, device: string | undefined): void {
+  /**
+   * Answers with the status of `error`. An error that is neither an OtaError nor a refusal becomes a 500.
+   *
+   * @param answer how to answer the refusal. Default: a line of text, and the end of the connection
+   */
+  refuse(response: ServerResponse, error: unknown, device: string | undefined, answer?: Answer): void {
     if (!(error instanceof DeviceRefusal) && !(error instanceof OtaError))
       this.logger.error({
         event: 'device.failed',
@@ -155,7 +162,9 @@ export class Delivery {
         stack: error instanceof Error ? error.stack : undefined,
       });
     try {
-      answerRefusal(response, refusalOf(error, device));
+      const refusal = refusalOf(error, device);
+      if (answer && !response.headersSent) answer(refusal, response);
+      else answerRefusal(response, refusal);
     } catch (unsendable) {
       this.logger.error({ event: 'device.failed', reason: reasonOf(unsendable) });
       response.destroy();

@@ -1,6 +1,7 @@
 export {
   DeviceRefusal,
   forbidden,
+  invalidUnit,
   methodNotAllowed,
   noFirmware,
   notByProxy,

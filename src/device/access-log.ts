@@ -2,7 +2,8 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { Settings } from '../config/index.js';
 import { contextOf } from '../request-context.js';
-import { ClientAddress, parameter, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
+import { ClientAddress, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
+import type { Identity } from '../protocols/index.js';
 import { whenOver } from './response-end.js';
 
 /** Longer texts are truncated, so that no client can fill a disk. Device ids are shorter. */
@@ -39,8 +40,8 @@ export class AccessLog {
   }
 
   /** Logs a request when its response was sent, or when its connection was closed. */
-  log(request: DeviceRequest, response: ServerResponse): void {
-    const line = { event: 'device.request', ...this.describe(request, parameter(request.query, 'device')) };
+  log(identity: Identity | undefined, request: DeviceRequest, response: ServerResponse): void {
+    const line = { event: 'device.request', ...this.describe(request, identity) };
     const write = (): void => {
       const ms = Math.round((performance.now() - request.receivedAtMs) * 10) / 10;
       this.logger.log({ ...line, status: response.statusCode, whole: response.writableFinished, ms });
@@ -50,16 +51,17 @@ export class AccessLog {
   }
 
   /** Logs a request that was refused because of its sender or the number of requests. Ignores other refusals. */
-  refused(request: DeviceRequest, { status, body, reason = body }: DeviceRefusal, device: string | undefined): void {
+  refused(request: DeviceRequest, { status, body, reason = body }: DeviceRefusal, identity?: Identity): void {
     const event = REFUSALS.get(status);
-    if (event !== undefined) this.logger.warn({ event, status, reason, ...this.describe(request, device) });
+    if (event !== undefined) this.logger.warn({ event, status, reason, ...this.describe(request, identity) });
   }
 
-  private describe({ method, path, raw }: DeviceRequest, device: string | undefined): Record<string, unknown> {
+  private describe({ method, path, raw }: DeviceRequest, identity?: Identity): Record<string, unknown> {
     return {
       method,
       path: path.slice(0, MAX_TEXT),
-      device: device?.slice(0, MAX_TEXT),
+      device: identity?.product.slice(0, MAX_TEXT),
+      unit: identity?.unit,
       address: this.addresses.of(raw),
       userAgent: raw.headers['user-agent']?.slice(0, MAX_TEXT),
       ...contextOf(raw.headers),

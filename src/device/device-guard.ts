@@ -5,7 +5,7 @@ import { Settings } from '../config/index.js';
 import { ClientAddress, forbidden, notByProxy, unauthorized, type DeviceRequest } from '../delivery/index.js';
 import { LimitMeter } from '../metrics/index.js';
 import { DeviceAuthenticator } from './access/index.js';
-import type { DeviceProtocol } from './device-protocol.js';
+import type { Ask } from '../protocols/index.js';
 import { Limits } from './limits/limits.js';
 
 /** Injection token of the list of authenticators. */
@@ -28,29 +28,24 @@ export class DeviceGuard implements OnApplicationShutdown {
     if (production && trustProxy.length > 0) this.proxies = new ClientAddress(trustProxy);
   }
 
-  /** Throws the DeviceRefusal for a request that is not allowed. */
-  check(protocol: DeviceProtocol, request: DeviceRequest): void {
+  /** Checks the connection and the limit of its address, before the request is read. Throws a DeviceRefusal. */
+  admit(request: DeviceRequest): void {
     this.limits.takeAddress(request);
     if (this.proxies) this.demandTls(request, this.proxies);
-    if (this.authenticators.length === 0 && !this.limits.countsDevices) return;
-    const device = this.deviceOf(protocol, request);
-    if (device === undefined) return;
-    if (this.authenticators.length > 0) this.authenticate(request, device);
-    // After the authentication: a stranger must not use up the limit of the device.
-    this.limits.takeDevice(device, request.receivedAtMs);
   }
 
   /**
-   * Returns the device of the request. If authentication is on, a request without a device is refused here. Otherwise
-   * its protocol answers it.
+   * Checks the access to a product, and its limit. Throws a DeviceRefusal, or rejects with it if an authenticator has to
+   * wait.
    */
-  private deviceOf(protocol: DeviceProtocol, request: DeviceRequest): string | undefined {
-    try {
-      return protocol.deviceOf(request);
-    } catch (error) {
-      if (this.authenticators.length > 0) throw error;
-      return undefined;
-    }
+  check(request: DeviceRequest, ask: Ask): void | Promise<void> {
+    // After the authentication: a stranger must not use up the limit of the device.
+    const access = this.authenticators.length === 0 ? undefined : this.authenticate(request, ask, 0, false);
+    if (access)
+      return access.then(() => {
+        this.limits.takeDevice(ask.product, request.receivedAtMs);
+      });
+    this.limits.takeDevice(ask.product, request.receivedAtMs);
   }
 
   onApplicationShutdown(): void {
@@ -67,10 +62,15 @@ export class DeviceGuard implements OnApplicationShutdown {
     this.allowed.add(raw.socket);
   }
 
-  private authenticate(request: DeviceRequest, device: string): void {
-    let isKnown = false;
-    for (const authenticator of this.authenticators) {
-      const access = authenticator.accessOf(request, device);
+  /** Asks the authenticators from number `first` on. One that allows the request is enough. */
+  private authenticate(request: DeviceRequest, ask: Ask, first: number, knownBefore: boolean): void | Promise<void> {
+    let isKnown = knownBefore;
+    for (let index = first; index < this.authenticators.length; index++) {
+      const access = this.authenticators[index]?.accessOf(request, ask);
+      if (access instanceof Promise)
+        return access.then((found) =>
+          found === 'allowed' ? undefined : this.authenticate(request, ask, index + 1, isKnown || found === 'other'),
+        );
       if (access === 'allowed') return;
       isKnown ||= access === 'other';
     }

@@ -4,7 +4,7 @@ import { Delivery, DeviceRefusal, type DeviceRequest } from '../delivery/index.j
 import { HttpMeter, type RouteMeter } from '../metrics/index.js';
 import { AccessLog } from './access-log.js';
 import { DeviceGuard } from './device-guard.js';
-import { DeviceProtocol, type Match } from './device-protocol.js';
+import { DeviceProtocol, type Ask, type Match } from '../protocols/index.js';
 import { whenOver } from './response-end.js';
 
 /** Injection token of the list of protocols. */
@@ -55,20 +55,42 @@ export class DeviceRouter {
       raw,
       receivedAtMs,
     };
+    let ask: Ask | undefined;
+    let wrong: unknown;
     try {
-      this.guard.check(protocol, request);
-      const pending = protocol.handle(request, response);
+      ask = protocol.identify(request);
+    } catch (error) {
+      wrong = error;
+    }
+    try {
+      // Wrong requests count against the limit of their address, too.
+      this.guard.admit(request);
+      if (!ask) throw wrong;
+      const pending = this.answer(protocol, ask, request, response);
       if (pending)
         pending.catch((error: unknown) => {
-          this.fail(protocol, request, response, error);
+          this.fail(protocol, ask, request, response, error);
         });
     } catch (error) {
-      this.fail(protocol, request, response, error);
+      this.fail(protocol, ask, request, response, error);
     }
     this.count(this.meter.route(match.route), request, response);
-    if (this.accessLog.samples()) this.accessLog.log(request, response);
+    if (this.accessLog.samples()) this.accessLog.log(ask, request, response);
     return true;
   };
+
+  /** Creates no promise of its own: checks and answers are normally done at once. */
+  private answer(
+    protocol: DeviceProtocol,
+    ask: Ask,
+    request: DeviceRequest,
+    response: ServerResponse,
+  ): void | Promise<void> {
+    const checked = this.guard.check(request, ask);
+    return checked
+      ? checked.then(() => protocol.handle(ask, request, response))
+      : protocol.handle(ask, request, response);
+  }
 
   private find(method: string, path: string): Found | undefined {
     for (const protocol of this.protocols) {
@@ -95,19 +117,16 @@ export class DeviceRouter {
       });
   }
 
-  private fail(protocol: DeviceProtocol, request: DeviceRequest, response: ServerResponse, error: unknown): void {
-    const device = deviceOf(protocol, request);
-    this.delivery.refuse(response, error, device);
-    if (error instanceof DeviceRefusal) this.accessLog.refused(request, error, device);
-  }
-}
-
-/** Returns the device of a request, for the text of an error, or undefined. */
-function deviceOf(protocol: DeviceProtocol, request: DeviceRequest): string | undefined {
-  try {
-    return protocol.deviceOf(request);
-  } catch {
-    return undefined;
+  private fail(
+    protocol: DeviceProtocol,
+    ask: Ask | undefined,
+    request: DeviceRequest,
+    response: ServerResponse,
+    error: unknown,
+  ): void {
+    const answer = protocol.refuse?.bind(protocol);
+    this.delivery.refuse(response, error, ask?.product, answer);
+    if (error instanceof DeviceRefusal) this.accessLog.refused(request, error, ask);
   }
 }
 

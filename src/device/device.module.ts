@@ -4,11 +4,10 @@ import { builtInAuthenticators, type DeviceAuthenticator } from './access/index.
 import { AccessLog } from './access-log.js';
 import { ClientAddress } from '../delivery/index.js';
 import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
-import type { DeviceProtocol } from './device-protocol.js';
 import { DEVICE_PROTOCOLS, DeviceRouter } from './device-router.js';
 import { Limits } from './limits/limits.js';
 import { partsOf, type Part } from '../parts.js';
-import { NativeProtocol } from './native-protocol.js';
+import { NativeProtocol, type DeviceProtocol } from '../protocols/index.js';
 
 /** Options of DeviceModule. */
 export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {

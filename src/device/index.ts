@@ -8,6 +8,5 @@ export {
   type ListenerOptions,
 } from './device-http-adapter.js';
 export { DeviceModule, type DeviceModuleOptions } from './device.module.js';
-export { DeviceProtocol, type Match } from './device-protocol.js';
 export { Limits } from './limits/limits.js';
 export { DeviceRouter } from './device-router.js';

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import {
   Delivery,
   DeviceProtocol,
+  type Ask,
   DeviceRefusal,
   injects,
   OtaError,
@@ -99,19 +100,19 @@ class FailingProtocol extends DeviceProtocol {
     const [, device = '', how = ''] = /^\/own\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
     return device ? { route: '/own/:device/:how', params: { device, how } } : undefined;
   }
-  override deviceOf({ params }: DeviceRequest): string {
-    return params.device ?? '';
+  override identify({ params }: DeviceRequest): Ask {
+    return { product: params.device ?? '' };
   }
   constructor(private readonly delivery: Delivery) {
     super();
   }
-  override handle(request: DeviceRequest, response: ServerResponse): void | Promise<void> {
-    const { device = '', how } = request.params;
+  override handle({ product }: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+    const { how } = request.params;
     if (how === 'throws') throw new OtaError('denied', 'refused');
     if (how === 'refuses') throw new DeviceRefusal(418, 'teapot');
     if (how === 'breaks') throw new TypeError('a mistake');
     const answer = async (): Promise<void> => {
-      const release = await this.delivery.wanted(device, request);
+      const release = await this.delivery.wanted(product, request);
       this.delivery.send(release, request, response, ['x-MD5', release.firmware.md5]);
     };
     return answer();

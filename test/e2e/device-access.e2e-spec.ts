@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DeviceAuthenticator, type Access } from '../../src/index.js';
+import { DeviceAuthenticator, type Access, type DeviceRequest, type Identity } from '../../src/index.js';
 import { hashToken, signedQuery } from '../../src/device/access/credentials.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { run } from '../support/cli.js';
@@ -158,10 +158,10 @@ describe('who may ask for which device', () => {
 
   it('is allowed when one of several ways allows it', async () => {
     class Badge extends DeviceAuthenticator {
-      override accessOf({ raw }: { raw: { headers: Record<string, unknown> } }, device: string): Access {
+      override accessOf({ raw }: DeviceRequest, { product }: Identity): Access {
         return raw.headers['x-badge'] === undefined
           ? 'unknown'
-          : raw.headers['x-badge'] === device
+          : raw.headers['x-badge'] === product
             ? 'allowed'
             : 'other';
       }
@@ -175,5 +175,33 @@ describe('who may ask for which device', () => {
     expect(await statusOf(`/version?${signedQuery('s3cret-of-16-characters', 'esp32', seconds)}`)).toBe(200);
     expect(await statusOf('/version?device=esp32', 'X-Badge: other\r\n')).toBe(403);
     expect(await statusOf('/version?device=esp32')).toBe(401);
+  });
+
+  it.each([
+    ['is slow', false],
+    ['is slow, and another one after it is not', true],
+  ])('is allowed, refused or failed by an authenticator that %s', async (_what, isSlow) => {
+    /** Asks somewhere else, such as an identity provider. */
+    class Remote extends DeviceAuthenticator {
+      override async accessOf({ raw }: DeviceRequest, { product, unit }: Identity): Promise<Access> {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (raw.headers['x-badge'] === 'broken') throw new Error('the identity provider is down');
+        if (raw.headers['x-badge'] === undefined) return 'unknown';
+        return raw.headers['x-badge'] === `${product}/${unit ?? ''}` ? 'allowed' : 'other';
+      }
+    }
+    class Never extends DeviceAuthenticator {
+      override accessOf(): Access {
+        return 'unknown';
+      }
+    }
+    service = await TestService.start(
+      { REGISTRY_URL: registry.url },
+      { authenticators: isSlow ? [Never, Remote, Never] : [Remote] },
+    );
+    expect(await statusOf('/version?device=esp32&unit=7', 'X-Badge: esp32/7\r\n')).toBe(200);
+    expect(await statusOf('/version?device=esp32&unit=8', 'X-Badge: esp32/7\r\n')).toBe(403);
+    expect(await statusOf('/version?device=esp32&unit=7')).toBe(401);
+    expect(await statusOf('/version?device=esp32&unit=7', 'X-Badge: broken\r\n')).toBe(500);
   });
 });

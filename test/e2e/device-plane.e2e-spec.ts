@@ -13,6 +13,7 @@ import { TestService, until, type TestOptions } from '../support/service.js';
 const firmware = firmwareBytes(100_000);
 const next = firmwareBytes(90_000, 'next');
 
+const NO_UNIT = 'Invalid unit: expected 1 to 128 printable characters, such as a serial number';
 const GRAMMAR = 'a device id consists of a-z, 0-9 and single . _ - / between them';
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-tls-'));
@@ -110,6 +111,22 @@ describe.each(['http', 'https'] as const)('the device plane over %s', (scheme) =
     await client.closed();
   });
 
+  it.each([
+    '&unit=24:6f:28:aa:bb:cc&running=1.0.0&hardware=rev-b&channel=beta',
+    `&unit=${'u'.repeat(128)}`,
+    '&unit=Gerät%207',
+    '&running=&hardware=%00&channel=%0A',
+    `&running=${'1'.repeat(1_000)}&unknown=x&&=&unit`,
+  ])('answers a unit that says more of itself: %s', async (said) => {
+    const response = await ask(
+      `GET /version?device=sensor${encodeURI(said).replaceAll('%25', '%')} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    );
+    expect({ status: response.status, body: response.body.toString() }).toEqual({
+      status: 200,
+      body: versionBody('1.2.3', firmware),
+    });
+  });
+
   it('answers HEAD like GET without a body, and keeps the connection', async () => {
     const version = await ask('HEAD /version?device=sensor HTTP/1.1\r\nHost: x\r\n\r\n', { head: true });
     expect(version.headers.get('content-length')).toBe(String(versionBody('1.2.3', firmware).length));
@@ -155,6 +172,9 @@ describe.each(['http', 'https'] as const)('the device plane over %s', (scheme) =
       400,
       'Invalid device id: device ids have 255 characters at most. See https://github.com/otaflux/otaflux/blob/main/docs/devices.md',
     ],
+    ['GET /version?device=sensor&unit=', 400, NO_UNIT],
+    [`GET /version?device=sensor&unit=${'u'.repeat(129)}`, 400, NO_UNIT],
+    ['GET /firmware?unit=a%0Ab&device=sensor', 400, NO_UNIT],
     ['GET /version?device=nobody', 404, "No firmware for device 'nobody'"],
     ['GET /firmware?device=nobody', 404, "No firmware for device 'nobody'"],
     ['GET /firmware?device=sensor&version=9.9.9', 404, 'sensor has no version 9.9.9. The current version is 1.2.3.'],

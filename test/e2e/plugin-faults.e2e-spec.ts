@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import {
   Delivery,
   DeviceProtocol,
+  type Ask,
   DeviceRefusal,
   injects,
   type Release,
@@ -25,17 +26,16 @@ class MistakenProtocol extends DeviceProtocol {
     return { route: '/mistaken/:device', params: { device: decodeURIComponent(path.slice('/mistaken/'.length)) } };
   }
 
-  override deviceOf({ params }: DeviceRequest): string {
-    return params.device ?? '';
+  override identify({ params }: DeviceRequest): Ask {
+    return { product: params.device ?? '' };
   }
 
-  override handle(request: DeviceRequest, response: ServerResponse): void | Promise<void> {
-    const device = this.deviceOf(request);
-    if (device === 'refused') throw new DeviceRefusal(404, 'none', ['X-Reason', 'none\n']);
+  override handle({ product }: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+    if (product === 'refused') throw new DeviceRefusal(404, 'none', ['X-Reason', 'none\n']);
     const answer = (release: Release): void => {
       this.delivery.send(release, request, response, ['X-Name', 'firmware\n.bin']);
     };
-    const release = this.delivery.wanted(device, request);
+    const release = this.delivery.wanted(product, request);
     if (release instanceof Promise) return release.then(answer);
     answer(release);
   }

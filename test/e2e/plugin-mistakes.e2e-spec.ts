@@ -127,7 +127,7 @@ export default { notifiers: [new Good(), {}] };`,
   [
     'plain-protocol.mjs',
     'export default { protocols: [{ match() {}, handle() {} }] };',
-    /entry 1 of the part protocols has no deviceOf, expected a class that extends DeviceProtocol, which has it/,
+    /entry 1 of the part protocols has no identify, expected a class that extends DeviceProtocol, which has it/,
   ],
   [
     'nameless.mjs',

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import {
   AppModule,
   DeviceProtocol,
+  type Ask,
   FirmwareStore,
   type Match,
   NotificationService,
@@ -70,7 +71,10 @@ class GreetingProtocol extends DeviceProtocol {
   override match(_method: string, path: string): Match | undefined {
     return path === '/greeting' ? { route: '/greeting' } : undefined;
   }
-  override handle(request: DeviceRequest, response: ServerResponse): void {
+  override identify(): Ask {
+    return { product: 'greeting' };
+  }
+  override handle(_ask: Ask, request: DeviceRequest, response: ServerResponse): void {
     response.end(`hello ${request.query}`);
   }
 }

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DeviceProtocol, DeviceRefusal, type Match } from '../../src/index.js';
+import { DeviceProtocol, DeviceRefusal, type Ask, type Match } from '../../src/index.js';
 import { hashToken } from '../../src/device/access/credentials.js';
 import { Repeats } from '../../src/logging/repeats.js';
 import { firmwareBytes } from '../support/bytes.js';
@@ -80,8 +80,8 @@ describe('A device that is refused', () => {
       override match(_method: string, path: string): Match | undefined {
         return path === '/own' ? { route: '/own' } : undefined;
       }
-      override deviceOf(): string {
-        return 'esp32';
+      override identify(): Ask {
+        return { product: 'esp32' };
       }
       override handle(): never {
         throw new DeviceRefusal(403, 'Not today');

@@ -3,6 +3,7 @@ import {
   DeviceProtocol,
   DeviceRefusal,
   isRepositoryName,
+  type Ask,
   type Delivery,
   type DeviceRequest,
   type Match,
@@ -25,16 +26,16 @@ export class UpdateProtocol extends DeviceProtocol {
     return groups && { route: '/update/:device/:running', params: groups };
   }
 
-  /** Limits and access control use this device. */
-  override deviceOf({ params: { device = '' } }: DeviceRequest): string {
+  /** Limits, access control and logs use this product. */
+  override identify({ params: { device = '', running } }: DeviceRequest): Ask {
     if (!isRepositoryName(device)) throw new DeviceRefusal(400, 'Invalid device id');
-    return device;
+    return { product: device, running };
   }
 
   /** What `delivery` throws (no such device, registry down, too many downloads) is answered as for every other client. */
-  override async handle(request: DeviceRequest, response: ServerResponse): Promise<void> {
-    const release = await this.delivery.current(this.deviceOf(request), request);
-    if (release.version === request.params.running) {
+  override async handle({ product, running }: Ask, request: DeviceRequest, response: ServerResponse): Promise<void> {
+    const release = await this.delivery.current(product, request);
+    if (release.version === running) {
       response.writeHead(204).end();
       return;
     }

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { parseYaml } from '../../config/yaml.js';
 import { Reloaded } from '../../reloaded.js';
 import type { DeviceRequest } from '../../delivery/index.js';
+import type { Identity } from '../../protocols/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
 /** Names of certificates, and the devices (ids or globs) for which each is valid. */
@@ -31,11 +32,11 @@ export class ClientCertificates extends DeviceAuthenticator {
         : new Reloaded('--tls-device-map', [mapPath], parseMap, new Logger('ClientCertificates'));
   }
 
-  override accessOf({ raw }: DeviceRequest, device: string): Access {
+  override accessOf({ raw }: DeviceRequest, { product }: Identity): Access {
     const names = this.namesOf(raw.socket as TLSSocket);
     if (names.length === 0) return 'unknown';
     const map = this.map?.current;
-    return names.some((name) => name === device || map?.get(name)?.(device)) ? 'allowed' : 'other';
+    return names.some((name) => name === product || map?.get(name)?.(product)) ? 'allowed' : 'other';
   }
 
   override close(): void {

@@ -1,4 +1,5 @@
 import type { DeviceRequest } from '../../delivery/index.js';
+import type { Identity } from '../../protocols/index.js';
 
 /**
  * `allowed`: the credentials are valid for the device. `unknown`: no valid credentials. `other`: valid credentials of
@@ -8,13 +9,13 @@ export type Access = 'allowed' | 'unknown' | 'other';
 
 /**
  * Decides whether a request may access a device. If several authenticators are configured, one that allows the request
- * is enough. It is called for every request of the device plane, so it must be fast and cannot wait.
+ * is enough. It is called for every request of the device plane. An answer without a promise is the fast path.
  *
  * @publicApi
  */
 export abstract class DeviceAuthenticator {
-  /** Returns whether `request` may access `device`. */
-  abstract accessOf(request: DeviceRequest, device: string): Access;
+  /** Returns whether `request` may access the product, and the unit if it names one. An error becomes a 500. */
+  abstract accessOf(request: DeviceRequest, identity: Identity): Access | Promise<Access>;
   /** Releases resources. Called when the service ends. */
   close(): void {
     return;

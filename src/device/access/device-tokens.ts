@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { Reloaded } from '../../reloaded.js';
 import type { DeviceRequest } from '../../delivery/index.js';
+import type { Identity } from '../../protocols/index.js';
 import { hashToken } from './credentials.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
@@ -24,11 +25,11 @@ export class DeviceTokens extends DeviceAuthenticator {
     this.tokens = new Reloaded('--device-tokens-path', [path], parseTokens, new Logger('DeviceTokens'));
   }
 
-  override accessOf({ raw }: DeviceRequest, device: string): Access {
+  override accessOf({ raw }: DeviceRequest, { product }: Identity): Access {
     const token = tokenIn(raw.headers.authorization);
     const devices = token === undefined ? undefined : this.tokens.current.get(hashToken(token));
     if (!devices) return 'unknown';
-    return devices.has(device) ? 'allowed' : 'other';
+    return devices.has(product) ? 'allowed' : 'other';
   }
 
   override close(): void {

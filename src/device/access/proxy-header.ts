@@ -1,4 +1,5 @@
 import type { ClientAddress, DeviceRequest } from '../../delivery/index.js';
+import type { Identity } from '../../protocols/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 import { deviceNamedIn } from './distinguished-name.js';
 
@@ -17,10 +18,10 @@ export class ProxyHeader extends DeviceAuthenticator {
     this.header = header.toLowerCase();
   }
 
-  override accessOf({ raw }: DeviceRequest, device: string): Access {
+  override accessOf({ raw }: DeviceRequest, { product }: Identity): Access {
     const named = raw.headers[this.header];
     // A proxy that has received no certificate sends an empty header.
     if (typeof named !== 'string' || !named.trim() || !this.addresses.isProxied(raw)) return 'unknown';
-    return deviceNamedIn(named) === device ? 'allowed' : 'other';
+    return deviceNamedIn(named) === product ? 'allowed' : 'other';
   }
 }

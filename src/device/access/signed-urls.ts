@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { parameter, type DeviceRequest } from '../../delivery/index.js';
+import type { Identity } from '../../protocols/index.js';
 import { signatureOf } from './credentials.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
@@ -15,12 +16,12 @@ export class SignedUrls extends DeviceAuthenticator {
     super();
   }
 
-  override accessOf({ query }: DeviceRequest, device: string): Access {
+  override accessOf({ query }: DeviceRequest, { product }: Identity): Access {
     const signature = parameter(query, 'signature');
     const expires = parameter(query, 'expires') ?? '';
     if (signature === undefined || !/^\d{1,12}$/.test(expires)) return 'unknown';
     const isSigned = this.secrets
-      .map((secret) => equal(signature, signatureOf(secret, device, Number(expires))))
+      .map((secret) => equal(signature, signatureOf(secret, product, Number(expires))))
       .some(Boolean);
     // An expired URL, or the URL of another device, has a valid signature, but not for this request.
     return isSigned && Number(expires) * 1000 > this.nowMs() ? 'allowed' : 'other';

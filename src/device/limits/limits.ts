@@ -32,11 +32,6 @@ export class Limits {
     this.byDevice = limiter(settings.deviceRateLimit);
   }
 
-  /** Whether `takeDevice` counts anything. */
-  get countsDevices(): boolean {
-    return this.byDevice !== undefined;
-  }
-
   takeAddress({ raw, receivedAtMs }: DeviceRequest): void {
     const waitMs = this.addressWaitMs(raw, receivedAtMs);
     if (waitMs > 0)

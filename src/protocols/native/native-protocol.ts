@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
-import { Delivery, deviceIn, methodNotAllowed, parameter, prepare, type DeviceRequest } from '../delivery/index.js';
-import type { Release } from '../firmware/index.js';
-import { DeviceProtocol, type Match } from './device-protocol.js';
+import { Delivery, deviceIn, methodNotAllowed, parameter, prepare, type DeviceRequest } from '../../delivery/index.js';
+import type { Release } from '../../firmware/index.js';
+import type { Ask } from '../ask.js';
+import { DeviceProtocol, type Match } from '../device-protocol.js';
+import { saidIn } from '../said.js';
 
 const VERSION: Match = { route: '/version' };
 const FIRMWARE: Match = { route: '/firmware' };
@@ -20,13 +22,18 @@ export class NativeProtocol extends DeviceProtocol {
     return path === VERSION.route ? VERSION : path === FIRMWARE.route ? FIRMWARE : undefined;
   }
 
-  override handle(request: DeviceRequest, response: ServerResponse): void | Promise<void> {
-    if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed();
-    const device = deviceIn(request.query);
+  override identify({ method, query }: DeviceRequest): Ask {
+    if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed();
+    const product = deviceIn(query);
+    // Most devices send their product only.
+    return query.includes('&') ? { product, ...saidIn(query) } : { product };
+  }
+
+  override handle({ product }: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
     const isOffer = request.path === VERSION.route;
     const release = isOffer
-      ? this.delivery.current(device, request)
-      : this.delivery.wanted(device, request, parameter(request.query, 'version'));
+      ? this.delivery.current(product, request)
+      : this.delivery.wanted(product, request, parameter(request.query, 'version'));
     // Creates no promise and no closure if release and bytes are in memory, which is the normal case.
     if (release instanceof Promise)
       return release.then((found) => {

@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
-import { deviceIn, type DeviceRequest } from '../delivery/index.js';
+import { deviceIn, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
+import type { Ask } from './ask.js';
 
 /** The result of `match`. */
 export interface Match {
   /**
-   * Name of the route, such as `/esphome/:device/manifest.json`. It is the label of metrics, so it must not contain
+   * Name of the route, such as `/esphome/:product/manifest.json`. It is the label of metrics, so it must not contain
    * text of the client.
    */
   readonly route: string;
@@ -22,15 +23,17 @@ export abstract class DeviceProtocol {
   /** Returns the route of a request that this protocol answers, or undefined. */
   abstract match(method: string, path: string): Match | undefined;
   /**
-   * Returns the device of a request, for limits and authenticators. Default: `?device=`. Throws a DeviceRefusal if the
-   * request has no device.
+   * Returns what the request asks for. Called once for each request, before limits, authenticators and `handle`.
+   * Default: the product in `?device=`. Throws a DeviceRefusal if the request names no product, or is wrong otherwise.
    */
-  deviceOf({ query }: DeviceRequest): string {
-    return deviceIn(query);
+  identify({ query }: DeviceRequest): Ask {
+    return { product: deviceIn(query) };
   }
   /**
    * Answers a request, and sends firmware through `Delivery`. An error that it throws, or with which its promise
    * rejects, is answered with the status of the error. So errors of `Delivery` need no `catch` here.
    */
-  abstract handle(request: DeviceRequest, response: ServerResponse): void | Promise<void>;
+  abstract handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void>;
+  /** Answers a refusal in the form that the clients of this protocol expect. Default: a line of text. */
+  refuse?(refusal: DeviceRefusal, response: ServerResponse): void;
 }
