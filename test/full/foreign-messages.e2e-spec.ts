@@ -197,10 +197,7 @@ async function rabbitmq(): Promise<Keeper> {
   return {
     ...remembered(() => state),
     notify: broker.url,
-    kept: async () => {
-      for (const entry of await broker.newest()) all.set(...entry);
-      return all;
-    },
+    kept: () => broker.newest(all),
     stop: () => broker.stop(),
   };
 }

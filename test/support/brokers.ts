@@ -234,8 +234,8 @@ export class RabbitMq extends Broker {
     return { messages, stop: () => connection.close() };
   }
 
-  override async newest(): Promise<Map<string, string>> {
-    const kept = new Map<string, string>();
+  /** Takes the messages out of the queue. `kept` is what was read before. */
+  override async newest(kept = new Map<string, string>()): Promise<Map<string, string>> {
     await this.withChannel(async (channel) => {
       for (let message = await channel.get('all'); message; message = await channel.get('all')) {
         const { device, payload } = this.messageOf(message);
