@@ -105,6 +105,18 @@ describe('otaflux', () => {
       expect(code).toBe(2);
     }
     taken.close();
+    for (const [one, other] of [
+      [address, address],
+      [address, `:${address.split(':')[1] ?? ''}`],
+    ] as const)
+      expect(
+        (await run(['--registry-url', LAYOUTS, '--metrics-listen-addr', one, '--listen-addr', other])).stderr,
+      ).toBe(
+        `otaflux: --listen-addr and --metrics-listen-addr have the same port, ${address.split(':')[1] ?? ''}. Choose another port for one of them\n`,
+      );
+    expect((await run(['--registry-url', LAYOUTS, ...FREE, '--listen-addr', 'no.invalid:0'])).stderr).toMatch(
+      /^otaflux: --listen-addr: cannot listen on no\.invalid:0: .*\. Use 0\.0\.0\.0 for all addresses of this machine, or one that it has\n$/,
+    );
   });
 
   it('does not serve what it was told to verify and cannot', async () => {
