@@ -5,7 +5,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { AppModule, type AppModuleOptions } from './app.module.js';
 import type { ListenAddress, Settings } from './config/index.js';
 import { DeviceHttpAdapter, DeviceRouter, TlsFiles } from './device/index.js';
-import { codeOf, ConfigError, reasonOf } from './errors.js';
+import { codeOf, codesOf, ConfigError, reasonOf } from './errors.js';
 import { Lifecycle } from './health/index.js';
 import { demandProduction } from './production.js';
 import { GraceTime } from './settings/index.js';
@@ -73,7 +73,11 @@ export class Service {
         management.listen(settings.metricsListenAddr, adapter.controlPlane),
       );
       const { host, port } = settings.listenAddr;
-      const server = (await listening('--listen-addr', settings.listenAddr, () => app.listen(port, host))) as Server;
+      const server = (await listening('--listen-addr', settings.listenAddr, () => app.listen(port, host)).catch(
+        (error: unknown) => {
+          throw port === managementAddress.port && codesOf(error).includes('EADDRINUSE') ? samePort(port) : error;
+        },
+      )) as Server;
       return new Service(app, adapter, management, tls, server.address() as AddressInfo, managementAddress);
     } catch (error) {
       tls?.stop();
@@ -113,12 +117,20 @@ async function listening<T>(option: string, { host, port }: ListenAddress, liste
   }
 }
 
+function samePort(port: number): ConfigError {
+  return new ConfigError(
+    `--listen-addr and --metrics-listen-addr have the same port, ${port}. Choose another port for one of them`,
+  );
+}
+
 function adviceFor(error: unknown): string {
   switch (codeOf(error)) {
     case 'EADDRINUSE':
       return '. Stop the program that uses it, or choose another port';
     case 'EACCES':
       return '. Ports below 1024 are for privileged users: choose a higher one';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
     case 'EADDRNOTAVAIL':
       return '. Use 0.0.0.0 for all addresses of this machine, or one that it has';
     default:

@@ -2,8 +2,10 @@ import { styleText } from 'node:util';
 import { flagOf } from '../config/index.js';
 import { linked } from '../abort.js';
 import type { DeviceStatus, RegistryStatus, Status } from '../control/index.js';
-import { ConfigError, reasonOf } from '../errors.js';
+import { codesOf, ConfigError, reasonOf } from '../errors.js';
+import { after } from '../timers.js';
 import { httpRequest, type HttpAnswer } from './http-request.js';
+import { StatusLine } from './progress.js';
 import { isColourful, tableOf } from './table.js';
 
 export interface ControlledServer {
@@ -15,8 +17,11 @@ export interface ControlledServer {
 const EXIT_FAILURE = 1;
 const EXIT_NOT_ASKED = 3;
 const TOKEN_HINT = '. Set MANAGEMENT_TOKEN (or --management-token) to the token of the server.';
+const OTHER_SERVER = 'This is not the management port of OtaFlux. Check --url';
 /** Longer than the server waits for brokers to confirm. */
 const PATIENCE_MS = 15_000;
+/** After this time, a person at a terminal wonders. */
+const SILENCE_MS = 500;
 
 /** Prints what the server knows; resolves to the exit code. */
 export async function status(server: ControlledServer, device: string | undefined, json: boolean): Promise<number> {
@@ -26,7 +31,11 @@ export async function status(server: ControlledServer, device: string | undefine
   const found = JSON.parse(answer.body) as Status;
   if (json) process.stdout.write(`${answer.body}\n`);
   else print(found);
-  return device !== undefined && found.devices.length === 0 ? EXIT_FAILURE : 0;
+  if (device === undefined || found.devices.length > 0) return 0;
+  process.stderr.write(
+    `otaflux: the server has no release for ${device}. A device is shown after its first request, or if --watch names it. Check its versions with otaflux list\n`,
+  );
+  return EXIT_FAILURE;
 }
 
 /** Makes the server announce the current release of `device` again. Resolves to the exit code. */
@@ -51,9 +60,8 @@ export async function health(server: ControlledServer, json: boolean): Promise<n
   if (!answer) return EXIT_FAILURE;
   if (json) process.stdout.write(`${answer.body}\n`);
   if (answer.code === 200) return 0;
-  process.stderr.write(
-    `otaflux: ${server.url} answered ${answer.code}, expected 200. The server is starting or shutting down\n`,
-  );
+  const why = answer.code === 503 ? 'The server is starting or shutting down' : OTHER_SERVER;
+  process.stderr.write(`otaflux: ${server.url} answered ${answer.code}, expected 200. ${why}\n`);
   return EXIT_FAILURE;
 }
 
@@ -63,7 +71,9 @@ export async function registryHealth(server: ControlledServer, json: boolean): P
   if (!answer) return EXIT_FAILURE;
   if (json) process.stdout.write(`${answer.body}\n`);
   if (answer.code === 200) return 0;
-  process.stderr.write(`otaflux: ${registryProblem(answer.body) ?? `${server.url} answered ${answer.code}`}\n`);
+  process.stderr.write(
+    `otaflux: ${registryProblem(answer.body) ?? `${server.url} answered ${answer.code}. ${OTHER_SERVER}`}\n`,
+  );
   return EXIT_FAILURE;
 }
 
@@ -96,39 +106,70 @@ function registryIn(body: string): ShownRegistry | undefined {
   }
 }
 
-/** Undefined, and said so, when the server cannot be asked. */
+/** Resolves to undefined, after a line on standard error, if the server cannot be asked. */
 async function ask(
   server: ControlledServer,
   method: 'GET' | 'POST',
   path: string,
   device?: string,
 ): Promise<HttpAnswer | undefined> {
-  if (!URL.canParse(server.url))
-    throw new ConfigError(`--url: got ${JSON.stringify(server.url)}, expected a URL such as http://127.0.0.1:9090`);
-  const url = new URL(path, `${server.url.replace(/\/+$/, '')}/`);
+  const url = urlOf(server.url, path);
   if (device !== undefined) url.searchParams.set('device', device);
+  const line = StatusLine.on(process.stderr);
+  // The server may be waiting for its registry.
+  const waiting = after(SILENCE_MS, () => line?.show(`waiting for ${url.host} …`));
   try {
     const headers = server.token === undefined ? {} : { authorization: `Bearer ${server.token}` };
     return await linked([], PATIENCE_MS, (signal) => httpRequest(url, { method, signal, headers }));
   } catch (error) {
-    process.stderr.write(
-      `otaflux: cannot reach ${url.origin}: ${reasonOf(error)}. Check that the server runs, and --url\n`,
-    );
+    line?.clear();
+    process.stderr.write(`otaflux: cannot reach ${url.origin}: ${await whyUnreached(error, url)}\n`);
     return undefined;
+  } finally {
+    waiting.stop();
+    line?.clear();
   }
+}
+
+function urlOf(given: string, path: string): URL {
+  if (!/^https?:\/\//i.test(given) || !URL.canParse(given))
+    throw new ConfigError(`--url: got ${JSON.stringify(given)}, expected a URL such as http://127.0.0.1:9090`);
+  return new URL(path, `${given.replace(/\/+$/, '')}/`);
+}
+
+/** What it needs is loaded after a failure only, because a probe runs every 10 s. */
+async function meetsTls(url: URL): Promise<boolean> {
+  const { speaksTls } = await import('../registry/index.js');
+  return speaksTls(url, new AbortController().signal);
+}
+
+/** Returns the reason and the advice for a request without an answer. */
+async function whyUnreached(error: unknown, url: URL): Promise<string> {
+  const code = codesOf(error).at(-1) ?? '';
+  if (url.protocol === 'https:' && /^(?:EPROTO$|ERR_SSL_)/.test(code))
+    return `the server does not speak TLS. Use http://${url.host} in --url`;
+  const isClosed = code === 'ECONNRESET' || code.startsWith('HPE_');
+  if (url.protocol === 'http:' && isClosed && (await meetsTls(url)))
+    return `the server speaks HTTPS. Use the management port in --url, or https://${url.host} for a proxy in front of it`;
+  return `${reasonOf(error)}. Check that the server runs, and --url`;
 }
 
 function refuse({ url }: ControlledServer, { code, body }: HttpAnswer): number {
   const reason = messageIn(body);
   const isOtherPort = code === 404 && reason.startsWith('Cannot ');
   const hint = isOtherPort ? '. Use the management port in --url' : code === 401 ? TOKEN_HINT : '';
-  process.stderr.write(`otaflux: ${url} answered ${code}: ${reason}${hint}\n`);
-  return code === 404 && !isOtherPort ? EXIT_FAILURE : EXIT_NOT_ASKED;
+  process.stderr.write(
+    reason === ''
+      ? `otaflux: ${url} answered ${code}. ${OTHER_SERVER}\n`
+      : `otaflux: ${url} answered ${code}: ${reason}${hint}\n`,
+  );
+  return code === 404 && reason !== '' && !isOtherPort ? EXIT_FAILURE : EXIT_NOT_ASKED;
 }
 
 function messageIn(body: string): string {
   try {
-    return (JSON.parse(body) as { message?: string }).message ?? '';
+    const { message } = JSON.parse(body) as { message?: unknown };
+    return typeof message === 'string' ? message : '';
   } catch {
     return '';
   }
@@ -155,7 +196,8 @@ function print({ version, uptimeSeconds, registry, webhooks, notifiers, devices 
   ]);
   const [title = '', ...lines] = tableOf([['DEVICE', 'VERSION', 'DIGEST', 'BYTES', 'AGE', 'PENDING', 'NOTE'], ...rows]);
   const bold = isColourful() ? styleText('bold', title) : title;
-  process.stdout.write([...tableOf(head), '', bold, ...lines, ''].join('\n'));
+  const table = devices.length === 0 ? [] : ['', bold, ...lines];
+  process.stdout.write([...tableOf(head), ...table, ''].join('\n'));
 }
 
 function registryLine({ state, lastAnswer, error }: RegistryStatus): string {

@@ -4,6 +4,7 @@ import { newestFirst, versionOf } from '../firmware/select-version.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
 import type { Registry } from '../registry/index.js';
 import { VersionChecker, repositoryOf } from './version-checker.js';
+import { showRetries, StatusLine } from './progress.js';
 import { confirm } from './prompt.js';
 
 const EXIT_DELETED = 0;
@@ -24,15 +25,17 @@ export async function deleteVersion(
     throw new ConfigError(
       '--yes is missing, and without a terminal delete cannot ask. Add --yes to delete without a question',
     );
-  const registry = await createRegistry(settings);
-  const tags = await tagsOf(registry, repository, version);
+  const line = StatusLine.on(process.stderr);
+  const registry = await createRegistry(settings, showRetries(line));
+  const tags = await tagsOf(registry, repository, version).finally(() => line?.clear());
   const what = `${repository} ${version} (${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')})`;
   if (!isConfirmed && !(await confirm(`Delete ${what}?`))) {
     process.stdout.write('Nothing was deleted.\n');
     return EXIT_KEPT;
   }
   await deleteTags(settings, repository, tags);
-  process.stdout.write(`Deleted ${what}.\n${await nextOf(registry, repository, settings)}\n`);
+  const next = await nextOf(registry, repository, settings).finally(() => line?.clear());
+  process.stdout.write(`Deleted ${what}.\n${next}\n`);
   return EXIT_DELETED;
 }
 

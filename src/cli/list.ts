@@ -3,7 +3,11 @@ import type { Settings } from '../config/index.js';
 import type { Candidate } from '../firmware/select-version.js';
 import { sizeText } from '../quantities.js';
 import { examine, isGood, shortDigest, type CheckedVersion, type Survey } from './version-checker.js';
+import { indented } from './layout.js';
+import { fitted } from './progress.js';
 import { isColourful, tableOf } from './table.js';
+
+const NOTE_INDENT = 4;
 
 export interface ListOptions {
   /** So many of the newest versions; 0 for all. */
@@ -16,7 +20,7 @@ type Row = CheckedVersion & { readonly ignored: string | null };
 
 /** Prints the versions of `device`, and resolves to the exit code. */
 export function list(settings: Settings, device: string, { limit, json }: ListOptions): Promise<number> {
-  return examine(settings, device, async (checker, repository) => {
+  return examine(settings, device, async (checker, repository, clear) => {
     const all = await checker.all();
     const eligible = new Set(checker.eligible(all).map(({ tag }) => tag));
     const survey = await checker.survey(all, limit === 0 ? all : all.slice(0, limit));
@@ -24,6 +28,7 @@ export function list(settings: Settings, device: string, { limit, json }: ListOp
       ...row,
       ignored: eligible.has(row.tag) ? null : ignoredBecause(row, settings),
     }));
+    clear();
     const lines = json ? [asJson(repository, rows, survey, all)] : asTable(rows, survey, all);
     for (const line of lines) process.stdout.write(`${line}\n`);
     return survey;
@@ -54,12 +59,24 @@ function asTable(rows: readonly Row[], { current, failure }: Survey, all: readon
     noteOf(row),
   ]);
   const head = [' ', 'VERSION', 'DATE', 'SIZE', 'DIGEST', 'SIGNED BY', 'NOTE'];
-  const lines = tableOf([head, ...cells]).map((line, index) => paint(line, rows[index - 1]));
+  const lines = fittingLines([head, ...cells], process.stdout.columns || Infinity).flatMap((part, index) =>
+    part.map((line) => paint(line, rows[index - 1])),
+  );
   if (rows.length < all.length) lines.push(`${rows.length} of ${all.length} versions are listed. --limit 0 lists all.`);
   if (failure !== undefined) return lines;
   if (!current) lines.push('Devices get none of these versions.');
   else if (!rows.some(({ tag }) => tag === current.tag)) lines.push(`Devices get ${current.version}.`);
   return lines;
+}
+
+/** Returns the lines of each row. On a terminal that is too narrow, the last cell is below its row. */
+function fittingLines(cells: readonly (readonly string[])[], width: number): string[][] {
+  const table = tableOf(cells);
+  if (table.every((line) => line.length <= width)) return table.map((line) => [line]);
+  return tableOf(cells.map((row) => row.slice(0, -1))).map((line, index) => {
+    const note = index === 0 ? '' : (cells[index]?.at(-1) ?? '');
+    return [fitted(line, width), ...(note ? indented(note, width, NOTE_INDENT) : [])];
+  });
 }
 
 /** A fingerprint is as short as a digest. */

@@ -1,3 +1,4 @@
+import type { OnRetry } from '../registry/index.js';
 import { partText, sizeText } from '../quantities.js';
 
 /** How often a line is drawn again: no eye sees more. */
@@ -39,6 +40,11 @@ export class StatusLine {
     if (this.shown) this.screen.write(`\r${ERASE}`);
     this.shown = false;
   }
+}
+
+/** Returns what shows the retries of requests on `line`. */
+export function showRetries(line: StatusLine | undefined): OnRetry {
+  return ({ host, reason, retry, of }) => line?.show(`${host}: ${reason}, retrying … (${retry} of ${of})`);
 }
 
 /** How far an upload has come: `37 %  0.4/1.0 MB  2.1 MB/s  firmware.bin`. */
@@ -86,7 +92,7 @@ export function progressText({ name, bytes, totalBytes, elapsedMs }: State, widt
 }
 
 /** `text` in at most `width` columns, its end cut off where it is longer. Control characters would move the cursor. */
-function fitted(text: string, width: number): string {
+export function fitted(text: string, width: number): string {
   const shown = text.replaceAll(/\p{Cc}/gu, '?');
   const cells = Array.from(shown, (character) => ({ character, width: widthOf(character) }));
   const total = cells.reduce((sum, cell) => sum + cell.width, 0);

@@ -5,10 +5,10 @@ import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { compareVersions, newestFirst, versionOf, type Candidate } from '../firmware/select-version.js';
 import { Annotation, isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
-import type { ArtifactWriter, OnRetry, Registry } from '../registry/index.js';
+import type { ArtifactWriter, Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
 import { buildArtifact, describeFile, type Artifact } from './artifact.js';
-import { Progress, StatusLine } from './progress.js';
+import { Progress, showRetries, StatusLine } from './progress.js';
 
 /** The flags of `otaflux push`. */
 export interface PushOptions {
@@ -57,8 +57,7 @@ export async function push(
   const artifact = buildArtifact(layer, { ...options, version: canonical });
   const result = { repository, tag, version: canonical, size: layer.descriptor.size };
   const line = StatusLine.on(process.stderr);
-  const onRetry: OnRetry = ({ host, reason, retry, of }) =>
-    line?.show(`${host}: ${reason}, retrying … (${retry} of ${of})`);
+  const onRetry = showRetries(line);
   const signal = new AbortController().signal;
   try {
     const writer = await createArtifactWriter(settings, onRetry);

@@ -2,6 +2,7 @@ import { type CommanderError, type Command } from 'commander';
 import { misspeltVariables } from '../config/index.js';
 import { ConfigError, reasonOf } from '../errors.js';
 import { createProgram, FIRST_STEPS } from './program.js';
+import { usageLine } from './usage.js';
 
 /** Wrong use: a flag, a value, a file (as grep, curl and the Rust server's clap have it). */
 const EXIT_USAGE = 2;
@@ -38,7 +39,7 @@ function asFlags(argv: readonly string[]): string[] {
   const [word, name] = argv;
   if (word === 'version' && name === undefined) return ['--version'];
   if (word !== 'help') return [...argv];
-  return name === undefined ? ['--help'] : [name, '--help'];
+  return name === undefined || name === 'help' ? ['--help'] : [name, '--help'];
 }
 
 /** Printed by `otaflux` without a command, for newcomers. */
@@ -62,10 +63,7 @@ class UsageError extends Error {
 function explain(error: unknown): number {
   if (error instanceof UsageError) {
     if (error.error.exitCode === 0) return 0;
-    const message = error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
-    const sentence = message.replace(/ \(Did you mean (.*)\?\)$/, '. Did you mean $1?').replace(/(?<![.?])$/, '.');
-    const help = error.command.parent ? `otaflux help ${error.command.name()}` : 'otaflux --help';
-    process.stderr.write(`otaflux: ${sentence} See ${help}.\n`);
+    process.stderr.write(`${usageLine(error.error, error.command)}\n`);
     return EXIT_USAGE;
   }
   // A configuration may be wrong in several ways, a line each.

@@ -10,7 +10,7 @@ const MAX_ROWS = 1_000;
 
 /** Prints what the server would say of every version of `device`, and resolves to the exit code. */
 export function verify(settings: Settings, device: string, json: boolean): Promise<number> {
-  return examine(settings, device, async (checker, repository) => {
+  return examine(settings, device, async (checker, repository, clear) => {
     const candidates = checker.eligible(await checker.all());
     if (candidates.length === 0)
       throw new OtaError(
@@ -18,6 +18,7 @@ export function verify(settings: Settings, device: string, json: boolean): Promi
         `${repository} has no version that the server may offer. Check --prereleases and --min-version`,
       );
     const survey = await checker.survey(candidates, candidates.slice(0, MAX_ROWS));
+    clear();
     print(survey, repository, json);
     if (!json && !wantsSignatures(settings))
       process.stderr.write(

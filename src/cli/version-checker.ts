@@ -10,6 +10,7 @@ import { Annotation, isRepositoryName, type Descriptor } from '../oci/index.js';
 import { createRegistry } from '../registry/adapters.js';
 import type { Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
+import { showRetries, StatusLine } from './progress.js';
 import { createVerifier } from '../signature/create-verifier.js';
 
 /** Versions that are checked at once. */
@@ -30,20 +31,21 @@ export interface Survey {
 }
 
 /**
- * Checks versions of `device`. `show` prints them. Resolves to the exit code: whether devices get one of them. A failure
+ * Checks versions of `device`. `show` prints them, after it has cleared the line with the retries. Resolves to the exit code: whether devices get one of them. A failure
  * is one line on stderr, below what is printed.
  */
 export async function examine(
   settings: Settings,
   device: string,
-  show: (checker: VersionChecker, repository: string) => Promise<Survey>,
+  show: (checker: VersionChecker, repository: string, clear: () => void) => Promise<Survey>,
 ): Promise<number> {
   const repository = repositoryOf(settings, device);
-  const checker = await VersionChecker.create(await createRegistry(settings), repository, settings);
-  const { current, failure } = await show(checker, repository).catch((error: unknown) => ({
-    current: undefined,
-    failure: error,
-  }));
+  const line = StatusLine.on(process.stderr);
+  const registry = await createRegistry(settings, showRetries(line));
+  const checker = await VersionChecker.create(registry, repository, settings);
+  const { current, failure } = await show(checker, repository, () => line?.clear())
+    .catch((error: unknown) => ({ current: undefined, failure: error }))
+    .finally(() => line?.clear());
   if (failure === undefined) return current ? EXIT_SERVED : EXIT_NONE;
   process.stderr.write(`otaflux: ${reasonOf(failure)}\n`);
   return exitCodeOf(failure);

@@ -170,14 +170,38 @@ describe('registry-url', () => {
     expect(await location(url)).toEqual(expected);
   });
 
-  it.each(['', 'oci:', 'ftp://x', '/srv/firmware', './firmware', 'https://', 'https://x/?a=b'])(
-    'refuses %j',
-    async (url) => {
-      const given = { REGISTRY_URL: { value: url, where: 'REGISTRY_URL' } };
-      expect(() => parseSettings(given)).toThrow(/^REGISTRY_URL: .*expected https:\/\/host/);
-      await Promise.resolve();
-    },
-  );
+  it.each([
+    ['http://127.0.0.1:5000/v2', 'a URL without /v2, which OtaFlux adds itself, such as http://127.0.0.1:5000'],
+    ['ghcr.io/v2/acme/', 'a URL without /v2, which OtaFlux adds itself, such as ghcr.io/acme'],
+    ['https://x.example/Foo', 'a path in lower case, such as https://x.example/foo'],
+    ['https://[::1]:5000/Foo', 'a path in lower case, such as https://[::1]:5000/foo'],
+    ['https://x.example/fw:1.0', 'a URL without a tag, such as https://x.example/fw'],
+    ['x.example/fw:1.0', 'a URL without a tag, such as x.example/fw'],
+    ['https://x.example/a b', 'https://host'],
+    ['https://x.example/a..b', 'a path that consists of a-z, 0-9'],
+    ['http:/x.example', 'two slashes after http:, such as http://x.example'],
+    ['https:x.example/fw', 'two slashes after https:, such as https://x.example/fw'],
+    ['oci://./reg', 'oci: without slashes for a folder, such as oci:./reg'],
+    ['oci://reg', 'oci: without slashes for a folder, such as oci:reg'],
+    ['./reg', 'oci: before the path of a folder, such as oci:./reg'],
+    ['../reg', 'oci: before the path of a folder, such as oci:../reg'],
+    ['/srv/reg', 'oci: before the path of a folder, such as oci:/srv/reg'],
+    ['file:///srv/reg', 'oci: before the path of a folder, such as oci:/srv/reg'],
+  ])('refuses %s, and says what to write', (url, expected) => {
+    const given = { REGISTRY_URL: { value: url, where: 'REGISTRY_URL' } };
+    expect(() => parseSettings(given)).toThrow(`REGISTRY_URL: got ${JSON.stringify(url)}, expected ${expected}`);
+  });
+
+  it('does not repeat a password in what it proposes', () => {
+    const given = { REGISTRY_URL: { value: 'http:/me:geheim@x.example/Foo', where: 'REGISTRY_URL' } };
+    expect(() => parseSettings(given)).toThrow(/^(?!.*geheim)/);
+  });
+
+  it.each(['', 'oci:', 'ftp://x', 'https://', 'https://x/?a=b'])('refuses %j', async (url) => {
+    const given = { REGISTRY_URL: { value: url, where: 'REGISTRY_URL' } };
+    expect(() => parseSettings(given)).toThrow(/^REGISTRY_URL: .*expected https:\/\/host/);
+    await Promise.resolve();
+  });
 });
 
 describe('values', () => {

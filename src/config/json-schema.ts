@@ -172,12 +172,17 @@ export const listenAddress: JsonSchema = {
 /** A name whose last label is a number would be an IPv4 address, and is none. */
 const BAD_NAME = '[^/:]*[^/:0-9.][^/:]*\\.[0-9]+(?:[:/]|$)';
 
+/** The first part of repository names. */
+const PATH = `(?:/+(?:${REPOSITORY}/*)?)?`;
+/** A path that begins with the version of the API, which is no part of a repository name. */
+const API_PATH = '(?:[hH][tT][tT][pP][sS]?://)?[^/]+/+v[12](?:/|$)';
+
 export const registryUrl: JsonSchema = {
   ...anyText,
   // A number is an IPv4 address.
   maximum: 4_294_967_295,
-  pattern: `^(?:oci:.+|[hH][tT][tT][pP][sS]?://${HOST}${PORT}(?:/[^?#\\s\\\\]*)?|(?:[^.\\s#/:<>?@\\[\\\\\\]^|%]${NAME}*|${V6})${PORT}(?:/[^?#\\s\\\\]*)?)$`,
-  not: { type: 'string', pattern: `^(?:[A-Za-z]+://)?(?:[^/]*${BAD_PORT}|${BAD_NAME})` },
+  pattern: `^(?:oci:(?:[^/]|/[^/]|/$|///).*|[hH][tT][tT][pP][sS]?://${HOST}${PORT}${PATH}|(?:[^.\\s#/:<>?@\\[\\\\\\]^|%]${NAME}*|${V6})${PORT}${PATH})$`,
+  not: { type: 'string', pattern: `^(?:[A-Za-z]+://)?(?:[^/]*${BAD_PORT}|${BAD_NAME})|^${API_PATH}` },
 };
 
 /** A URL with one of `schemes` and a host. */

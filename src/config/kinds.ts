@@ -3,6 +3,7 @@ import { isRepositoryName } from '../repository-name.js';
 import { parseVersion } from '../semver.js';
 import * as json from './json-schema.js';
 import type { JsonSchema } from './json-schema.js';
+import { registryUrlInstead } from './registry-url-mistakes.js';
 
 /**
  * How the value of an option is parsed. A flag or a variable provides text. The file may provide a number, a boolean or
@@ -297,6 +298,8 @@ export const registryUrl = kind(
   json.registryUrl,
   'https://host[:port][/path], http://…, host[:port] or oci:DIR',
   (value): RegistryLocation | undefined => {
+    const instead = registryUrlInstead(value);
+    if (instead !== undefined) throw new Unreadable(instead);
     if (value.startsWith('oci:')) {
       const directory = value.slice('oci:'.length).replace(/^\/\/(?=\/)/, '');
       return directory ? { kind: 'layout', directory } : undefined;

@@ -93,7 +93,7 @@ export class ControlController {
       if (failure.code === 'absent')
         throw new NotFoundException(`${device} has no release. Check the device id, and refresh.failed in the log`);
       throw new ServiceUnavailableException(
-        `${device} has no release now (${failure.code}). Check refresh.failed in the log`,
+        `the release of ${device} is not known: ${this.releases.registryState.reasonOf(failure)}`,
       );
     }
   }

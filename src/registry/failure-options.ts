@@ -39,6 +39,8 @@ function credentialsIn({ registryUsername, registryAuthFile }: RegistrySettings)
 
 /** No options for a registry that answers and has a problem of its own. */
 function addressOptions(error: OtaError): Variable[] {
+  // The registry names the address of its token service and of its storage.
+  if (/ which the registry refers to\b/.test(error.message)) return [];
   const causes = [...causesOf(error)];
   const codes = causes.map((cause) => codeOf(cause) ?? '');
   if (codes.some((code) => UNTRUSTED_ISSUER.has(code))) return ['REGISTRY_CA_CERT_PATH'];

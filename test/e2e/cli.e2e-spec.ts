@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const LAYOUTS = `oci:${fixture('layouts')}`;
 const FREE = ['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'];
 
@@ -105,6 +106,18 @@ describe('otaflux', () => {
       expect(code).toBe(2);
     }
     taken.close();
+    for (const [one, other] of [
+      [address, address],
+      [address, `:${address.split(':')[1] ?? ''}`],
+    ] as const)
+      expect(
+        (await run(['--registry-url', LAYOUTS, '--metrics-listen-addr', one, '--listen-addr', other])).stderr,
+      ).toBe(
+        `otaflux: --listen-addr and --metrics-listen-addr have the same port, ${address.split(':')[1] ?? ''}. Choose another port for one of them\n`,
+      );
+    expect((await run(['--registry-url', LAYOUTS, ...FREE, '--listen-addr', 'no.invalid:0'])).stderr).toMatch(
+      /^otaflux: --listen-addr: cannot listen on no\.invalid:0: .*\. Use 0\.0\.0\.0 for all addresses of this machine, or one that it has\n$/,
+    );
   });
 
   it('does not serve what it was told to verify and cannot', async () => {
@@ -124,4 +137,12 @@ describe('otaflux', () => {
     server.kill();
     await server.finished;
   });
+});
+
+it('a standard output that takes nothing is one line on standard error, and exit code 1', () => {
+  const { status, stderr } = spawnSync('sh', ['-c', '"$0" "$1" --help > /dev/full', process.execPath, MAIN], {
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('otaflux: cannot write to standard output: no space left on the disk\n');
+  expect(status).toBe(1);
 });

@@ -125,6 +125,6 @@ describe('otaflux completion', () => {
   it('refuses another shell', async () => {
     const { code, stderr } = await run(['completion', 'tcsh']);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/^otaflux: .*bash, zsh, fish/);
+    expect(stderr).toMatch(/^otaflux: .*bash, zsh or fish/);
   });
 });

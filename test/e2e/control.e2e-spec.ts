@@ -1,5 +1,12 @@
 import { afterAll, afterEach, beforeAll, expect, describe, it } from '@jest/globals';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Notifier, type ReleaseNotice } from '../../src/index.js';
+import { Authority } from '../support/authority.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { run, type Finished } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';
@@ -187,6 +194,65 @@ describe('otaflux health', () => {
     const { stdout } = await command(['health', '--json']);
     expect(JSON.parse(stdout)).toMatchObject({ status: 'ok' });
     expect(await run(['health', '--url', 'http://127.0.0.1:1'])).toMatchObject({ code: 1, stdout: '' });
+  });
+});
+
+describe('a wrong --url', () => {
+  it.each(['ftp://x', 'localhost:9090', '127.0.0.1'])('%s is refused', async (url) => {
+    expect(await run(['status', '--url', url])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `otaflux: --url: got ${JSON.stringify(url)}, expected a URL such as http://127.0.0.1:9090\n`,
+    });
+  });
+
+  it.each([['status'], ['notify', 'esp32'], ['health', '--registry'], ['health']])(
+    'of another server is said by otaflux %s',
+    async (...args) => {
+      const { code, stderr } = await run([...args, '--url', registry.url]);
+      expect(stderr).toMatch(/ answered 404.*\. This is not the management port of OtaFlux\. Check --url\n$/);
+      expect(code).toBe(args[0] === 'health' ? 1 : 3);
+    },
+  );
+
+  it('with https where the server speaks http, and the reverse', async () => {
+    await start();
+    const url = new URL(service.managementUrl);
+    expect((await run(['status', '--url', `https://${url.host}`])).stderr).toBe(
+      `otaflux: cannot reach https://${url.host}: the server does not speak TLS. Use http://${url.host} in --url\n`,
+    );
+    const folder = mkdtempSync(join(tmpdir(), 'otaflux-control-'));
+    const { cert, key } = new Authority(folder, 'control').issue('127.0.0.1');
+    const server = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }).listen(0, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      expect((await run(['status', '--url', `http://${host}`])).stderr).toBe(
+        `otaflux: cannot reach http://${host}: the server speaks HTTPS. Use the management port in --url, or https://${host} for a proxy in front of it\n`,
+      );
+    } finally {
+      server.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('a device that the server has no release for', () => {
+  it('is named by otaflux status, without a table of nothing', async () => {
+    await start();
+    const { code, stdout, stderr } = await command(['status', 'nope']);
+    expect(stdout).not.toContain('DEVICE');
+    expect(stderr).toMatch(/^otaflux: the server has no release for nope\. .*otaflux list\n$/);
+    expect(code).toBe(1);
+  });
+
+  it('is named by otaflux notify, with the reason of the registry', async () => {
+    await start({ REGISTRY_URL: 'http://127.0.0.1:1', REGISTRY_TIMEOUT: '1s' });
+    const { code, stderr } = await command(['notify', 'nope']);
+    expect(stderr).toMatch(
+      / answered 503: the release of nope is not known: cannot reach http:\/\/127\.0\.0\.1:1: connection refused\. Check that the registry runs/,
+    );
+    expect(code).toBe(3);
   });
 });
 

@@ -141,7 +141,9 @@ describe('otaflux delete, in a registry', () => {
     const result = await run(['delete', 'esp32', '1.0.0', '--yes', ...url]);
     expect(result).toMatchObject({ code: 1, stdout: '' });
     expect(result.stderr).toMatch(
-      new RegExp(`^otaflux: This registry does not delete tags: it answered ${status} ${code}.*higher version`),
+      new RegExp(
+        `^otaflux: this registry does not delete tags\\. .*higher version.*\\(it answered ${status} ${code}.*\\)\n$`,
+      ),
     );
     expect(registry.seen.filter(({ method }) => method === 'DELETE')).toHaveLength(1);
   });
@@ -181,7 +183,7 @@ describeWith(
       // Distribution 2 deletes by digest only; 3 deletes tags.
       if (result.code === 0) expect(tags).not.toContain('1.0.0');
       else {
-        expect(result.stderr).toMatch(/^otaflux: This registry does not delete tags: it answered 4\d\d /);
+        expect(result.stderr).toMatch(/^otaflux: this registry does not delete tags\. .*\(it answered 4\d\d .*\)\n$/);
         expect(tags).toContain('1.0.0');
       }
       expect(tags).toContain('1.1.0');

@@ -77,7 +77,19 @@ describe('a mistake', () => {
       ['--registry-urll', 'x'],
       "unknown option '--registry-urll'. Did you mean --registry-url? See otaflux help serve.",
     ],
-    [['push', 'esp32'], "missing required argument 'version'. See otaflux help push."],
+    [
+      ['push', 'esp32'],
+      'missing required argument \'version\', as in "otaflux push esp32 1.0.0 firmware.bin --registry-url oci:./registry". See otaflux help push.',
+    ],
+    [['LIST', 'esp32'], "unknown command 'LIST'. Did you mean list? See otaflux --help."],
+    [['-v'], "unknown option '-v'. Did you mean --version? See otaflux help serve."],
+    [
+      ['list', '-registry-url', 'x'],
+      "unknown option '-registry-url'. Did you mean --registry-url? See otaflux help list.",
+    ],
+    [['--port', '8080'], "unknown option '--port'. Did you mean --listen-addr? See otaflux help serve."],
+    [['list', 'esp32', '--port=1'], "unknown option '--port=1'. See otaflux help list."],
+    [['completion', 'powershell'], 'shell: got "powershell", expected bash, zsh or fish. See otaflux help completion.'],
     [['status', 'a', 'b'], /too many arguments.*See otaflux help status\./],
     [['--registry-url', 'oci:.', 'pusch'], /too many arguments.*See otaflux help serve\./],
   ])('%j is explained in one line, and ends with code 2', async (args, message) => {

@@ -49,6 +49,29 @@ const url = (): string => `http://127.0.0.1:${(registry.address() as AddressInfo
 const push = (version: string, to: string): string =>
   `${process.execPath} ${main} push esp32 ${version} ${firmware} --registry-url ${to}`;
 
+describeWith(['script'], 'on a terminal, otaflux list', () => {
+  const list = (to: string, rest = ''): string => `${process.execPath} ${main} list esp32 --registry-url ${to}${rest}`;
+
+  it('shows that it tries again, and takes the line away', async () => {
+    const down = createServer((_request, response) => response.writeHead(503).end()).listen(0, '127.0.0.1');
+    await new Promise((resolve) => down.once('listening', resolve));
+    const host = `127.0.0.1:${(down.address() as AddressInfo).port}`;
+    const { screen, code } = await onTerminal(100, list(`http://${host}`));
+    down.close();
+    expect(screen.drawn).toContain(`${host}: it answered 503, retrying … (1 of 5)`);
+    expect(screen.text).not.toContain('retrying');
+    expect(code).toBe(3);
+  });
+
+  it('puts the note below its version where there is no room beside it', async () => {
+    const reg = `oci:${join(folder, 'registry')}`;
+    expect((await run(['push', 'esp32', '1.0.0-rc.1', firmware, '--registry-url', reg])).code).toBe(0);
+    const { screen } = await onTerminal(60, list(reg, ' --no-prereleases'), { NO_COLOR: '1' });
+    expect(screen.wrapped).toEqual([]);
+    expect(screen.text).toMatch(/\n +1\.0\.0-rc\.1 .*…\n {4}pre-release \(--no-prereleases\)\n/);
+  });
+});
+
 describeWith(['script'], 'on a terminal, otaflux push', () => {
   it.each([40, 80, 120])('of %d columns shows how far it is on one line, which it takes away', async (columns) => {
     const { screen, code } = await onTerminal(columns, push(`1.0.${columns}`, url()));

@@ -146,6 +146,30 @@ const WRONG: readonly Wrong[] = [
     look: ['REGISTRY_USERNAME', 'REGISTRY_PASSWORD'],
   },
   {
+    name: 'a user name without a password',
+    options: () => {
+      registry.auth = { user: USER, password: PASSWORD };
+      return { REGISTRY_USERNAME: USER };
+    },
+    code: 'denied',
+    reason: /the credentials are wrong\. The password is missing: set --registry-password or --registry-password-file$/,
+    look: ['REGISTRY_USERNAME', 'REGISTRY_PASSWORD'],
+  },
+  {
+    name: 'a token service that is down',
+    options: () => {
+      registry.fault = (_request, response) => {
+        error(response, 401, 'UNAUTHORIZED', { 'WWW-Authenticate': 'Bearer realm="http://127.0.0.1:1/token"' });
+        return true;
+      };
+      return {};
+    },
+    code: 'unavailable',
+    reason:
+      /127\.0\.0\.1:1, which the registry refers to: connection refused\. Check the network, and the address in the configuration of the registry$/,
+    look: [],
+  },
+  {
     name: 'a wrong password for Basic authentication',
     options: () => {
       registry.fault = basic;

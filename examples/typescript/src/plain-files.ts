@@ -63,7 +63,12 @@ export class PlainFiles extends Registry {
   }
 
   override async ping(): Promise<void> {
-    await answered(stat(this.folder));
+    await answered(readdir(this.folder)).catch(() => {
+      throw new OtaError(
+        'unavailable',
+        `cannot read the folder ${this.folder}. Create it, or set FIRMWARE_DIR to the folder with the firmware`,
+      );
+    });
   }
 
   /** The file of a tag, of a manifest digest or of a firmware digest. */
@@ -112,8 +117,8 @@ async function answered<T>(result: Promise<T>): Promise<T> {
   try {
     return await result;
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const absent = code === 'ENOENT' || code === 'ENOTDIR';
-    throw new OtaError(absent ? 'absent' : 'unavailable', message, { cause });
+    const { code = 'unknown error', path = 'the folder' } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw new OtaError('absent', `there is no ${path}`, { cause });
+    throw new OtaError('unavailable', `cannot read ${path} (${code})`, { cause });
   }
 }

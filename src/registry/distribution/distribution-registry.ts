@@ -58,7 +58,12 @@ export class DistributionRegistry extends Registry {
     const tags = new Set<string>();
     const first = this.url(repository, `tags/list?n=${TAGS_PER_PAGE}`);
     for await (const response of this.pages(repository, first, signal)) {
-      if (response.status !== 200) throw await failureOf(response, `tags of ${repository}`);
+      if (response.status !== 200)
+        throw await failureOf(
+          response,
+          `tags of ${repository}`,
+          '. Check the device id and --repository-prefix, or push a version with otaflux push',
+        );
       for await (const some of parseTags(await this.lists.json(response, 'tags')))
         for (const tag of some) if (isTag(tag)) tags.add(tag);
       if (tags.size > MAX_TAGS)

@@ -93,7 +93,7 @@ export class DistributionWriter extends ArtifactWriter {
     if (!NO_TAG_DELETION.includes(response.status)) throw await failureOf(response, `tag ${repository}:${tag}`);
     throw new OtaError(
       'protocol',
-      `This registry does not delete tags: it answered ${await describeFailure(response)} for ${repository}:${tag}. Push the good firmware under a higher version, or delete the version with the tools of the registry`,
+      `this registry does not delete tags. Push the good firmware under a higher version, or delete ${repository}:${tag} with the tools of the registry (it answered ${await describeFailure(response)})`,
     );
   }
 
@@ -138,7 +138,9 @@ export class DistributionWriter extends ArtifactWriter {
 
   /** Returns the `Location` of a response, which must have `status`. */
   private async accepted(response: RegistryResponse, status: number, what: string): Promise<URL> {
-    if (response.status !== status) throw await failureOf(response, what);
+    // Some registries do not create repositories (ECR), or demand a project (Harbor).
+    if (response.status !== status)
+      throw await failureOf(response, what, '. Create the repository or its project in the registry');
     discard(response);
     const location = header(response, 'location');
     if (location === undefined || !URL.canParse(location, response.url.href))

@@ -9,6 +9,9 @@ const MAX_ERROR_BODY_BYTES = 16 * 1024;
 /** distribution-spec 1.1, "Error Codes". */
 const errorBody = z.object({ errors: z.array(z.object({ code: z.string(), message: z.string().nullish() })).min(1) });
 
+/** What registries answer for a repository that does not exist. Harbor has a code of its own. */
+const UNKNOWN_REPOSITORY = /^(?:404 (?:NAME_UNKNOWN|NOT_FOUND)\b|status 404$)/;
+
 /** The errors of object storage with the protocol of S3 or Azure, to which blobs are redirected. */
 const STORAGE_ERROR = /<Error\b[^>]*>[\s\S]*?<Code>([^<]{1,100})<\/Code>(?:[\s\S]*?<Message>([^<]{0,300}))?/;
 
@@ -70,13 +73,19 @@ export function codeOfStatus(status: number): OtaErrorCode {
   return status === 408 || status === 429 || status >= 500 ? 'unavailable' : 'protocol';
 }
 
-/** Returns an unsuccessful response as an error about `what`. */
-export async function failureOf(response: RegistryResponse, what: string): Promise<OtaError> {
+/**
+ * Returns an unsuccessful response as an error about `what`.
+ *
+ * @param unknown advice for a repository that the registry does not have
+ */
+export async function failureOf(response: RegistryResponse, what: string, unknown = ''): Promise<OtaError> {
   const description = await describeFailure(response);
   const answer = `${what}: ${answererOf(response)} answered ${description}`;
   const advice = isFromNoRegistry(response, description)
     ? ` without an error code. ${response.url.origin} may not be a container registry: check --registry-url`
-    : adviceFor(response.status);
+    : UNKNOWN_REPOSITORY.test(description)
+      ? unknown
+      : adviceFor(response.status);
   return new OtaError(codeOfStatus(response.status), answer + advice);
 }
 

@@ -98,7 +98,12 @@ export class HttpTransport implements Transport {
       };
     } catch (error) {
       end();
-      throw await unreachable(error, { url, home: this.options.origin, signal: request.signal });
+      throw await unreachable(error, {
+        url,
+        home: this.options.origin,
+        hasAuthority: this.options.caCertPath !== undefined,
+        signal: request.signal,
+      });
     }
   }
 }

@@ -63,7 +63,8 @@ function credentialsFor(endpoint: Endpoint, settings: RegistrySettings): Credent
 }
 
 /** Names the options to check if the registry demands credentials, or does not accept them. */
-function adviceFor(endpoint: Endpoint, { registryUsername, registryAuthFile }: RegistrySettings): CredentialAdvice {
+function adviceFor(endpoint: Endpoint, settings: RegistrySettings): CredentialAdvice {
+  const { registryUsername, registryPassword, registryAuthFile } = settings;
   if (registryUsername === undefined && registryAuthFile !== undefined)
     return {
       missing: `The file of --registry-auth-file has none for ${endpoint.host}: log in to it`,
@@ -71,6 +72,9 @@ function adviceFor(endpoint: Endpoint, { registryUsername, registryAuthFile }: R
     };
   return {
     missing: 'Set --registry-username and --registry-password, or --registry-auth-file',
-    wrong: 'Check --registry-username and --registry-password',
+    wrong:
+      registryUsername !== undefined && registryPassword === undefined
+        ? 'The password is missing: set --registry-password or --registry-password-file'
+        : 'Check --registry-username and --registry-password',
   };
 }

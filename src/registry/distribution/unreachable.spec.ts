@@ -61,12 +61,12 @@ interface Told {
 }
 
 /** What is said of a registry that gives no tags, and which retries were made. */
-async function told(environment: Record<string, string>): Promise<Told> {
+async function told(environment: Record<string, string>, repository = 'esp32'): Promise<Told> {
   const retries: Retry[] = [];
   const settings = parseSettings(await gather({ flags: {}, environment: { REGISTRY_TIMEOUT: '4s', ...environment } }));
   const registry: Registry = await createRegistry(settings, (retry) => retries.push(retry));
   try {
-    await registry.listTags('esp32', never);
+    await registry.listTags(repository, never);
   } catch (failure) {
     const { code, message } = failure as { code: string; message: string };
     return { code, message, retries, failure };
@@ -110,6 +110,18 @@ describe('a registry that cannot be reached', () => {
     const { message, retries } = await told({ REGISTRY_URL: `http://127.0.0.1:${server.port}` });
     expect(message).toContain(`speaks HTTPS. Use https://127.0.0.1:${server.port} in --registry-url`);
     expect(retries).toEqual([]);
+  });
+
+  it('because its certificate is not from the authority that was given', async () => {
+    const server = await listening(secure(authority.issue('127.0.0.1')));
+    const other = new Authority(folder, 'other');
+    const { message } = await told({
+      REGISTRY_URL: `https://127.0.0.1:${server.port}`,
+      REGISTRY_CA_CERT_PATH: other.cert,
+    });
+    expect(message).toBe(
+      `cannot reach https://127.0.0.1:${server.port}: its certificate is from an unknown authority. No certificate in the file of --registry-ca-cert-path has issued it: give the one of its authority`,
+    );
   });
 
   const certificates: [string, () => { cert: string; key: string }, string, RegExp][] = [
@@ -221,8 +233,11 @@ describe('a URL that is no registry', () => {
         else response.writeHead(404, { 'Docker-Distribution-Api-Version': 'registry/2.0' }).end();
       }),
     );
-    const { message } = await told({ REGISTRY_URL: `http://127.0.0.1:${server.port}` });
+    const { message } = await told({ REGISTRY_URL: `http://127.0.0.1:${server.port}` }, 'fw/esp32');
     expect(message).not.toContain('container registry');
+    expect(message).toMatch(
+      /^tags of fw\/esp32: .*404.*\. Check the device id and --repository-prefix, or push a version/,
+    );
   });
 });
 

@@ -15,11 +15,16 @@ export interface Unanswered {
   readonly url: URL;
   /** The origin of REGISTRY_URL. Other hosts are named by the registry: token services and storage. */
   readonly home: string;
+  /** Whether REGISTRY_CA_CERT_PATH is given. */
+  readonly hasAuthority: boolean;
   readonly signal: AbortSignal;
 }
 
 /** Returns the OtaError for a missing response. It says why there is none and what to change. */
-export async function unreachable(failure: unknown, { url, home, signal }: Unanswered): Promise<OtaError> {
+export async function unreachable(
+  failure: unknown,
+  { url, home, hasAuthority, signal }: Unanswered,
+): Promise<OtaError> {
   if (failure instanceof OtaError) return failure;
   const error = refusalOfProxy(failure, url);
   if (error instanceof ProxyRefusal)
@@ -31,7 +36,7 @@ export async function unreachable(failure: unknown, { url, home, signal }: Unans
   const way = proxy ? ` through the proxy ${proxy.host} of ${proxy.variable}` : '';
   const meetsTls = isPlainClose(code, url) && !proxy && (await speaksTls(url, signal));
   const reason = meetsTls ? 'the server speaks HTTPS' : oneLine(reasonOf(error));
-  const advice = meetsTls ? `Use ${secureOrigin(url)} in --registry-url` : adviceFor(code, url, isHome);
+  const advice = meetsTls ? `Use ${secureOrigin(url)} in --registry-url` : adviceFor(code, url, isHome, hasAuthority);
   const cause = meetsTls ? new MeetsTls(reason, { cause: error }) : error;
   return new OtaError('unavailable', `cannot reach ${place}${way}: ${reason}. ${advice}`, { cause });
 }
@@ -50,11 +55,13 @@ export function isLasting({ cause }: OtaError): boolean {
 /** The server expects TLS, but the request was plain http. */
 class MeetsTls extends Error {}
 
-function adviceFor(code: string, url: URL, isHome: boolean): string {
+function adviceFor(code: string, url: URL, isHome: boolean, hasAuthority: boolean): string {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
     return `Use a host name that is in the certificate${isHome ? ', in --registry-url' : ''}, or have a certificate issued for ${url.hostname}`;
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
     return 'Renew the certificate of the server, or correct the clock of this machine';
+  if (CERTIFICATE.test(code) && hasAuthority)
+    return 'No certificate in the file of --registry-ca-cert-path has issued it: give the one of its authority';
   if (CERTIFICATE.test(code))
     return 'Give the certificate of its authority, or its own when it is self-signed, as --registry-ca-cert-path';
   if (NOT_TLS.includes(code))
