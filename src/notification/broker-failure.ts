@@ -108,8 +108,8 @@ function isError(error: unknown): error is Error {
 }
 
 function factsOf(error: Error): string {
-  const { code, type } = error as { code?: unknown; type?: unknown };
-  return [error.name, code, type, error.message].map((fact) => String(fact ?? '-')).join(' ');
+  const { code, type } = error as { code?: string | number; type?: string };
+  return `${error.name} ${code ?? '-'} ${type ?? '-'} ${error.message}`;
 }
 
 function quoteOf(failure: unknown): string {

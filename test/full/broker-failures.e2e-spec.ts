@@ -34,7 +34,7 @@ let closing: Server;
 const sockets = new Set<Socket>();
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 const listening = (server: Server): Promise<unknown> =>
-  new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  new Promise((resolve) => server.listen(0, '127.0.0.1', resolve as () => void));
 
 beforeAll(async () => {
   await registry.start();

@@ -1,10 +1,10 @@
-import { setImmediate } from 'node:timers/promises';
 import type * as natsJetStream from '@nats-io/jetstream';
 import type * as natsTransport from '@nats-io/transport-node';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
 import type { BrokerAddress } from '../broker-address.js';
 import { ExplainedError } from '../../errors.js';
+import { delay } from '../../timers.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { deviceOf, wordsOf } from '../levels.js';
 import { KeptNotices } from '../kept-notices.js';
@@ -94,8 +94,8 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
     nats.publish(subject, payloadOf(notice));
     // The answer to this ping arrives after the server has read the message.
     await nats.flush();
-    // The refusal arrives before that answer, but the library passes it on later in the same turn.
-    await setImmediate();
+    // The refusal arrives before that answer, but the library passes it on a moment later.
+    await delay(0);
     const problem = refused.get(subject);
     refused.delete(subject);
     if (problem) throw problem;
