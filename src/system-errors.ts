@@ -76,6 +76,24 @@ const WORDS_BY_PREFIX: readonly (readonly [string, string])[] = [
   ['HPE_', 'the answer is not HTTP'],
 ];
 
+const CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA$|INVALID_PURPOSE$|ERR_TLS_CERT_)/;
+const NOT_TLS = ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'];
+
+/** Returns whether the code is about the certificate of the server, or that of the authority that issued it. */
+export function isAboutCertificate(code: string): boolean {
+  return CERTIFICATE.test(code);
+}
+
+/** Returns whether a server answered a TLS handshake with something else. */
+export function isNotTls(code: string): boolean {
+  return NOT_TLS.includes(code);
+}
+
+/** Returns whether a TLS handshake failed, for another reason than the certificate of the server. */
+export function isAboutTls(code: string): boolean {
+  return /^(?:ERR_SSL_|EPROTO$)/.test(code);
+}
+
 /** What the error code `code` means, in a few words; undefined for a code that is not in the list. */
 export function wordsFor(code: string): string | undefined {
   if (Object.hasOwn(WORDS, code)) return WORDS[code];

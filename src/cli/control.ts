@@ -139,7 +139,7 @@ function urlOf(given: string, path: string): URL {
 
 /** What it needs is loaded after a failure only, because a probe runs every 10 s. */
 async function meetsTls(url: URL): Promise<boolean> {
-  const { speaksTls } = await import('../registry/index.js');
+  const { speaksTls } = await import('../speaks-tls.js');
   return speaksTls(url, new AbortController().signal);
 }
 

@@ -40,9 +40,11 @@ function misspelt(environment: NodeJS.ProcessEnv): Warning | undefined {
 /** Those that sign are refused where they are read. */
 function shortSecrets(settings: Settings): Warning | undefined {
   const values = settings as unknown as Record<string, string | string[] | undefined>;
-  const short = VARIABLES.filter((variable) => optionOf(variable).secret).filter((variable) =>
-    [values[settingOf(variable)] ?? []].flat().some((value) => isShort(secretIn(value))),
-  );
+  const short = VARIABLES.filter((variable) => optionOf(variable).secret).flatMap((variable) => {
+    const value = [values[settingOf(variable)] ?? []].flat().find((text) => isShort(secretIn(text)));
+    if (value === undefined) return [];
+    return [isUrl(value) ? `the password in ${variable}` : variable];
+  });
   if (short.length === 0) return undefined;
   return {
     event: 'config.short_secret',
@@ -56,7 +58,11 @@ function isShort(secret: string): boolean {
 
 /** The password in a URL, else the text itself. */
 function secretIn(value: string): string {
-  return URL.canParse(value) && value.includes('://') ? percentDecoded(new URL(value).password) : value;
+  return isUrl(value) ? percentDecoded(new URL(value).password) : value;
+}
+
+function isUrl(value: string): boolean {
+  return URL.canParse(value) && value.includes('://');
 }
 
 function noProxy(environment: NodeJS.ProcessEnv): Warning | undefined {

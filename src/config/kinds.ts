@@ -4,6 +4,7 @@ import { parseVersion } from '../semver.js';
 import * as json from './json-schema.js';
 import type { JsonSchema } from './json-schema.js';
 import { registryUrlInstead } from './registry-url-mistakes.js';
+import { hasWrongPort, URL_WITH_PORT } from './url-port.js';
 
 /**
  * How the value of an option is parsed. A flag or a variable provides text. The file may provide a number, a boolean or
@@ -304,6 +305,7 @@ export const registryUrl = kind(
       const directory = value.slice('oci:'.length).replace(/^\/\/(?=\/)/, '');
       return directory ? { kind: 'layout', directory } : undefined;
     }
+    if (hasWrongPort(value)) throw new Unreadable(URL_WITH_PORT);
     // A URL parser takes a backslash for a slash, and drops line ends.
     if (/[\s\\]/.test(value)) return undefined;
     const schemed = /^https?:\/\//i.test(value);
@@ -330,6 +332,7 @@ export function url(schemes: readonly string[]): Kind<string> {
     json.urlOf(schemes),
     `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
     (value) => {
+      if (hasWrongPort(value)) throw new Unreadable(URL_WITH_PORT);
       const parsed = parseUrl(value);
       return parsed?.hostname && schemes.includes(parsed.protocol.slice(0, -1)) ? value : undefined;
     },
@@ -349,6 +352,7 @@ export function urls(schemes: readonly string[]): Kind<string[]> {
     read: (written) => {
       const found = several.read(written);
       if (found.length === 0 || !found.every(isOne)) throw new Unreadable(takes);
+      if (found.some(hasWrongPort)) throw new Unreadable(URL_WITH_PORT);
       return found;
     },
   };

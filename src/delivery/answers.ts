@@ -105,11 +105,7 @@ export function refusalOf(error: unknown, device: string | undefined): DeviceRef
 /**
  * Sends a refusal and closes the connection, because the ESP32 client has no other way to find the end of the response.
  */
-export function answerRefusal(response: ServerResponse, { status, body, headers }: DeviceRefusal): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
+export function answerRefusal({ status, body, headers }: DeviceRefusal, response: ServerResponse): void {
   response.writeHead(status, [
     'Content-Type',
     'text/plain; charset=utf-8',

@@ -27,9 +27,6 @@ import { parseRange, type ByteRange } from './range.js';
 
 /** A missing file is restored and sent once more. If it is missing again, the disk is broken. */
 const MAX_TRIES = 2;
-/** Answers a refusal in the form of a protocol. */
-type Answer = (refusal: DeviceRefusal, response: ServerResponse) => void;
-
 /** Length of a tag. A longer version is not repeated in a response. */
 const MAX_VERSION_LENGTH = 128;
 
@@ -154,7 +151,12 @@ export class Delivery {
    *
    * @param answer how to answer the refusal. Default: a line of text, and the end of the connection
    */
-  refuse(response: ServerResponse, error: unknown, device: string | undefined, answer?: Answer): void {
+  refuse(
+    response: ServerResponse,
+    error: unknown,
+    device: string | undefined,
+    answer: (refusal: DeviceRefusal, response: ServerResponse) => void = answerRefusal,
+  ): void {
     if (!(error instanceof DeviceRefusal) && !(error instanceof OtaError))
       this.logger.error({
         event: 'device.failed',
@@ -163,8 +165,8 @@ export class Delivery {
       });
     try {
       const refusal = refusalOf(error, device);
-      if (answer && !response.headersSent) answer(refusal, response);
-      else answerRefusal(response, refusal);
+      if (response.headersSent) response.destroy();
+      else answer(refusal, response);
     } catch (unsendable) {
       this.logger.error({ event: 'device.failed', reason: reasonOf(unsendable) });
       response.destroy();

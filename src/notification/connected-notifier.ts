@@ -1,6 +1,9 @@
 import { Subject, type Observable } from 'rxjs';
 import { link, linked } from '../abort.js';
+import { ExplainedError } from '../errors.js';
 import { delay } from '../timers.js';
+import type { BrokerAddress } from './broker-address.js';
+import { brokerFailure, type Refusal } from './broker-failure.js';
 import type { KeptNotices } from './kept-notices.js';
 import { Notifier, Undeliverable, type ReleaseNotice } from './notifier.js';
 
@@ -8,6 +11,9 @@ import { Notifier, Undeliverable, type ReleaseNotice } from './notifier.js';
 const GOODBYE_MS = 1_000;
 /** Longer than the connection timeout of the client libraries, because their messages say more. */
 const CONNECT_MS = 15_000;
+
+/** `brokerFailure` explains it. */
+const CONNECTION_CLOSED = 'closed connection';
 
 interface Link<C> {
   readonly connection: C;
@@ -23,6 +29,9 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   private readonly lostSubject = new Subject<void>();
   private link: Link<C> | undefined;
 
+  protected abstract readonly address: BrokerAddress;
+  /** What this kind of broker says when it refuses. */
+  protected abstract readonly refusals: readonly Refusal[];
   /** Connects, or rejects. `onLost` is called when the connection has ended, for any reason. */
   protected abstract connect(onLost: () => void): Promise<C>;
   /** Returns the last payload of each device, if the broker keeps it. */
@@ -40,6 +49,41 @@ export abstract class ConnectedNotifier<C> extends Notifier {
 
   override async open(signal: AbortSignal): Promise<KeptNotices | undefined> {
     await this.close();
+    try {
+      return await this.establish(signal);
+    } catch (error) {
+      throw await this.explain(error, signal);
+    }
+  }
+
+  /** Sends a notice. A connection on which that fails is dropped. The next `open` creates a new one. */
+  override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
+    const { link } = this;
+    if (!link) throw new ExplainedError(`there is no connection to ${this.address.shown}. The message waits`);
+    try {
+      await linked([signal, link.gone.signal], Infinity, (either) =>
+        unlessAborted(this.send(link.connection, notice), either),
+      );
+    } catch (error) {
+      if (error instanceof Undeliverable) throw error;
+      this.drop(link);
+      if (!signal.aborted) throw await this.explain(error, signal);
+      throw new ExplainedError(
+        `${this.address.shown} has not confirmed the message within the time limit. Check the log of the broker, and the network`,
+        { cause: error },
+      );
+    }
+  }
+
+  override async close(): Promise<void> {
+    const { link } = this;
+    this.link = undefined;
+    if (!link) return;
+    await Promise.race([this.disconnect(link.connection).catch(() => undefined), delay(GOODBYE_MS)]);
+    this.destroy(link.connection);
+  }
+
+  private async establish(signal: AbortSignal): Promise<KeptNotices | undefined> {
     const gone = new AbortController();
     const connecting = this.connect(() => {
       gone.abort();
@@ -58,27 +102,8 @@ export abstract class ConnectedNotifier<C> extends Notifier {
     }
   }
 
-  /** Sends a notice. A connection on which that fails is dropped. The next `open` creates a new one. */
-  override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
-    const { link } = this;
-    if (!link) throw new Error('there is no connection to the broker. The message waits');
-    try {
-      await linked([signal, link.gone.signal], Infinity, (either) =>
-        unlessAborted(this.send(link.connection, notice), either),
-      );
-    } catch (error) {
-      if (error instanceof Undeliverable) throw error;
-      this.drop(link);
-      throw signal.aborted ? new Error('the broker has not confirmed the message in time. Check the broker') : error;
-    }
-  }
-
-  override async close(): Promise<void> {
-    const { link } = this;
-    this.link = undefined;
-    if (!link) return;
-    await Promise.race([this.disconnect(link.connection).catch(() => undefined), delay(GOODBYE_MS)]);
-    this.destroy(link.connection);
+  private explain(error: unknown, signal: AbortSignal): Promise<Error> {
+    return brokerFailure(error, this.address, this.refusals, signal);
   }
 
   /**
@@ -95,9 +120,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
         },
         () => undefined,
       );
-      throw deadline.signal.aborted && !signal.aborted
-        ? new Error(`no connection to the broker within ${CONNECT_MS / 1000} s. Check host, port and firewall`)
-        : error;
+      throw deadline.signal.aborted && !signal.aborted ? new Error(`timed out after ${CONNECT_MS / 1000} s`) : error;
     } finally {
       deadline.end();
     }
@@ -115,7 +138,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
-      reject(new Error('the connection was lost before the broker confirmed the message. It is sent again'));
+      reject(new Error(CONNECTION_CLOSED));
     };
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort);

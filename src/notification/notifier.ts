@@ -51,6 +51,13 @@ export abstract class Notifier {
   }
   /** Maximum number of notices that it receives at once. They are about different devices. */
   readonly concurrency: number = 32;
+  /**
+   * Whether it keeps a connection: then it counts as connected after `open`, otherwise while the receiver has confirmed
+   * its last message. By default, a notifier that overrides `open` keeps a connection.
+   */
+  get hasConnection(): boolean {
+    return this.open !== Notifier.prototype.open;
+  }
   /** Sends a notice. Resolves when it is confirmed. Rejects if it has to be sent again. */
   abstract publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void>;
   /**

@@ -51,6 +51,10 @@ export class Outbox {
   private told = new Map<string, string>();
   private memory: ToldFile | undefined;
   private isOpen = false;
+  /** The receiver is connected or, if it has no connection, has confirmed its last message. */
+  private isConnected = false;
+  /** The messages that the receiver or our own file had at the last `open`. */
+  private kept: KeptNotices | undefined;
   private wasOpen = false;
   private failures = 0;
   private wake: () => void = () => undefined;
@@ -63,9 +67,9 @@ export class Outbox {
     private readonly state: StateDirectory,
   ) {
     this.limit = pLimit(notifier.concurrency);
-    meter.observe(notifier.name, () => ({ pending: this.pending.size, connected: this.isOpen }));
+    meter.observe(notifier.name, () => ({ pending: this.pending.size, connected: this.isConnected }));
     notifier.lost.subscribe(() => {
-      this.isOpen = false;
+      this.isOpen = this.isConnected = false;
       this.wake();
     });
   }
@@ -165,22 +169,28 @@ export class Outbox {
   /** Returns whether the notifier accepts notices now. Waits after a failure. */
   private async open(): Promise<boolean> {
     try {
-      const kept = await this.readKept();
+      const kept = (this.kept = await this.readKept());
       this.isOpen = this.wasOpen = true;
       if (kept) this.reconcile(kept);
-      this.logger.log({
-        event: 'notifier.connected',
-        notifier: this.notifier.name,
-        told: kept?.size,
-        foreign: kept?.foreign,
-        failures: this.failures,
-      });
+      if (this.notifier.hasConnection) this.connected();
       if (this.pending.size === 0) this.failures = 0;
       return true;
     } catch (error) {
       await this.failed(error);
       return false;
     }
+  }
+
+  private connected(): void {
+    if (this.isConnected) return;
+    this.isConnected = true;
+    this.logger.log({
+      event: 'notifier.connected',
+      notifier: this.notifier.name,
+      told: this.kept?.size,
+      foreign: this.kept?.foreign,
+      failures: this.failures,
+    });
   }
 
   /**
@@ -244,9 +254,13 @@ export class Outbox {
         entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal))),
       );
       this.meter.told(this.notifier.name, (performance.now() - sinceMs) / 1000);
+      this.connected();
     } catch (error) {
       this.meter.failed(this.notifier.name);
-      if (!(error instanceof Undeliverable)) throw error;
+      if (!(error instanceof Undeliverable)) {
+        if (!this.notifier.hasConnection) this.isConnected = false;
+        throw error;
+      }
       this.giveUp(entry, error.message);
       return;
     }

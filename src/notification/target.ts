@@ -28,7 +28,7 @@ export class Target {
   constructor(
     readonly url: URL,
     private readonly defaultTopic: string | undefined,
-    optionsBehindHash = false,
+    readonly optionsBehindHash = false,
   ) {
     this.scheme = url.protocol.slice(0, -1);
     this.options = optionsBehindHash ? new URLSearchParams(url.hash.slice(1)) : url.searchParams;

@@ -8,4 +8,3 @@ export type { RegistrySettings } from './registry-settings.js';
 export { RegistryModule, type RegistryModuleOptions } from './registry.module.js';
 export { verified } from './verified.js';
 export { WrongSize } from './wrong-size.js';
-export { speaksTls } from './distribution/speaks-tls.js';

@@ -59,7 +59,7 @@ describe('otaflux status', () => {
     const { code, stdout, stderr } = await command(['status']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^server {4}\d+\.\d+\.\d+, up for [\d.]+s\nregistry {2}up, last answer \d{4}-.*\n/);
-    expect(stdout).toMatch(/\nown {7}connected, 2 messages pending\n/);
+    expect(stdout).toMatch(/\nown {7}not connected, 2 messages pending\n/);
     expect(stdout).toMatch(/\nDEVICE +VERSION +DIGEST +BYTES +AGE +PENDING +NOTE\n/);
     expect(stdout).toMatch(new RegExp(`\\nesp32 +1\\.2\\.3 +${digest.slice(0, 19)}… +1000 +[\\d.]+s +own +-\\n`));
     expect(stdout).toMatch(/\nline-1\/sensor +2\.0\.0 /);

@@ -168,8 +168,26 @@ describe('notices over HTTP', () => {
     expect(new Set(receiver.calls.map(({ body }) => body)).size).toBe(1);
     expect(receiver.calls).toHaveLength(3);
     expect(service?.events('notifier.failed')[0]).toMatchObject({
-      reason: 'the receiver answered 500, expected 200 to 299. Check its log',
+      reason: `${receiver.url} answered 500, expected 200 to 299. Check its log, and the URL and #format= in NOTIFY`,
     });
+  });
+
+  it('connect by their first confirmation, not by the start, and again after a failure', async () => {
+    receiver.answer = (call) => ({ status: call < 2 || call === 3 ? 500 : 204 });
+    const connected = async (): Promise<boolean> =>
+      (await service?.metrics())?.includes('otaflux_notifier_connected{notifier="http"} 1') ?? false;
+    await start();
+    push('a', '1.0.0');
+    await service?.version('a');
+    await until(() => service?.events('notifier.failed').length === 1, 'the first failure');
+    expect(service?.events('notifier.connected')).toEqual([]);
+    expect(await connected()).toBe(false);
+    await until(() => receiver.accepted.length === 1, 'the first message');
+    await until(connected, 'the connection');
+    push('b', '1.0.0');
+    await service?.version('b');
+    await until(() => receiver.accepted.length === 2, 'the second message');
+    await until(() => service?.events('notifier.connected').length === 2, 'the connection after the failure');
   });
 
   it('follow no redirect, which would carry the event elsewhere', async () => {
@@ -311,9 +329,31 @@ describe('NOTIFY', () => {
     ['rediss://a?cert=/x', 'NOTIFY: rediss://a: got cert alone, expected both cert and key'],
     ['rediss://a?ca=/not/there', 'NOTIFY: rediss://a: ca: cannot read "/not/there": no such file or directory'],
     ['ftp://a', 'NOTIFY: got a secret that is not shown, expected URLs that begin with mqtt://'],
-    ['http://a:99999', 'NOTIFY: http://-: got no URL, expected a URL'],
+    ['http://a:99999', 'NOTIFY: got a secret that is not shown, expected a URL with a port from 1 to 65535'],
+    ['kafka://a:9092,b:70000', 'NOTIFY: got a secret that is not shown, expected a URL with a port from 1 to 65535'],
+    [
+      'kafka://a?sasl=foo',
+      'NOTIFY: kafka://a: got sasl=foo, expected sasl=scram-sha-512, sasl=scram-sha-256, sasl=plain',
+    ],
+    ['kafka://a?sasl=plain', 'NOTIFY: kafka://a: got sasl=plain without a user, expected kafka://USER:PASSWORD@HOST'],
+    ['kafkas://u@a', 'NOTIFY: kafkas://a: got a user without a password, expected kafkas://USER:PASSWORD@HOST'],
+    ['mqtt://a?version=9', 'NOTIFY: mqtt://a: got version=9, expected version=4 for MQTT 3.1.1, or version=5'],
+    ['mqtt://a/firmware', 'NOTIFY: mqtt://a: got the path /firmware, expected no path; the topic is an option'],
   ])('refuses %s', async (notify, message) => {
     await expect(start({ NOTIFY: notify })).rejects.toThrow(message);
+    service = undefined;
+  });
+
+  it.each([
+    ['mqtt://u:hidden@a?x=1', 'MQTT_URL: mqtt://a: got the option x, expected client_id, version'],
+    [
+      'mqtt://u:hidden@a?version=9',
+      'MQTT_URL: mqtt://a: got version=9, expected version=4 for MQTT 3.1.1, or version=5',
+    ],
+    ['mqtts://u:hidden@a/x', 'MQTT_URL: mqtts://a: got the path /x, expected no path; the topic is an option'],
+    ['mqtt://u:hidden@a:99999', 'MQTT_URL: got a secret that is not shown, expected a URL with a port from 1 to 65535'],
+  ])('refuses %s in MQTT_URL, too', async (url, message) => {
+    await expect(start({ NOTIFY: '', MQTT_URL: url, MQTT_TOPIC: 'x' })).rejects.toThrow(message);
     service = undefined;
   });
 

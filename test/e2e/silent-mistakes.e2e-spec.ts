@@ -53,7 +53,7 @@ describe('a start warns in one line', () => {
       MQTT_URL: 'mqtt://u:hunter3@127.0.0.1:1',
     };
     const [line, ...more] = await linesOf('config.short_secret', { ...short, MQTT_TOPIC: 'x' });
-    expect(line?.reason).toMatch(/^REGISTRY_PASSWORD, MQTT_URL: shorter than 16 characters/);
+    expect(line?.reason).toMatch(/^REGISTRY_PASSWORD, the password in MQTT_URL: shorter than 16 characters/);
     expect(JSON.stringify(line)).not.toContain('hunter');
     expect(more).toEqual([]);
     const long = { REGISTRY_USERNAME: 'robot', REGISTRY_PASSWORD: 'sixteen-or-more-', MQTT_URL: 'mqtt://127.0.0.1:1' };

@@ -1,13 +1,17 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { request, type Dispatcher } from 'undici';
+import { ExplainedError } from '../../errors.js';
 import { retryAfterMs } from '../../http-date.js';
-import { createDispatcher } from '../../http-proxy.js';
+import { createDispatcher, ProxyRefusal, refusalOfProxy } from '../../http-proxy.js';
+import type { BrokerAddress } from '../broker-address.js';
+import { brokerFailure } from '../broker-failure.js';
 import { Notifier, NotNow, type ReleaseNotice } from '../notifier.js';
 import type { TlsFiles } from '../target.js';
 
 export interface HttpNotifierOptions {
   readonly name: string;
   readonly url: string;
+  readonly address: BrokerAddress;
   readonly format: 'cloudevents' | 'slack';
   readonly memory: string;
   /** Secret to sign the body; undefined for none. */
@@ -15,6 +19,9 @@ export interface HttpNotifierOptions {
   readonly authorization: string | undefined;
   readonly tls: TlsFiles;
 }
+
+/** Receivers refuse a body in the other format. */
+const FORMAT_OPTION = '#format=';
 
 interface Event {
   readonly id: string;
@@ -47,32 +54,53 @@ export class HttpNotifier extends Notifier {
   }
 
   override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
-    const { format, secret, authorization } = this.options;
+    const { format } = this.options;
     const body = JSON.stringify(format === 'slack' ? { text: textOf(notice) } : this.cloudEventOf(notice));
-    const answer = await request(this.options.url, {
-      method: 'POST',
-      dispatcher: this.dispatcher,
-      signal,
-      headers: {
-        'content-type': format === 'slack' ? 'application/json' : 'application/cloudevents+json; charset=utf-8',
-        'user-agent': 'otaflux',
-        ...(authorization !== undefined && { authorization }),
-        ...(secret !== undefined && {
-          'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
-        }),
-      },
-      body,
-    });
-    await answer.body.dump();
+    const answer = await this.post(body, signal);
     if (answer.statusCode >= 200 && answer.statusCode < 300) return;
-    const message = `the receiver answered ${answer.statusCode}, expected 200 to 299. Check its log`;
+    const message = refusalOf(answer.statusCode, this.options.address);
     const header = answer.headers['retry-after'];
     const waitMs = retryAfterMs(typeof header === 'string' ? header : undefined);
-    throw waitMs === undefined ? new Error(message) : new NotNow(message, Math.min(waitMs, MAX_RETRY_AFTER_MS));
+    throw waitMs === undefined
+      ? new ExplainedError(message)
+      : new NotNow(message, Math.min(waitMs, MAX_RETRY_AFTER_MS));
   }
 
   override async close(): Promise<void> {
     await this.dispatcher.destroy();
+  }
+
+  /** Returns the answer, without its body. */
+  private async post(body: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const { format, secret, authorization, url, address } = this.options;
+    try {
+      const answer = await request(url, {
+        method: 'POST',
+        dispatcher: this.dispatcher,
+        signal,
+        headers: {
+          'content-type': format === 'slack' ? 'application/json' : 'application/cloudevents+json; charset=utf-8',
+          'user-agent': 'otaflux',
+          ...(authorization !== undefined && { authorization }),
+          ...(secret !== undefined && {
+            'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
+          }),
+        },
+        body,
+      });
+      await answer.body.dump();
+      return answer;
+    } catch (error) {
+      if (signal.aborted)
+        throw new ExplainedError(
+          `${address.shown} has not answered within the time limit. Check its log, and the host and port in NOTIFY`,
+          { cause: error },
+        );
+      const failure = refusalOfProxy(error, new URL(url));
+      if (failure instanceof ProxyRefusal)
+        throw new ExplainedError(`cannot reach ${address.shown}: ${failure.message}`, { cause: failure });
+      throw await brokerFailure(error, address, [], signal);
+    }
   }
 
   /** CloudEvents 1.0, JSON format, section 3.1. */
@@ -97,4 +125,17 @@ function textOf({ device, release }: ReleaseNotice): string {
   return release
     ? `${device} is now at ${release.version} (${release.sizeBytes} bytes)`
     : `${device} has no release any more`;
+}
+
+function refusalOf(status: number, address: BrokerAddress): string {
+  return `${address.shown} answered ${status}, expected 200 to 299. ${statusAdvice(status, address)}`;
+}
+
+function statusAdvice(status: number, { hasLogin, options }: BrokerAddress): string {
+  if (status >= 300 && status < 400)
+    return `Redirects are not followed: use the address that it redirects to in ${options.url}`;
+  if (status === 401 || status === 403)
+    return `${hasLogin ? 'Correct' : 'Set'} ${options.login}, and check NOTIFY_SECRET`;
+  if (status === 404 || status === 405) return `Check the path of the URL in ${options.url}`;
+  return `Check its log, and the URL and ${FORMAT_OPTION} in ${options.url}`;
 }

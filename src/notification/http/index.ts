@@ -1,4 +1,5 @@
 import type { Settings } from '../../config/index.js';
+import { addressOf } from '../broker-address.js';
 import type { Notifier } from '../notifier.js';
 import type { Target } from '../target.js';
 import { HttpNotifier } from './http-notifier.js';
@@ -12,6 +13,7 @@ export function create(target: Target, name: string, settings: Pick<Settings, 'n
   return new HttpNotifier({
     name,
     url: url.href,
+    address: addressOf(target),
     format: target.choice('format', ['cloudevents', 'slack']),
     memory: target.fingerprint,
     secret: settings.notifySecret,

@@ -1,5 +1,6 @@
 import type * as kafkajs from 'kafkajs';
 import type { KafkaConfig, SASLOptions } from 'kafkajs';
+import { addressOf } from '../broker-address.js';
 import type { Notifier } from '../notifier.js';
 import { connectTo, withoutColons } from './ipv6.js';
 import type { Target } from '../target.js';
@@ -25,7 +26,7 @@ export function create(target: Target, name: string, driver: Driver): Notifier {
     ...(target.scheme === 'kafkas' && { ssl: pems(target) }),
     ...saslOf(target),
   };
-  return new KafkaNotifier(name, topic.replaceAll('/', '.'), driver, config);
+  return new KafkaNotifier(name, addressOf(target), topic.replaceAll('/', '.'), driver, config);
 }
 
 function withPort(host: string): string {
@@ -39,7 +40,15 @@ function pems(target: Target): NonNullable<KafkaConfig['ssl']> {
 
 function saslOf(target: Target): { sasl: SASLOptions } | undefined {
   const { username, password } = target;
-  if (username === undefined || password === undefined) return undefined;
   const mechanism = target.choice('sasl', ['scram-sha-512', 'scram-sha-256', 'plain']);
+  if (username === undefined && password === undefined) {
+    if (target.option('sasl') === undefined) return undefined;
+    throw target.wrong(`sasl=${mechanism} without a user`, `${target.scheme}://USER:PASSWORD@HOST`);
+  }
+  if (username === undefined || password === undefined)
+    throw target.wrong(
+      username === undefined ? 'a password without a user' : 'a user without a password',
+      `${target.scheme}://USER:PASSWORD@HOST`,
+    );
   return { sasl: { mechanism, username, password } };
 }

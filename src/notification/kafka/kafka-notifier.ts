@@ -1,10 +1,13 @@
 import type * as kafkajs from 'kafkajs';
 import { randomBytes } from 'node:crypto';
 import type { Admin, Consumer, Kafka, KafkaConfig, Producer } from 'kafkajs';
+import { ExplainedError } from '../../errors.js';
 import { after, type Timer } from '../../timers.js';
+import type { BrokerAddress } from '../broker-address.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { KAFKA_REFUSALS } from './refusals.js';
 
 type Driver = typeof kafkajs;
 
@@ -28,8 +31,11 @@ const FETCH_MS = 200;
  * that there is no release.
  */
 export class KafkaNotifier extends ConnectedNotifier<Connection> {
+  protected override readonly refusals = KAFKA_REFUSALS;
+
   constructor(
     override readonly name: string,
+    protected override readonly address: BrokerAddress,
     private readonly topic: string,
     private readonly driver: Driver,
     private readonly config: KafkaConfig,
@@ -113,8 +119,8 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
         });
         timer = after(MAX_READ_MS, () => {
           reject(
-            new Error(
-              `the topic ${this.topic} could not be read within ${MAX_READ_MS / 1000} s. Check the brokers and the access rights`,
+            new ExplainedError(
+              `cannot use ${this.address.shown}: the topic ${this.topic} could not be read within ${MAX_READ_MS / 1000} s. Check the brokers, and the permission of the user to read the topic`,
             ),
           );
         });

@@ -2,8 +2,10 @@ import { Logger } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import type { IClientOptions } from 'mqtt';
 import type { Settings } from '../../config/index.js';
+import { ConfigError } from '../../errors.js';
 import { percentDecoded } from '../../percent.js';
 import { isMqttTopic } from '../../config/index.js';
+import { addressOf, addressOfMqttUrl, type BrokerAddress } from '../broker-address.js';
 import type { Notifier } from '../notifier.js';
 import { demandPair, readPem, type Target, type TlsFiles } from '../target.js';
 import { MqttNotifier } from './mqtt-notifier.js';
@@ -14,6 +16,11 @@ export type MqttSettings = Pick<
   'mqttUsername' | 'mqttPassword' | 'mqttTopic' | 'mqttCaCertPath' | 'mqttClientCertPath' | 'mqttClientKeyPath'
 >;
 
+type Wrong = (got: string, takes: string) => ConfigError;
+
+/** The options in the query of a URL, besides those of every target. */
+const OWN = ['client_id', 'version'];
+const VERSIONS = ['4', '5'];
 const logger = new Logger('MqttNotifier');
 const NO_TOPIC =
   'MQTT_TOPIC is not set: messages go to the topic /DEVICE, and all topics that begin with / are read back. Set MQTT_TOPIC, for example to firmware';
@@ -21,10 +28,17 @@ const NO_TOPIC =
 /** Returns the notifier of MQTT_URL and the other MQTT options. Throws ConfigError if a file in them cannot be read. */
 export function mqttNotifier(url: string, settings: MqttSettings): Notifier {
   const parsed = new URL(url);
+  const wrong: Wrong = (got, takes) =>
+    new ConfigError(`MQTT_URL: ${parsed.protocol}//${parsed.host}: got ${got}, expected ${takes}`);
+  demandOwn(parsed, wrong);
+  for (const option of parsed.searchParams.keys())
+    if (!OWN.includes(option)) throw wrong(`the option ${option}`, OWN.join(', '));
   if (settings.mqttTopic === undefined)
     logger.warn({ event: 'notifier.topic_empty', notifier: 'mqtt', reason: NO_TOPIC });
-  return made('mqtt', parsed, settings.mqttTopic ?? '', {
-    username: settings.mqttUsername ?? (percentDecoded(parsed.username) || undefined),
+  const username = settings.mqttUsername ?? (percentDecoded(parsed.username) || undefined);
+  const address = addressOfMqttUrl(parsed, username !== undefined);
+  return made('mqtt', parsed, address, settings.mqttTopic ?? '', {
+    username,
     password: settings.mqttPassword ?? (percentDecoded(parsed.password) || undefined),
     ...tlsOf(settings),
   });
@@ -32,10 +46,20 @@ export function mqttNotifier(url: string, settings: MqttSettings): Notifier {
 
 /** Returns the notifier of an MQTT URL in NOTIFY. */
 export function create(target: Target, name: string): Notifier {
-  target.demandKnown('client_id', 'version');
+  target.demandKnown(...OWN);
+  demandOwn(target.url, (got, takes) => target.wrong(got, takes));
   const topic = target.topic(isMqttTopic, 'a topic without + and #, such as firmware/releases');
   const { username, password } = target;
-  return made(name, new URL(target.url), topic, { username, password, ...target.tlsFiles() });
+  return made(name, new URL(target.url), addressOf(target), topic, { username, password, ...target.tlsFiles() });
+}
+
+/** Throws for a version that does not exist, and for a path, which only WebSockets have. */
+function demandOwn({ protocol, pathname, searchParams }: URL, wrong: Wrong): void {
+  const version = searchParams.get('version');
+  if (version !== null && !VERSIONS.includes(version))
+    throw wrong(`version=${version}`, 'version=4 for MQTT 3.1.1, or version=5');
+  if (protocol.startsWith('mqtt') && pathname.length > 1)
+    throw wrong(`the path ${pathname}`, 'no path; the topic is an option');
 }
 
 interface Access extends Pick<IClientOptions, 'ca' | 'cert' | 'key'> {
@@ -43,7 +67,13 @@ interface Access extends Pick<IClientOptions, 'ca' | 'cert' | 'key'> {
   password: string | undefined;
 }
 
-function made(name: string, url: URL, topic: string, { username, password, ...tls }: Access): Notifier {
+function made(
+  name: string,
+  url: URL,
+  address: BrokerAddress,
+  topic: string,
+  { username, password, ...tls }: Access,
+): Notifier {
   const client: IClientOptions = {
     clientId: url.searchParams.get('client_id') ?? `otaflux-${randomBytes(6).toString('hex')}`,
     protocolVersion: url.searchParams.get('version') === '5' ? 5 : 4,
@@ -52,7 +82,7 @@ function made(name: string, url: URL, topic: string, { username, password, ...tl
     ...tls,
   };
   url.username = url.password = url.search = '';
-  return new MqttNotifier({ name, url: url.href, topic, client });
+  return new MqttNotifier({ name, url: url.href, address, topic, client });
 }
 
 function tlsOf(settings: MqttSettings): TlsFiles {

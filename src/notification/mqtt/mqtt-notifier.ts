@@ -2,14 +2,17 @@ import { Logger } from '@nestjs/common';
 import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { delay } from '../../timers.js';
+import type { BrokerAddress } from '../broker-address.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, Undeliverable, type ReleaseNotice } from '../notifier.js';
 import { consequencesOf, limitsOf, publishBytes, type BrokerLimits } from './broker-limits.js';
+import { MQTT_REFUSALS } from './refusals.js';
 
 export interface MqttNotifierOptions {
   readonly name: string;
   readonly url: string;
+  readonly address: BrokerAddress;
   /** Messages go to `TOPIC/DEVICE`. */
   readonly topic: string;
   readonly client: IClientOptions;
@@ -35,12 +38,17 @@ const MAX_READ_MS = 10_000;
  */
 export class MqttNotifier extends ConnectedNotifier<Connection> {
   override readonly name: string;
+  protected override readonly refusals = MQTT_REFUSALS;
   private readonly logger = new Logger('MqttNotifier');
   private toldLimits = '';
 
   constructor(private readonly options: MqttNotifierOptions) {
     super();
     this.name = options.name;
+  }
+
+  protected override get address(): BrokerAddress {
+    return this.options.address;
   }
 
   protected override async connect(onLost: () => void): Promise<Connection> {
@@ -131,7 +139,7 @@ function connected(client: MqttClient): Promise<IConnackPacket> {
       reject(error);
     };
     const onClose = (): void => {
-      onError(new Error('the broker closed the connection. Check its log'));
+      onError(new Error('closed connection'));
     };
     client.on('connect', onConnect).on('error', onError).on('close', onClose);
   });

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from '@nats-io/transport-node';
+import { addressOf } from '../broker-address.js';
 import type { Notifier } from '../notifier.js';
 import type { Target } from '../target.js';
 import { NatsNotifier, type NatsDriver } from './nats-notifier.js';
@@ -24,7 +25,7 @@ export function create(target: Target, name: string, driver: NatsDriver): Notifi
   // `localhost`.
   const host = url.hostname.replaceAll(/^\[|\]$/g, '');
   const address = isIP(host) ? { host } : {};
-  return new NatsNotifier(name, driver, {
+  return new NatsNotifier(name, addressOf(target), driver, {
     subject: topic.replaceAll('/', '.'),
     stream: target.option('stream'),
     jetStream: target.choice('jetstream', ['auto', 'true', 'false']),

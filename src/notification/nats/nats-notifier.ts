@@ -2,10 +2,14 @@ import type * as natsJetStream from '@nats-io/jetstream';
 import type * as natsTransport from '@nats-io/transport-node';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
+import type { BrokerAddress } from '../broker-address.js';
+import { ExplainedError } from '../../errors.js';
+import { delay } from '../../timers.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { deviceOf, wordsOf } from '../levels.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { NATS_REFUSALS } from './refusals.js';
 
 export interface NatsDriver {
   readonly transport: typeof natsTransport;
@@ -27,6 +31,8 @@ export interface NatsOptions {
 
 interface Connection {
   readonly nats: NatsConnection;
+  /** What the server has refused, by subject. */
+  readonly refused: Map<string, Error>;
   /** Undefined without JetStream. */
   readonly jetStream: { readonly client: JetStreamClient; readonly stream: string } | undefined;
 }
@@ -42,8 +48,11 @@ const PAGE_MS = 10_000;
  * the newest.
  */
 export class NatsNotifier extends ConnectedNotifier<Connection> {
+  protected override readonly refusals = NATS_REFUSALS;
+
   constructor(
     override readonly name: string,
+    protected override readonly address: BrokerAddress,
     private readonly driver: NatsDriver,
     private readonly options: NatsOptions,
   ) {
@@ -62,15 +71,21 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
       timeout: CONNECT_MS,
     });
     void nats.closed().then(onLost, onLost);
+    const refused = new Map<string, Error>();
+    void this.collectRefused(nats, refused);
     try {
-      return { nats, jetStream: this.options.jetStream === 'false' ? undefined : await this.demandStream(nats) };
+      return {
+        nats,
+        refused,
+        jetStream: this.options.jetStream === 'false' ? undefined : await this.demandStream(nats),
+      };
     } catch (error) {
       await nats.close();
       throw error;
     }
   }
 
-  protected override async send({ nats, jetStream }: Connection, notice: ReleaseNotice): Promise<void> {
+  protected override async send({ nats, refused, jetStream }: Connection, notice: ReleaseNotice): Promise<void> {
     const subject = `${this.options.subject}.${wordsOf(notice.device)}`;
     if (jetStream) {
       await jetStream.client.publish(subject, payloadOf(notice), { expect: { streamName: jetStream.stream } });
@@ -79,6 +94,11 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
     nats.publish(subject, payloadOf(notice));
     // The answer to this ping arrives after the server has read the message.
     await nats.flush();
+    // The refusal arrives before that answer, but the library passes it on a moment later.
+    await delay(0);
+    const problem = refused.get(subject);
+    refused.delete(subject);
+    if (problem) throw problem;
   }
 
   protected override async readKept({ jetStream }: Connection): Promise<KeptNotices | undefined> {
@@ -100,7 +120,9 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
         if (payload) told.note(deviceOf(message.subject.slice(this.options.subject.length + 1)), payload);
       }
       if (received === 0)
-        throw new Error(`the stream ${jetStream.stream} does not return its messages. Check its access rights`);
+        throw new ExplainedError(
+          `cannot use ${this.address.shown}: the stream ${jetStream.stream} does not return its messages. Allow the user to create consumers in it`,
+        );
     }
     return told;
   }
@@ -111,6 +133,14 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
 
   protected override destroy({ nats }: Connection): void {
     void nats.close().catch(() => undefined);
+  }
+
+  /** Without JetStream, the server answers a message that it refuses only with an error on the connection. */
+  private async collectRefused(nats: NatsConnection, refused: Map<string, Error>): Promise<void> {
+    const { PermissionViolationError } = this.driver.transport;
+    for await (const status of nats.status())
+      if (status.type === 'error' && status.error instanceof PermissionViolationError)
+        refused.set(status.error.subject, status.error);
   }
 
   /**

@@ -1,4 +1,5 @@
 import type * as amqplib from 'amqplib';
+import { addressOf } from '../broker-address.js';
 import type { Notifier } from '../notifier.js';
 import type { Target } from '../target.js';
 import { RabbitMqNotifier } from './rabbitmq-notifier.js';
@@ -16,7 +17,7 @@ export function create(target: Target, name: string, driver: Driver): Notifier {
   for (const option of ['topic', 'name', 'ca', 'cert', 'key']) url.searchParams.delete(option);
   const { ca, cert, key } = target.tlsFiles();
   const tls = { ...(ca && { ca: [ca] }), ...(cert && { cert }), ...(key && { key }) };
-  return new RabbitMqNotifier(name, exchange, target.fingerprint, (options) =>
+  return new RabbitMqNotifier(name, addressOf(target), exchange, target.fingerprint, (options) =>
     driver.connect(url.href, { ...tls, ...options }),
   );
 }

@@ -1,7 +1,10 @@
 import type { ChannelModel, ConfirmChannel } from 'amqplib';
+import { ExplainedError } from '../../errors.js';
+import type { BrokerAddress } from '../broker-address.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { wordsOf } from '../levels.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { RABBITMQ_REFUSALS } from './refusals.js';
 
 interface Connection {
   readonly model: ChannelModel;
@@ -22,8 +25,11 @@ const NOT_FOUND = 404;
  * Readers bind a queue to it.
  */
 export class RabbitMqNotifier extends ConnectedNotifier<Connection> {
+  protected override readonly refusals = RABBITMQ_REFUSALS;
+
   constructor(
     override readonly name: string,
+    protected override readonly address: BrokerAddress,
     private readonly exchange: string,
     private readonly fingerprint: string,
     private readonly connectTo: Connect,
@@ -64,7 +70,12 @@ export class RabbitMqNotifier extends ConnectedNotifier<Connection> {
     };
     return new Promise((resolve, reject) => {
       channel.publish(this.exchange, wordsOf(notice.device), payload, options, (error: unknown) => {
-        if (error) reject(error instanceof Error ? error : new Error('the broker refused the message. Check its log'));
+        if (error)
+          reject(
+            error instanceof Error
+              ? error
+              : new ExplainedError(`${this.address.shown} refused the message. Check the log of the broker`),
+          );
         else resolve();
       });
     });

@@ -1,4 +1,5 @@
 import type * as ioredis from 'ioredis';
+import { addressOf } from '../broker-address.js';
 import type { Notifier } from '../notifier.js';
 import type { Target } from '../target.js';
 import { RedisNotifier } from './redis-notifier.js';
@@ -22,5 +23,5 @@ export function create(target: Target, name: string, { Redis }: Driver): Notifie
     ...(target.scheme === 'rediss' && { tls: { ...target.tlsFiles() } }),
   };
   const topic = target.topic((text) => !/\s/.test(text), TAKES);
-  return new RedisNotifier(name, topic, (more) => new Redis({ ...options, ...more }));
+  return new RedisNotifier(name, addressOf(target), db, topic, (more) => new Redis({ ...options, ...more }));
 }

@@ -1,7 +1,9 @@
 import type { Redis } from 'ioredis';
+import type { BrokerAddress } from '../broker-address.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { REDIS_REFUSALS } from './refusals.js';
 
 const CONNECT_MS = 10_000;
 /** Number of keys to read at once when messages are read back. */
@@ -10,6 +12,8 @@ const PAGE = 1_000;
 /** Options of the client: no retries, because the outbox retries. */
 export interface ClientOptions {
   readonly lazyConnect: true;
+  /** It would print what it fails with. The answer to a ping says more. */
+  readonly enableReadyCheck: false;
   readonly connectTimeout: number;
   readonly enableOfflineQueue: false;
   readonly maxRetriesPerRequest: 0;
@@ -21,8 +25,12 @@ export interface ClientOptions {
  * transaction.
  */
 export class RedisNotifier extends ConnectedNotifier<Redis> {
+  protected override readonly refusals = REDIS_REFUSALS;
+
   constructor(
     override readonly name: string,
+    protected override readonly address: BrokerAddress,
+    private readonly database: number,
     private readonly topic: string,
     private readonly client: (options: ClientOptions) => Redis,
   ) {
@@ -32,6 +40,7 @@ export class RedisNotifier extends ConnectedNotifier<Redis> {
   protected override async connect(onLost: () => void): Promise<Redis> {
     const redis = this.client({
       lazyConnect: true,
+      enableReadyCheck: false,
       connectTimeout: CONNECT_MS,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -44,6 +53,8 @@ export class RedisNotifier extends ConnectedNotifier<Redis> {
     try {
       await redis.connect();
       await redis.ping();
+      // The library selects it, too, but says nothing if it does not exist.
+      if (this.database > 0) await redis.select(this.database);
     } catch (error) {
       redis.disconnect();
       throw problem ?? error;

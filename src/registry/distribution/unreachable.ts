@@ -1,12 +1,8 @@
 import { codesOf, OtaError, reasonOf } from '../../errors.js';
 import { proxyFor, ProxyRefusal, refusalOfProxy } from '../../http-proxy.js';
-import { speaksTls } from './speaks-tls.js';
+import { speaksTls } from '../../speaks-tls.js';
+import { isAboutCertificate, isAboutTls, isNotTls } from '../../system-errors.js';
 
-/** Errors of the certificate of the server, or of the authority that issued it. */
-const CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA$|INVALID_PURPOSE$|ERR_TLS_CERT_)/;
-/** Errors of a server that answers a TLS handshake with something else. */
-const NOT_TLS = ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'];
-const TLS = /^(?:ERR_SSL_|EPROTO$)/;
 /** How a connection ends if plain HTTP is sent to a server that expects TLS, among other causes. */
 const CLOSED = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'];
 
@@ -49,7 +45,7 @@ export function isLasting({ cause }: OtaError): boolean {
   if (cause instanceof MeetsTls) return true;
   if (cause instanceof ProxyRefusal) return cause.status < 500;
   const code = codesOf(cause).at(-1) ?? '';
-  return code === 'ENOTFOUND' || CERTIFICATE.test(code) || TLS.test(code) || code.startsWith('HPE_');
+  return code === 'ENOTFOUND' || isAboutCertificate(code) || isAboutTls(code) || code.startsWith('HPE_');
 }
 
 /** The server expects TLS, but the request was plain http. */
@@ -60,11 +56,11 @@ function adviceFor(code: string, url: URL, isHome: boolean, hasAuthority: boolea
     return `Use a host name that is in the certificate${isHome ? ', in --registry-url' : ''}, or have a certificate issued for ${url.hostname}`;
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
     return 'Renew the certificate of the server, or correct the clock of this machine';
-  if (CERTIFICATE.test(code) && hasAuthority)
+  if (isAboutCertificate(code) && hasAuthority)
     return 'No certificate in the file of --registry-ca-cert-path has issued it: give the one of its authority';
-  if (CERTIFICATE.test(code))
+  if (isAboutCertificate(code))
     return 'Give the certificate of its authority, or its own when it is self-signed, as --registry-ca-cert-path';
-  if (NOT_TLS.includes(code))
+  if (isNotTls(code))
     return isHome
       ? `Use ${plainOrigin(url)} in --registry-url, or --registry-insecure with a URL without scheme`
       : 'Correct the address in the configuration of the registry';

@@ -1,14 +1,17 @@
 import { connect } from 'node:tls';
-import { link } from '../../abort.js';
+import { link } from './abort.js';
 
 /** A TLS server answers a handshake within a round trip. The caller waits for an error message. */
 const PATIENCE_MS = 1_000;
 
 /**
- * Returns whether the server at host and port of `url` completes a TLS handshake, with any certificate. Sends no
+ * Returns whether the server at this host and port (default: 80) completes a TLS handshake, with any certificate. Sends no
  * request.
  */
-export async function speaksTls({ hostname, port }: URL, signal: AbortSignal): Promise<boolean> {
+export async function speaksTls(
+  { hostname, port }: Pick<URL, 'hostname' | 'port'>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const deadline = link([signal], PATIENCE_MS);
   const host = hostname.replace(/^\[|\]$/g, '');
   try {
