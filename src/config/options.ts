@@ -134,7 +134,7 @@ export const OPTIONS = {
   }),
   PRODUCTION: option(kinds.boolean, {
     default: 'false',
-    help: 'Refuse to start without signature verification, a webhook secret, TLS or a proxy in front, and a protected management port. The error lists everything that is missing.',
+    help: 'Refuse to start without signature verification for every device, a webhook secret, TLS or a proxy in front, and a protected management port. Signers and proxies that match everyone are refused, too. The error lists everything that is missing.',
   }),
   METRICS_DEVICES: option(kinds.integer(0, 10_000), {
     default: '1000',

@@ -187,8 +187,8 @@ export class Outbox {
     this.logger.log({
       event: 'notifier.connected',
       notifier: this.notifier.name,
-      told: this.kept?.size,
-      foreign: this.kept?.foreign,
+      announced: this.kept?.size,
+      otherMessages: this.kept?.foreign,
       failures: this.failures,
     });
   }

@@ -297,7 +297,7 @@ for (const [name, programs, make, isFile] of CASES)
       expect([...new Set(asked)].sort()).toEqual(['gone', 'here', 'same']);
       const expected = isFile ? [] : FOREIGN;
       expect(await keeper.kept()).toEqual(new Map([['here', newer], ['same', OURS], ...expected]));
-      expect(service?.events('notifier.connected')[0]).toMatchObject({ told: 3, foreign: expect.any(Number) });
+      expect(service?.events('notifier.connected')[0]).toMatchObject({ announced: 3, otherMessages: expect.any(Number) });
     });
   });
 
