@@ -33,6 +33,7 @@ export default defineConfig({
         text: 'Use',
         items: [
           page('Devices', 'devices'),
+          page('Arduino libraries', 'protocols/arduino'),
           page('Which version does my device get?', 'which-version'),
           page('Registries', 'registries'),
           page('Signing', 'signing'),

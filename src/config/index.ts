@@ -23,5 +23,6 @@ export {
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';
 export { parseOption, parseSettings, Settings } from './settings.js';
+export { PROTOCOL_NAMES, type ProtocolName } from './protocol-names.js';
 export { misspeltVariables, type Misspelt } from './misspelt.js';
 export { gather, type Given, type GivenValues, type Sources } from './sources.js';

@@ -123,6 +123,17 @@ export const deviceGlobs: JsonSchema = {
   },
 };
 
+/** Words of `words`: a text with commas, or a list. */
+export function listOfWords(words: readonly string[]): JsonSchema {
+  const word = words.join('|');
+  return {
+    type: ['string', 'number', 'boolean', 'array'],
+    minimum: 0,
+    ...separated(word),
+    items: { ...anyText, minimum: 0, pattern: `^\\s*(?:${word})?\\s*$` },
+  };
+}
+
 /** A text of entries between commas, of which some may be empty. */
 function separated(entry: string): JsonSchema {
   return { pattern: `^\\s*(?:${entry})?\\s*(?:,\\s*(?:${entry})?\\s*)*$` };

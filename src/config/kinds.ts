@@ -152,6 +152,15 @@ export function choice<const T extends string>(values: readonly T[]): Kind<T> {
 /** Several texts, separated by commas; a list in the file. */
 export const list = listOf('a,b', json.listOfTexts, 'a comma-separated list', (text) => text.split(','));
 
+/** Some of `values`. */
+export function choices<const T extends string>(values: readonly T[]): Kind<T[]> {
+  const takes = `names of ${values.join(', ')}, separated by commas`;
+  const known: readonly string[] = values;
+  return checked(list, json.listOfWords(values), takes, (entry) =>
+    known.includes(entry) ? undefined : quoted(entry),
+  ) as Kind<T[]>;
+}
+
 /** Characters that device ids consist of, and those of globs. */
 const GLOB = /^[a-z0-9._/-]*[*?[\]{}()!@+|][a-z0-9._/*?[\]{}()!@+|,^-]*$/;
 

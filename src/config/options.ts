@@ -1,6 +1,7 @@
 // First, so that declaration files name these types directly: what the public interface names must be exported from it.
 import type { ListenAddress, Rate, RegistryLocation } from './kinds.js';
 import * as kinds from './kinds.js';
+import { PROTOCOL_NAMES } from './protocol-names.js';
 import { CHECKSUMS, NOTIFY_SCHEMES, option, type Option, type TypedOption } from './option.js';
 import { signaturePolicy } from './signature-policy.js';
 
@@ -192,6 +193,10 @@ export const OPTIONS = {
   DEVICE_RATE_LIMIT: option<Rate>(kinds.rate, {
     default: '5000/s',
     help: 'Maximum average rate of requests for one device id, which many units can share. Bursts and status are those of ADDRESS_RATE_LIMIT. 0 means no limit.',
+  }),
+  PROTOCOLS: option(kinds.choices(PROTOCOL_NAMES), {
+    default: PROTOCOL_NAMES.join(','),
+    help: 'Protocols of devices that the server speaks. One that is not listed is answered with 404.',
   }),
   MAX_DOWNLOADS: option(kinds.integer(1, 1_000_000), {
     help: 'Maximum number of simultaneous downloads. Beyond it, `/version` answers 503, and devices that were already offered a version can still download it. Default: no limit.',

@@ -1,6 +1,7 @@
 export {
   DeviceRefusal,
   forbidden,
+  invalidDevice,
   invalidUnit,
   methodNotAllowed,
   noFirmware,

@@ -38,7 +38,7 @@ export class DeviceRouter {
     const method = raw.method ?? 'GET';
     let found: Found | undefined;
     try {
-      found = this.find(method, path);
+      found = this.find(method, path, raw);
     } catch (error) {
       // An error in `match` of a protocol affects its own response only.
       this.delivery.refuse(response, error, undefined);
@@ -92,9 +92,9 @@ export class DeviceRouter {
       : protocol.handle(ask, request, response);
   }
 
-  private find(method: string, path: string): Found | undefined {
+  private find(method: string, path: string, raw: IncomingMessage): Found | undefined {
     for (const protocol of this.protocols) {
-      const match = protocol.match(method, path);
+      const match = protocol.match(method, path, raw);
       if (match) return { protocol, match };
     }
     return undefined;

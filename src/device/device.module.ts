@@ -7,11 +7,11 @@ import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
 import { DEVICE_PROTOCOLS, DeviceRouter } from './device-router.js';
 import { Limits } from './limits/limits.js';
 import { partsOf, type Part } from '../parts.js';
-import { NativeProtocol, type DeviceProtocol } from '../protocols/index.js';
+import { BUILT_IN_PROTOCOLS, type DeviceProtocol } from '../protocols/index.js';
 
 /** Options of DeviceModule. */
 export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
-  /** Your own client protocols. They are asked after the native protocol. */
+  /** Your own client protocols. They are asked after the built-in ones. */
   protocols?: Part<DeviceProtocol>[];
   /** Your own authenticators, in addition to those of the settings. */
   authenticators?: Part<DeviceAuthenticator>[];
@@ -24,14 +24,24 @@ export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
 @Module({})
 export class DeviceModule {
   static forRoot({ imports = [], protocols = [], authenticators = [] }: DeviceModuleOptions): DynamicModule {
-    const all = partsOf([NativeProtocol, ...protocols]);
+    const builtIn = Object.entries(BUILT_IN_PROTOCOLS);
+    const own = partsOf(protocols);
     const ways = partsOf(authenticators);
     return {
       module: DeviceModule,
       imports,
       providers: [
-        ...all.providers,
-        { provide: DEVICE_PROTOCOLS, useFactory: (...list: DeviceProtocol[]) => list, inject: all.tokens },
+        ...builtIn.map(([, protocol]) => protocol),
+        ...own.providers,
+        {
+          provide: DEVICE_PROTOCOLS,
+          useFactory: ({ protocols: names }: Settings, ...list: DeviceProtocol[]) =>
+            list.filter((_protocol, index) => {
+              const name = builtIn[index]?.[0];
+              return name === undefined || (names as readonly string[]).includes(name);
+            }),
+          inject: [Settings, ...builtIn.map(([, protocol]) => protocol), ...own.tokens],
+        },
         ...ways.providers,
         {
           provide: DEVICE_AUTHENTICATORS,

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { deviceIn, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
 import type { Ask } from './ask.js';
 
@@ -20,8 +20,11 @@ export interface Match {
  * @publicApi
  */
 export abstract class DeviceProtocol {
-  /** Returns the route of a request that this protocol answers, or undefined. */
-  abstract match(method: string, path: string): Match | undefined;
+  /**
+   * Returns the route of a request that this protocol answers, or undefined. Protocols that share a path tell their
+   * clients by the headers of `raw`.
+   */
+  abstract match(method: string, path: string, raw: IncomingMessage): Match | undefined;
   /**
    * Returns what the request asks for. Called once for each request, before limits, authenticators and `handle`.
    * Default: the product in `?device=`. Throws a DeviceRefusal if the request names no product, or is wrong otherwise.

@@ -1,3 +1,3 @@
 export type { Ask, Identity } from './ask.js';
 export { DeviceProtocol, type Match } from './device-protocol.js';
-export { NativeProtocol } from './native/native-protocol.js';
+export { BUILT_IN_PROTOCOLS } from './built-in.js';

@@ -19,6 +19,7 @@ export function saidIn(query: string): Omit<Ask, 'product'> {
   };
 }
 
-function printable(value: string | undefined): string | undefined {
+/** Returns `value` if it is 1 to 128 printable characters, otherwise undefined. */
+export function printable(value: string | undefined): string | undefined {
   return value !== undefined && PRINTABLE.test(value) ? value : undefined;
 }

@@ -40,9 +40,11 @@ export const nameOf = ({ page, line, language }: Block): string => `${page}:${li
 export function pages(): string[] {
   const navigation = readFileSync(join(ROOT, 'docs/.vitepress/config.mjs'), 'utf8');
   const order = [...navigation.matchAll(/page\('[^']*', '([^']+)'\)/g)].map((match) => `docs/${match[1] ?? ''}.md`);
-  const there = readdirSync(join(ROOT, 'docs'))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`);
+  const there = ['docs', 'docs/protocols'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `${folder}/${name}`),
+  );
   const listed = order.filter((page) => there.includes(page));
   return ['README.md', ...listed, ...there.filter((page) => !listed.includes(page)), 'CONTRIBUTING.md', 'SECURITY.md'];
 }

@@ -11,7 +11,7 @@ const markdown = (folder: string): string[] =>
   readdirSync(join(ROOT, folder))
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(folder, name));
-const PAGES = [...markdown('.'), ...markdown('docs'), ...markdown('docs/decisions')];
+const PAGES = [...markdown('.'), ...markdown('docs'), ...markdown('docs/protocols'), ...markdown('docs/decisions')];
 const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 
 /** The anchors of the headings of a page, as GitHub makes them. */

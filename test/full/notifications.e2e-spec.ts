@@ -189,7 +189,9 @@ describeWith(['mosquitto'], 'notices over MQTT', () => {
     push('a', '1.0.0');
     await service.version('a');
     await until(() => service.events('notifier.failed').length > 0, 'the refusal');
-    expect(service.events('notifier.failed')[0]?.reason).toMatch(/Not authorized|Bad username or password/i);
+    expect(service.events('notifier.failed')[0]?.reason).toMatch(
+      /the broker refused the user or the password\. Correct MQTT_USERNAME/,
+    );
     expect(JSON.stringify(service.logs)).not.toContain('other-password');
     runProgram('mosquitto_passwd', ['-b', '-c', broker.file('passwords'), 'robot', 'other-password']);
     await broker.kill();

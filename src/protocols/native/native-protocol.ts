@@ -5,9 +5,9 @@ import type { Release } from '../../firmware/index.js';
 import type { Ask } from '../ask.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { saidIn } from '../said.js';
+import { firmwareRoute, productOfFile } from './firmware-route.js';
 
 const VERSION: Match = { route: '/version' };
-const FIRMWARE: Match = { route: '/firmware' };
 
 /**
  * The protocol of the Rust OtaFlux and its ESP32 client: `/version`, then `/firmware` (CONTRACT, "Device endpoints").
@@ -19,12 +19,12 @@ export class NativeProtocol extends DeviceProtocol {
   }
 
   override match(_method: string, path: string): Match | undefined {
-    return path === VERSION.route ? VERSION : path === FIRMWARE.route ? FIRMWARE : undefined;
+    return path === VERSION.route ? VERSION : firmwareRoute(path);
   }
 
-  override identify({ method, query }: DeviceRequest): Ask {
+  override identify({ method, query, params: { file } }: DeviceRequest): Ask {
     if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed();
-    const product = deviceIn(query);
+    const product = file === undefined ? deviceIn(query) : productOfFile(file);
     // Most devices send their product only.
     return query.includes('&') ? { product, ...saidIn(query) } : { product };
   }

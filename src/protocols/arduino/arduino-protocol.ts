@@ -1,0 +1,111 @@
+import { Injectable } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Delivery, deviceIn, parameter, type DeviceRequest } from '../../delivery/index.js';
+import { versionOf, type Release } from '../../firmware/index.js';
+import type { Ask } from '../ask.js';
+import { DeviceProtocol, type Match } from '../device-protocol.js';
+import { firmwareRoute, productOfFile } from '../native/firmware-route.js';
+import { printable, saidIn } from '../said.js';
+
+const USER_AGENT = /^ESP(?:8266|32)-http-Update/i;
+/** The names of both libraries differ in the chip only. */
+const CHIPS = ['esp32', 'esp8266'] as const;
+/** Tasmota adds the name of its build: `14.2.0(tasmota32)`. */
+const BUILD = /\([^()]*\)$/;
+
+const headersOf = new WeakMap<Release, readonly string[]>();
+
+/**
+ * The update libraries of the Arduino cores: HTTPUpdate (ESP32) and ESP8266httpUpdate, and what is built on them, such as
+ * Tasmota. They ask for `/firmware` at once, and say in headers what they run: 304 means that there is no update, for both
+ * (204 is an error to the ESP8266). They check the download against `x-MD5`, the new ESP32 also against `x-SHA256`.
+ *
+ * Sources: arduino-esp32 HTTPUpdate.cpp at 0bc90bb, esp8266/Arduino ESP8266httpUpdate.cpp at f946290.
+ */
+@Injectable()
+export class ArduinoProtocol extends DeviceProtocol {
+  constructor(private readonly delivery: Delivery) {
+    super();
+  }
+
+  override match(method: string, path: string, raw: IncomingMessage): Match | undefined {
+    if (method !== 'GET') return undefined;
+    const match = firmwareRoute(path);
+    return match && isArduino(raw) ? match : undefined;
+  }
+
+  override identify({ query, params: { file }, raw }: DeviceRequest): Ask {
+    const product = file === undefined ? deviceIn(query) : productOfFile(file);
+    const said = saidIn(query);
+    return {
+      product,
+      unit: printable(headerOf(raw, 'sta-mac')) ?? said.unit,
+      running: printable(headerOf(raw, 'version')) ?? said.running,
+      hardware: said.hardware,
+      channel: said.channel,
+    };
+  }
+
+  override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+    const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
+    if (mode === 'version')
+      return whenFound(this.delivery.current(ask.product, request), this.offer(request, response));
+    // A file system is no firmware: flashed into the place of one, it would end the device.
+    if (mode !== 'sketch' && mode !== 'flash') {
+      response.writeHead(304).end();
+      return;
+    }
+    const wanted = this.delivery.wanted(ask.product, request, parameter(request.query, 'version'));
+    return whenFound(wanted, (release) => {
+      const headers = arduinoHeaders(release);
+      if (runs(release, ask, request.raw)) response.writeHead(304, headers as string[]).end();
+      else this.delivery.send(release, request, response, headers);
+    });
+  }
+
+  /** The answer to `getAvailableVersion()`, which reads `x-version` and no body. */
+  private offer(request: DeviceRequest, response: ServerResponse): (release: Release) => void {
+    return (release) => {
+      this.delivery.offer(release, request);
+      response.writeHead(200, [...arduinoHeaders(release), 'Content-Length', '0']).end();
+    };
+  }
+}
+
+function isArduino(raw: IncomingMessage): boolean {
+  return (
+    USER_AGENT.test(raw.headers['user-agent'] ?? '') ||
+    CHIPS.some((chip) => raw.headers[`x-${chip}-sketch-md5`] !== undefined)
+  );
+}
+
+/** Returns the header `x-ESP32-NAME` or `x-ESP8266-NAME`. */
+function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
+  for (const chip of CHIPS) {
+    const value = headers[`x-${chip}-${name}`];
+    if (typeof value === 'string' && value !== '') return value;
+  }
+  return undefined;
+}
+
+/** Returns whether the unit runs `release`, by the version that its sketch names, otherwise by the MD5 of its flash. */
+function runs({ version, firmware }: Release, { running }: Ask, raw: IncomingMessage): boolean {
+  if (headerOf(raw, 'sketch-md5')?.toLowerCase() === firmware.md5) return true;
+  const named = running?.replace(BUILD, '');
+  return named !== undefined && (named === version || versionOf(named.replace('+', '_')) === version);
+}
+
+function arduinoHeaders(release: Release): readonly string[] {
+  let headers = headersOf.get(release);
+  if (!headers) {
+    const { version, firmware } = release;
+    headers = ['x-MD5', firmware.md5, 'x-SHA256', firmware.sha256, 'x-version', version];
+    headersOf.set(release, headers);
+  }
+  return headers;
+}
+
+function whenFound(release: Release | Promise<Release>, answer: (release: Release) => void): void | Promise<void> {
+  if (release instanceof Promise) return release.then(answer);
+  answer(release);
+}
