@@ -23,6 +23,8 @@ const MQTT = {
   options: [...COMMON, 'client_id', 'version'],
   topic: { pattern: '^[^$+#][^+#]*$', takes: 'a topic without + and #, such as firmware/releases' },
 };
+const WEB_SOCKET = { ...MQTT, choices: { version: ['4', '5'] } };
+const PLAIN_MQTT = { ...WEB_SOCKET, path: { pattern: '^/?$', takes: 'no path; the topic is an option' } };
 const REDIS = {
   options: COMMON,
   topic: { pattern: '^\\S+$', takes: 'a text without spaces, such as firmware:releases' },
@@ -56,7 +58,16 @@ const KAFKA = {
 const HTTP = { options: [...COMMON, 'format'], behindHash: true, choices: { format: ['cloudevents', 'slack'] } };
 
 const RECEIVERS = {
-  ...{ mqtt: MQTT, mqtts: MQTT, ws: MQTT, wss: MQTT, redis: REDIS, rediss: REDIS, nats: NATS, tls: NATS },
+  ...{
+    mqtt: PLAIN_MQTT,
+    mqtts: PLAIN_MQTT,
+    ws: WEB_SOCKET,
+    wss: WEB_SOCKET,
+    redis: REDIS,
+    rediss: REDIS,
+    nats: NATS,
+    tls: NATS,
+  },
   ...{ amqp: AMQP, amqps: AMQP, kafka: KAFKA, kafkas: KAFKA, http: HTTP, https: HTTP },
 };
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
 import type * as commandLine from './cli/run.js';
-import { wordsFor } from './system-errors.js';
 
 /** What `npm run build` makes of `cli/run.js` and all that it loads (decision 41). */
 const BUNDLE = new URL('./bundle/run.js', import.meta.url);
@@ -9,8 +8,11 @@ const BUNDLE = new URL('./bundle/run.js', import.meta.url);
 // As `otaflux list esp32 | head` does: whoever has closed the pipe wants no more.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit();
-  process.stderr.write(`otaflux: cannot write to standard output: ${wordsFor(error.code ?? '') ?? error.message}\n`);
-  process.exit(1);
+  // Loaded only here, because the bundle has a copy of it.
+  void import('./system-errors.js').then(({ wordsFor }) => {
+    process.stderr.write(`otaflux: cannot write to standard output: ${wordsFor(error.code ?? '') ?? error.message}\n`);
+    process.exit(1);
+  });
 });
 
 const { run } = (await import(existsSync(BUNDLE) ? BUNDLE.href : './cli/run.js')) as typeof commandLine;

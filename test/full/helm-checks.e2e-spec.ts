@@ -51,6 +51,8 @@ describeWith(['helm'], 'the templates of the chart', () => {
     ['kafka://h?topic=a b', /a topic of letters/],
     ['kafka://h?topic=..', /a topic of letters/],
     ['kafka://u:p@h?sasl=none', /expected sasl=scram-sha-512/],
+    ['mqtt://h/path?topic=a', /expected no path/],
+    ['mqtts://h?topic=a&version=9', /expected version=4/],
   ])('refuse a receiver that the server refuses: %s', async (url, sentence) => {
     expect(await serverTakes({ NOTIFY: url })).toBe(false);
     const told = refusal({ 'otaflux.notify': ['https://first', url] });
@@ -61,7 +63,8 @@ describeWith(['helm'], 'the templates of the chart', () => {
   });
 
   it.each([
-    ['mqtt://u:p%40@h:1883/path?topic=a/b&client_id=x&version=5&name=m', {}],
+    ['mqtt://u:p%40@h:1883?topic=a/b&client_id=x&version=5&name=m', {}],
+    ['ws://h/mqtt?topic=a', {}],
     ['redis://:p@h:6379/2?topic=a:b', {}],
     ['nats://token@a:4222,b?topic=a/b.c&jetstream=auto&stream=s', {}],
     ['amqp://u:p@h/vhost?topic=a&heartbeat=10', {}],
