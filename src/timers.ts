@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * The longest time that timers of Node and of most libraries accept: 2^31 - 1 ms, 24.8 days. Node runs a longer timer
  * after 1 ms.
@@ -70,7 +72,11 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     });
     if (signal?.aborted) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
+    else if (signal) {
+      // Many may wait at the same time. Node warns if there are more than ten listeners.
+      setMaxListeners(0, signal);
+      signal.addEventListener('abort', onAbort, { once: true });
+    }
   });
 }
 
