@@ -9,7 +9,7 @@ import { FakeRegistry } from '../support/fake-registry.js';
 import { RawClient } from '../support/raw-client.js';
 
 const firmware = firmwareBytes(8_000_000);
-const TAIL = 600_000;
+const TAIL = 2_000_000;
 
 describe('SIGTERM', () => {
   const registry = new FakeRegistry();
@@ -50,7 +50,7 @@ describe('SIGTERM', () => {
     const port = await server.port();
     const { management } = await server.event('server.ready');
     await (await fetch(`http://127.0.0.1:${port}/version?device=fw`)).text();
-    // More than the receive buffer takes at first, and less than both buffers take: the kernel has all of it at once.
+    // More than the receive buffer takes at first, and less than both buffers take: the kernel soon has all of it.
     // The buffer of a client that reads would grow.
     const download = await SlowReader.start(port, `Range: bytes=-${TAIL}\r\n`);
     server.kill('SIGTERM');
