@@ -127,10 +127,9 @@ export const deviceGlobs: JsonSchema = {
 export function listOfWords(words: readonly string[]): JsonSchema {
   const word = words.join('|');
   return {
-    type: ['string', 'number', 'boolean', 'array'],
-    minimum: 0,
+    type: ['string', 'array'],
     ...separated(word),
-    items: { ...anyText, minimum: 0, pattern: `^\\s*(?:${word})?\\s*$` },
+    items: { type: 'string', pattern: `^\\s*(?:${word})?\\s*$` },
   };
 }
 

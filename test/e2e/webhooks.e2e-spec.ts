@@ -296,6 +296,10 @@ describe('webhooks', () => {
       await until(() => service.events('watch.failed').length === 1, 'a registry that lists nothing');
       await send('generic', { repository: 'fw/line-1/sensor', tag: '1.0.0' });
       await until(() => service.events('release.changed').length === 1, 'the refresh');
+      await until(
+        async () => (await service.metrics()).includes('otaflux_webhook_queue_depth 0'),
+        'its place in the queue to be free',
+      );
       const held: (() => void)[] = [];
       registry.fault = (_request, response) => held.push(() => response.writeHead(404).end()) > 0;
       const answers = await Promise.all(
