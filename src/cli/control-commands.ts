@@ -53,7 +53,10 @@ export function notifyCommand(): Command {
     .description('Makes a running server announce the current version of a device again, to all its brokers.')
     .argument('<device>', 'Device id.')
     .withExamples({ does: 'Announce the version of esp32 again', call: 'otaflux notify esp32' })
-    .withExitCodes({ ...ANSWERED, 1: 'The device has no release, or a broker has not confirmed the message.' });
+    .withExitCodes({
+      ...ANSWERED,
+      1: 'The device has no release, the server has no broker, or a broker has not confirmed the message.',
+    });
   return withServer(command).action(async (device: string) => {
     const { json } = command.opts<{ json?: boolean }>();
     const { notify } = await import('./control.js');

@@ -27,6 +27,9 @@ export type RegistryLocation =
   | { readonly kind: 'http'; readonly origin: string | undefined; readonly host: string; readonly path: string }
   | { readonly kind: 'layout'; readonly directory: string };
 
+/** A user or a password before the host, whatever characters they contain. A digest has an @, too. */
+const WITH_LOGIN = /^(?:https?:\/\/)?(?!\w+:\/\/).*@(?!sha\d+:)/is;
+
 /** `origin` is undefined for a URL without a scheme. REGISTRY_INSECURE then selects http or https. */
 export const registryUrl = kind(
   'url',
@@ -40,15 +43,15 @@ export const registryUrl = kind(
       return directory ? { kind: 'layout', directory } : undefined;
     }
     if (hasWrongPort(value)) throw new Unreadable(URL_WITH_PORT);
+    if (WITH_LOGIN.test(value))
+      throw new Unreadable(
+        'a URL without user and password: give them as REGISTRY_USERNAME and REGISTRY_PASSWORD_FILE',
+      );
     // A URL parser takes a backslash for a slash, and drops line ends.
     if (/[\s\\]/.test(value)) return undefined;
     const schemed = /^https?:\/\//i.test(value);
     if (!schemed && (value.includes('://') || isAbsolute(value) || value.startsWith('.'))) return undefined;
     const url = parseUrl(schemed ? value : `https://${value}`);
-    if (url?.username || url?.password)
-      throw new Unreadable(
-        'a URL without user and password: give them as REGISTRY_USERNAME and REGISTRY_PASSWORD_FILE',
-      );
     if (!url?.hostname || url.search || url.hash) return undefined;
     return {
       kind: 'http',

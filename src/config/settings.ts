@@ -116,7 +116,7 @@ function explain(variable: Variable, given: GivenValues, takes: string): string 
   return `${where}: got ${got}, expected ${takes}`;
 }
 
-/** Hides user and password in what may be a URL. */
+/** Hides user and password in what may be a URL: all before the last @, whatever a password contains. */
 function withoutPassword(text: string): string {
-  return text.replaceAll(/((?:^|["'\s,])(?:[a-z+]+:\/\/)?)[^"'\s,]*@/gi, '$1…@');
+  return text.replace(/^("?(?:[a-z][a-z+.-]*:\/\/)?).*@/is, '$1…@');
 }

@@ -15,5 +15,6 @@ export { Delivery } from './delivery.js';
 export { isDownload } from './download.js';
 export { DeliveryModule } from './delivery.module.js';
 export type { DeviceRequest } from './device-request.js';
+export { DEVICE_WAIT_MS, withPatience } from './patience.js';
 export { prepare } from './prepared.js';
 export { deviceIn, parameter } from './query.js';

@@ -7,15 +7,19 @@ import { after, type Timer } from '../timers.js';
  */
 export const DEVICE_WAIT_MS = 20_000;
 
-/** Returns the result of `work`. Rejects with OtaError `unavailable` after `waitMs`; the work itself continues. */
-export async function withPatience<T>(work: Promise<T>, waitMs = DEVICE_WAIT_MS): Promise<T> {
+/**
+ * Returns the result of `work`. Rejects with OtaError `unavailable` after `waitMs`; the work itself continues.
+ *
+ * @param who answers late, for the log
+ */
+export async function withPatience<T>(work: Promise<T>, waitMs = DEVICE_WAIT_MS, who = 'the registry'): Promise<T> {
   let timer: Timer | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {
     timer = after(waitMs, () => {
       reject(
         new OtaError(
           'unavailable',
-          `the registry has not answered within ${waitMs / 1000} s. The request goes on, and the device is answered when it asks again`,
+          `${who} has not answered within ${waitMs / 1000} s. The request goes on, and the device is answered when it asks again`,
         ),
       );
     });

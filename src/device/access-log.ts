@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { Settings } from '../config/index.js';
 import { contextOf } from '../request-context.js';
-import { ClientAddress, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
+import { ClientAddress, parameter, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
 import type { Identity } from '../protocols/index.js';
 import { whenOver } from './response-end.js';
 
@@ -56,11 +56,12 @@ export class AccessLog {
     if (event !== undefined) this.logger.warn({ event, status, reason, ...this.describe(request, identity) });
   }
 
-  private describe({ method, path, raw }: DeviceRequest, identity?: Identity): Record<string, unknown> {
+  private describe({ method, path, query, raw }: DeviceRequest, identity?: Identity): Record<string, unknown> {
     return {
       method,
       path: path.slice(0, MAX_TEXT),
-      device: identity?.product.slice(0, MAX_TEXT),
+      // A request that is refused for its id has no product, but this text.
+      device: (identity?.product ?? parameter(query, 'device'))?.slice(0, MAX_TEXT),
       unit: identity?.unit,
       address: this.addresses.of(raw),
       userAgent: raw.headers['user-agent']?.slice(0, MAX_TEXT),

@@ -2,7 +2,15 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Settings } from '../config/index.js';
-import { ClientAddress, forbidden, notByProxy, unauthorized, type DeviceRequest } from '../delivery/index.js';
+import {
+  ClientAddress,
+  DEVICE_WAIT_MS,
+  forbidden,
+  notByProxy,
+  unauthorized,
+  withPatience,
+  type DeviceRequest,
+} from '../delivery/index.js';
 import { LimitMeter } from '../metrics/index.js';
 import { DeviceAuthenticator } from './access/index.js';
 import type { Ask } from '../protocols/index.js';
@@ -42,7 +50,7 @@ export class DeviceGuard implements OnApplicationShutdown {
     // After the authentication: a stranger must not use up the limit of the device.
     const access = this.authenticators.length === 0 ? undefined : this.authenticate(request, ask, 0, false);
     if (access)
-      return access.then(() => {
+      return withPatience(access, DEVICE_WAIT_MS, 'an authenticator').then(() => {
         this.limits.takeDevice(ask.product, request.receivedAtMs);
       });
     this.limits.takeDevice(ask.product, request.receivedAtMs);

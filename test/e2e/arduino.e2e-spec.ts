@@ -87,10 +87,13 @@ describe.each([
     expect(await call({ sketch: factory }, { mode: 'version' })).toEqual({ result: 'OK', available: '1.0.0' });
   });
 
-  it.each(['spiffs', 'littlefs', 'fatfs'] as const)('gets no firmware for its file system %s', async (mode) => {
-    await start();
-    expect(await call({ sketch: factory }, { mode })).toMatchObject({ result: 'NO_UPDATES' });
-  });
+  it.each(['spiffs', 'littlefs', 'fatfs', 'flashfs'] as const)(
+    'gets no firmware for its file system %s',
+    async (mode) => {
+      await start();
+      expect(await call({ sketch: factory }, { mode })).toMatchObject({ result: 'NO_UPDATES' });
+    },
+  );
 
   it('takes a gzip image, if its chip unpacks one', async () => {
     registry.push('sensor', '2.0.0', gzipSync(first));

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -175,6 +175,29 @@ describe('who may ask for which device', () => {
     expect(await statusOf(`/version?${signedQuery('s3cret-of-16-characters', 'esp32', seconds)}`)).toBe(200);
     expect(await statusOf('/version?device=esp32', 'X-Badge: other\r\n')).toBe(403);
     expect(await statusOf('/version?device=esp32')).toBe(401);
+  });
+
+  it('is told to come back when an authenticator never answers', async () => {
+    let asked = (): void => undefined;
+    const question = new Promise<void>((resolve) => (asked = resolve));
+    class Hanging extends DeviceAuthenticator {
+      override accessOf(): Promise<Access> {
+        asked();
+        return new Promise(() => undefined);
+      }
+    }
+    service = await TestService.start({ REGISTRY_URL: registry.url }, { authenticators: [Hanging] });
+    const client = await RawClient.open(service.port);
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask', 'performance', 'setInterval'] });
+    try {
+      const answer = client.request('GET /version?device=esp32 HTTP/1.1\r\nHost: x\r\n\r\n');
+      await question;
+      await jest.advanceTimersByTimeAsync(20_000);
+      expect((await answer).status).toBe(503);
+    } finally {
+      jest.useRealTimers();
+      client.close();
+    }
   });
 
   it.each([

@@ -69,7 +69,8 @@ describe('log lines', () => {
     running = await start({ ACCESS_LOG: '1', TRUST_PROXY: '127.0.0.1' });
     await running.version('esp32', { headers: { 'X-Forwarded-For': '192.0.2.7', 'User-Agent': 'esp32/1' } });
     await running.version(`nobody${'x'.repeat(200)}`);
-    await until(() => running.events('device.request').length === 2, 'the lines');
+    await running.version('Sensor');
+    await until(() => running.events('device.request').length === 3, 'the lines');
     expect(running.events('device.request')).toEqual([
       expect.objectContaining({
         level: 'info',
@@ -84,6 +85,7 @@ describe('log lines', () => {
         ms: expect.any(Number),
       }),
       expect.objectContaining({ status: 404, device: `nobody${'x'.repeat(122)}` }),
+      expect.objectContaining({ status: 400, device: 'Sensor' }),
     ]);
     await running.stop();
     running = await start({ ACCESS_LOG: '0.1' });

@@ -51,7 +51,7 @@ export class ArduinoProtocol extends DeviceProtocol {
     if (mode === 'version')
       return whenFound(this.delivery.current(ask.product, request), this.offer(request, response));
     // A file system is no firmware: flashed into the place of one, it would end the device.
-    if (mode !== 'sketch' && mode !== 'flash') {
+    if (mode !== 'sketch') {
       response.writeHead(304).end();
       return;
     }
@@ -88,7 +88,7 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
   return undefined;
 }
 
-/** Returns whether the unit runs `release`, by the version that its sketch names, otherwise by the MD5 of its flash. */
+/** Returns whether the unit runs `release`, by the MD5 of its flash or by the version that its sketch names. */
 function runs({ version, firmware }: Release, { running }: Ask, raw: IncomingMessage): boolean {
   if (headerOf(raw, 'sketch-md5')?.toLowerCase() === firmware.md5) return true;
   const named = running?.replace(BUILD, '');

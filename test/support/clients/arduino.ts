@@ -11,7 +11,7 @@ export interface Board {
   readonly sketch: Buffer;
 }
 
-export type Mode = 'sketch' | 'spiffs' | 'littlefs' | 'fatfs' | 'version';
+export type Mode = 'sketch' | 'spiffs' | 'littlefs' | 'fatfs' | 'flashfs' | 'version';
 
 /** What the library returns, and the image that it would boot. */
 export interface Outcome {
