@@ -3,12 +3,13 @@ import type { ServerResponse } from 'node:http';
 import type { Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
 import { explained, OtaError, reasonOf } from '../errors.js';
-import { ReleaseService, type Release } from '../firmware/index.js';
+import { Release, ReleaseService, type Deliverable, type StoredImage } from '../firmware/index.js';
 import { DeliveryMeter } from '../metrics/index.js';
 import { parseVersion } from '../semver.js';
 import {
   answerRefusal,
   DeviceRefusal,
+  noFile,
   noFirmware,
   noVersion,
   preconditionFailed,
@@ -22,7 +23,7 @@ import { closeStream, Download, whenOwned } from './download.js';
 import { Downloads } from './downloads.js';
 import { OfferedReleases } from './offered-releases.js';
 import { withPatience } from './patience.js';
-import { prepare, type Prepared } from './prepared.js';
+import { prepare, representationOf, type Representation } from './prepared.js';
 import { parseRange, type ByteRange } from './range.js';
 
 /** A missing file is restored and sent once more. If it is missing again, the disk is broken. */
@@ -81,16 +82,47 @@ export class Delivery {
    * was offered, otherwise the current one. Throws or rejects with OtaError or DeviceRefusal.
    */
   wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
+    return this.atHand(this.chosen(device, request, version));
+  }
+
+  /**
+   * Returns the image with the title `file` of the release that `wanted` returns, without waiting for the firmware of
+   * that release. See `image`.
+   */
+  wantedImage(
+    device: string,
+    request: DeviceRequest,
+    file: string,
+    version?: string,
+  ): StoredImage | Promise<StoredImage> {
+    const release = this.chosen(device, request, version);
+    if (release instanceof Promise) return withPatience(release.then((found) => this.image(found, file)));
+    return this.image(release, file);
+  }
+
+  /**
+   * Returns an image of `release`, with all digests. If its bytes are not in the cache, they are downloaded first, and
+   * the result is a promise. Throws or rejects with OtaError, or with a refusal (404) if there is no such image.
+   *
+   * @param file title of the image, or digest of its layer
+   */
+  image(release: Release, file: string): StoredImage | Promise<StoredImage> {
+    const image = release.image(file);
+    if (!image) throw noFile(release, file);
+    const stored = this.releases.image(release, image);
+    return stored instanceof Promise ? withPatience(stored) : stored;
+  }
+
+  /** Returns the release for `wanted`. Its bytes may not be in the cache. */
+  private chosen(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
     const offered = this.offeredTo(device, request);
-    if (offered && (version === undefined || offered.version === version)) return this.atHand(offered);
-    return this.atHand(
-      version === undefined
-        ? this.releases.current(device, request.receivedAtMs)
-        : this.releases
-            .exact(device, version, request.receivedAtMs)
-            .catch((error: unknown) => this.missing(device, version, error)),
-    );
+    if (offered && (version === undefined || offered.version === version)) return offered;
+    return version === undefined
+      ? this.releases.current(device, request.receivedAtMs)
+      : this.releases
+          .exact(device, version, request.receivedAtMs)
+          .catch((error: unknown) => this.missing(device, version, error));
   }
 
   /**
@@ -110,14 +142,25 @@ export class Delivery {
   }
 
   /**
-   * Answers `request` with the firmware of `release`: 200, 206, 304, or only headers for HEAD. The bytes are sent when
-   * the response owns its connection. Throws the DeviceRefusal of a condition, a range or the limit of downloads.
+   * Answers `request` with the firmware of a release, or with an image of it: 200, 206, 304, or only headers for HEAD.
+   * The bytes are sent when the response owns its connection. Throws the DeviceRefusal of a condition, a range or the
+   * limit of downloads.
    *
    * @param extra headers of the protocol, as a flat list of names and values
+   * @param contentType media type of the response. Default: `application/octet-stream`
    */
-  send(release: Release, request: DeviceRequest, response: ServerResponse, extra: readonly string[] = []): void {
+  send(
+    release: Release | StoredImage,
+    request: DeviceRequest,
+    response: ServerResponse,
+    extra: readonly string[] = [],
+    contentType?: string,
+  ): void {
     const { headers } = request.raw;
-    const answers = prepare(release);
+    const answers =
+      release instanceof Release && contentType === undefined
+        ? prepare(release)
+        : representationOf(release, contentType);
     const outcome = evaluateConditions(headers, answers.validators);
     if (outcome === 'precondition-failed') throw preconditionFailed();
     if (outcome === 'not-modified') {
@@ -192,9 +235,9 @@ export class Delivery {
   }
 
   private begin(
-    release: Release,
+    release: Deliverable,
     range: ByteRange | 'whole',
-    answers: Prepared,
+    answers: Representation,
     request: DeviceRequest,
     response: ServerResponse,
     extra: readonly string[],
@@ -221,7 +264,7 @@ export class Delivery {
       });
   }
 
-  private leaseOf(release: Release, download: Download): Lease | undefined {
+  private leaseOf(release: Deliverable, download: Download): Lease | undefined {
     const lease = this.releases.open(release);
     if (lease)
       download.onEnd(() => {
@@ -235,7 +278,7 @@ export class Delivery {
    * then.
    */
   private async sendFromStore(
-    release: Release,
+    release: Deliverable,
     known: Lease | undefined,
     head: Head,
     response: ServerResponse,
@@ -304,7 +347,12 @@ interface Head {
   readonly sizeBytes: number;
 }
 
-function headOf(range: ByteRange | 'whole', sizeBytes: number, answers: Prepared, extra: readonly string[]): Head {
+function headOf(
+  range: ByteRange | 'whole',
+  sizeBytes: number,
+  answers: Representation,
+  extra: readonly string[],
+): Head {
   if (range === 'whole') {
     const headers = extra.length > 0 ? [...answers.whole, ...extra] : (answers.whole as string[]);
     return { status: 200, headers, start: 0, end: sizeBytes - 1, isWhole: true, sizeBytes };
@@ -312,7 +360,7 @@ function headOf(range: ByteRange | 'whole', sizeBytes: number, answers: Prepared
   const { start, end } = range;
   const headers = [
     'Content-Type',
-    'application/octet-stream',
+    answers.contentType,
     'Content-Length',
     String(end - start + 1),
     'Content-Range',

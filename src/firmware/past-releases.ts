@@ -34,7 +34,7 @@ export class PastReleases {
     const { result, answers } = await this.memory.record(find);
     const release = dated(result.release, kept);
     told({ ...result, release });
-    if (release === known) await this.memory.confirm(device);
+    if (release.isUnchanged(known)) await this.memory.confirm(device);
     else await this.memory.keep(release, narrowed(answers, this.finder.repositoryOf(device), release.tag));
     return release;
   }

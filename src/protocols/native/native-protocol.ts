@@ -8,6 +8,8 @@ import { saidIn } from '../said.js';
 import { firmwareRoute, productOfFile } from './firmware-route.js';
 
 const VERSION: Match = { route: '/version' };
+/** Part of a query that asks for another file of the release. */
+const FILE = 'file=';
 
 /**
  * The protocol of the Rust OtaFlux and its ESP32 client: `/version`, then `/firmware` (CONTRACT, "Device endpoints").
@@ -31,6 +33,7 @@ export class NativeProtocol extends DeviceProtocol {
 
   override handle({ product }: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
     const isOffer = request.path === VERSION.route;
+    if (!isOffer && request.query.includes(FILE)) return this.sendFile(product, request, response);
     const release = isOffer
       ? this.delivery.current(product, request)
       : this.delivery.wanted(product, request, parameter(request.query, 'version'));
@@ -40,6 +43,21 @@ export class NativeProtocol extends DeviceProtocol {
         this.answer(found, isOffer, request, response);
       });
     this.answer(release, isOffer, request, response);
+  }
+
+  /** Answers `&file=TITLE`, or like any other request if that is not a parameter. */
+  private sendFile(product: string, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+    const file = parameter(request.query, 'file');
+    const version = parameter(request.query, 'version');
+    const image =
+      file === undefined
+        ? this.delivery.wanted(product, request, version)
+        : this.delivery.wantedImage(product, request, file, version);
+    if (image instanceof Promise)
+      return image.then((found) => {
+        this.delivery.send(found, request, response);
+      });
+    this.delivery.send(image, request, response);
   }
 
   private answer(release: Release, isOffer: boolean, request: DeviceRequest, response: ServerResponse): void {
