@@ -16,15 +16,16 @@ import {
   rangeNotSatisfiable,
   refusalOf,
 } from './answers.js';
+import { answerOf, sendOneRange, sendRanges, type Answer } from './body.js';
 import { ClientAddress } from './client-address.js';
 import { allowsRange, evaluateConditions } from './conditions.js';
 import type { DeviceRequest } from './device-request.js';
-import { closeStream, Download, whenOwned } from './download.js';
+import { Download, whenOwned } from './download.js';
 import { Downloads } from './downloads.js';
 import { OfferedReleases } from './offered-releases.js';
 import { withPatience } from './patience.js';
 import { prepare, representationOf, type Representation } from './prepared.js';
-import { parseRange, type ByteRange } from './range.js';
+import { parseRanges, type Ranges } from './ranges.js';
 
 /** A missing file is restored and sent once more. If it is missing again, the disk is broken. */
 const MAX_TRIES = 2;
@@ -173,8 +174,8 @@ export class Delivery {
       request.method === 'GET' &&
       headers.range !== undefined &&
       allowsRange(headers['if-range'] as string | undefined, answers.validators);
-    const range = ranged ? parseRange(headers.range, sizeBytes) : 'whole';
-    if (range === 'unsatisfiable') throw rangeNotSatisfiable(sizeBytes);
+    const ranges = ranged ? parseRanges(headers.range, sizeBytes) : 'whole';
+    if (ranges === 'unsatisfiable') throw rangeNotSatisfiable(sizeBytes);
     if (request.method === 'HEAD') {
       response.writeHead(200, [...answers.whole, ...extra]).end();
       return;
@@ -182,7 +183,7 @@ export class Delivery {
     whenOwned(response, () => {
       // If the response had to wait for another one, no caller would catch the error.
       try {
-        this.begin(release, range, answers, request, response, extra);
+        this.begin(release, ranges, answers, request, response, extra);
       } catch (error) {
         this.refuse(response, error, release.device);
       }
@@ -236,7 +237,7 @@ export class Delivery {
 
   private begin(
     release: Deliverable,
-    range: ByteRange | 'whole',
+    ranges: Exclude<Ranges, 'unsatisfiable'>,
     answers: Representation,
     request: DeviceRequest,
     response: ServerResponse,
@@ -255,11 +256,12 @@ export class Delivery {
         this.meter.ended(complete ? 'complete' : 'broken_off');
       },
     );
-    const head = headOf(range, release.firmware.sizeBytes, answers, extra);
+    const answer = answerOf(ranges, release.firmware.sizeBytes, answers, extra);
     const lease = this.leaseOf(release, download);
-    if (lease?.bytes?.length === head.sizeBytes) sendFromMemory(lease.bytes, head, response, download);
+    if (lease?.bytes?.length === answer.sizeBytes && !answer.separators)
+      sendOneRange(lease.bytes, answer, response, download);
     else
-      this.sendFromStore(release, lease, head, response, download).catch((error: unknown) => {
+      this.sendFromStore(release, lease, answer, response, download).catch((error: unknown) => {
         if (!download.isOver) this.refuse(response, error, release.device);
       });
   }
@@ -280,19 +282,16 @@ export class Delivery {
   private async sendFromStore(
     release: Deliverable,
     known: Lease | undefined,
-    head: Head,
+    answer: Answer,
     response: ServerResponse,
     download: Download,
   ): Promise<void> {
     let lease = known;
     for (let tries = 1; !download.isOver; tries++) {
       try {
-        if (lease?.bytes) {
-          sendFromMemory(lease.bytes, head, response, download);
-          return;
-        }
         if (lease) {
-          await this.sendFromDisk(lease, head, response, download);
+          demandSize(lease, answer);
+          await sendRanges(lease, answer, response, download);
           return;
         }
       } catch (error) {
@@ -319,67 +318,15 @@ export class Delivery {
         );
     }
   }
-
-  private async sendFromDisk(lease: Lease, head: Head, response: ServerResponse, download: Download): Promise<void> {
-    const stream = lease.read(head.start, head.end);
-    download.onEnd(() => {
-      closeStream(stream);
-    });
-    const pieces = (stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
-    const first = await pieces.next();
-    if (download.isOver) return;
-    if (first.done)
-      throw new OtaError('unavailable', 'the firmware store sent no bytes. This is an error in the store');
-    response.writeHead(head.status, head.headers);
-    await download.sendPieces(first.value, pieces, head.end - head.start + 1);
-  }
-}
-
-/** Status, headers and range of a response with firmware. */
-interface Head {
-  readonly status: 200 | 206;
-  readonly headers: string[];
-  readonly start: number;
-  /** Inclusive. */
-  readonly end: number;
-  readonly isWhole: boolean;
-  /** Size of the complete firmware. */
-  readonly sizeBytes: number;
-}
-
-function headOf(
-  range: ByteRange | 'whole',
-  sizeBytes: number,
-  answers: Representation,
-  extra: readonly string[],
-): Head {
-  if (range === 'whole') {
-    const headers = extra.length > 0 ? [...answers.whole, ...extra] : (answers.whole as string[]);
-    return { status: 200, headers, start: 0, end: sizeBytes - 1, isWhole: true, sizeBytes };
-  }
-  const { start, end } = range;
-  const headers = [
-    'Content-Type',
-    answers.contentType,
-    'Content-Length',
-    String(end - start + 1),
-    'Content-Range',
-    `bytes ${start}-${end}/${sizeBytes}`,
-    ...answers.common,
-    ...extra,
-  ];
-  return { status: 206, headers, start, end, isWhole: false, sizeBytes };
 }
 
 /** Read again after a wait: the compiler assumes that it has not changed. */
 const isOver = (download: Download): boolean => download.isOver;
 
-function sendFromMemory(bytes: Buffer, head: Head, response: ServerResponse, download: Download): void {
-  if (bytes.length !== head.sizeBytes)
+function demandSize({ bytes }: Lease, { sizeBytes }: Answer): void {
+  if (bytes && bytes.length !== sizeBytes)
     throw new OtaError(
       'unavailable',
-      `the firmware store has ${bytes.length} bytes of the firmware, expected ${head.sizeBytes}. This is an error in the store`,
+      `the firmware store has ${bytes.length} bytes of the firmware, expected ${sizeBytes}. This is an error in the store`,
     );
-  response.writeHead(head.status, head.headers);
-  download.sendBuffer(head.isWhole ? bytes : bytes.subarray(head.start, head.end + 1));
 }
