@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import pLimit from 'p-limit';
 import type { Firmware, FirmwareStore } from '../cache/index.js';
+import type { Clock } from '../clock.js';
 import { OtaError } from '../errors.js';
 import { algorithmOf, hexOf, inlineContent, type Descriptor } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
@@ -63,6 +64,7 @@ export class ReleaseFinder {
     private readonly verifier: SignatureVerifier,
     private readonly store: FirmwareStore,
     private readonly options: ReleaseFinderOptions,
+    private readonly clock: Clock,
   ) {
     const locator = new FirmwareLocator(registry, options.firmwareFile);
     this.assessor = new Assessor(registry, verifier, locator, options.signedVersion);
@@ -149,7 +151,7 @@ export class ReleaseFinder {
       const contents = await this.contents.of(repository, location, coversManifestOnly === true, signal);
       const firmware = await this.pull(repository, location, signal);
       const { version, tag } = candidate;
-      const since = dateAfter(known?.currentSince);
+      const since = dateAfter(known?.currentSince, this.clock.nowMs());
       const release = new Release(device, version, tag, manifest.digest, firmware, contents, since, signer);
       this.demandTrust(repository, release);
       return known ? sameAs(known, release) : release;

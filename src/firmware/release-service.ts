@@ -2,6 +2,7 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import pLimit from 'p-limit';
 import type { Observable } from 'rxjs';
 import { FirmwareStore, type Lease } from '../cache/index.js';
+import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { whyNoDeviceId } from '../repository-name.js';
@@ -56,23 +57,30 @@ export class ReleaseService implements OnApplicationShutdown {
     private readonly settings: Settings,
     private readonly meter: ReleaseMeter,
     memory: ReleaseMemory,
+    clock: Clock,
     /** The state of the registry, for health checks and status. */
     readonly registryState: RegistryState,
   ) {
     this.releases = new CurrentReleases(store);
     this.devices = this.releases.devices;
-    this.finder = new ReleaseFinder(registry, verifier, store, {
-      prefix: repositoryPrefix(settings.repositoryPrefix),
-      prereleases: settings.prereleases,
-      minVersion: settings.minVersion,
-      signedVersion: settings.signedVersion,
-      maxUnverified: settings.maxUnverified,
-      untrustedMs: settings.refreshInterval,
-      firmwareFile: settings.firmwareFile,
-      maxFirmwareBytes: settings.maxFirmwareSize,
-    });
+    this.finder = new ReleaseFinder(
+      registry,
+      verifier,
+      store,
+      {
+        prefix: repositoryPrefix(settings.repositoryPrefix),
+        prereleases: settings.prereleases,
+        minVersion: settings.minVersion,
+        signedVersion: settings.signedVersion,
+        maxUnverified: settings.maxUnverified,
+        untrustedMs: settings.refreshInterval,
+        firmwareFile: settings.firmwareFile,
+        maxFirmwareBytes: settings.maxFirmwareSize,
+      },
+      clock,
+    );
     this.images = new ReleaseImages(this.finder, store, this.shutdown.signal);
-    this.past = new PastReleases(memory, this.finder, (ageMs) => this.isTooOld(ageMs));
+    this.past = new PastReleases(memory, this.finder, (ageMs) => this.isTooOld(ageMs), clock);
     this.exactReleases = new ExactReleases(
       this.finder,
       settings.refreshInterval,

@@ -95,11 +95,11 @@ export class Release implements Deliverable {
 }
 
 /**
- * Returns the current time in whole seconds, as an HTTP-date has, but later than `before`: two releases within a second
+ * Returns the time `nowMs` in whole seconds, as an HTTP-date has, but later than `before`: two releases within a second
  * must have different dates.
  */
-export function dateAfter(before: Date | undefined): Date {
-  return new Date(Math.max(Math.floor(Date.now() / 1000) * 1000, (before?.getTime() ?? 0) + (before ? 1000 : 0)));
+export function dateAfter(before: Date | undefined, nowMs: number): Date {
+  return new Date(Math.max(Math.floor(nowMs / 1000) * 1000, (before?.getTime() ?? 0) + (before ? 1000 : 0)));
 }
 
 /**
