@@ -83,7 +83,7 @@ export class Delivery {
    * was offered, otherwise the current one. Throws or rejects with OtaError or DeviceRefusal.
    */
   wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
-    return this.atHand(this.chosen(device, request, version));
+    return this.atHand(this.wantedRelease(device, request, version));
   }
 
   /**
@@ -96,7 +96,7 @@ export class Delivery {
     file: string,
     version?: string,
   ): StoredImage | Promise<StoredImage> {
-    const release = this.chosen(device, request, version);
+    const release = this.wantedRelease(device, request, version);
     if (release instanceof Promise) return withPatience(release.then((found) => this.image(found, file)));
     return this.image(release, file);
   }
@@ -114,8 +114,8 @@ export class Delivery {
     return stored instanceof Promise ? withPatience(stored) : stored;
   }
 
-  /** Returns the release for `wanted`. Its bytes may not be in the cache. */
-  private chosen(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
+  /** Returns the release that `wanted` returns, without waiting for its firmware. Send images of it with `image`. */
+  wantedRelease(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
     const offered = this.offeredTo(device, request);
     if (offered && (version === undefined || offered.version === version)) return offered;
