@@ -9,10 +9,10 @@ import {
   prepare,
   type DeviceRequest,
 } from '../../delivery/index.js';
-import { OtaError } from '../../errors.js';
 import type { Release } from '../../firmware/index.js';
 import { Fleet } from '../../fleet/index.js';
 import type { Ask } from '../ask.js';
+import { demandProduct } from '../demand-product.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { runsVersion } from '../offers.js';
 import { saidIn } from '../said.js';
@@ -84,21 +84,9 @@ export class NativeProtocol extends DeviceProtocol {
   private async report({ product, unit }: Ask, request: DeviceRequest, response: ServerResponse): Promise<void> {
     if (unit === undefined) throw missingUnit();
     const report = reportIn(request.body);
-    await this.demandProduct(product, request);
+    await demandProduct(this.delivery, product, request);
     await this.fleet.report({ product, unit }, PROTOCOL, report);
     response.writeHead(204).end();
-  }
-
-  /**
-   * Throws for a product without a release, so that strangers cannot fill the store with made-up names. While the
-   * registry cannot say, the report is stored.
-   */
-  private async demandProduct(product: string, request: DeviceRequest): Promise<void> {
-    try {
-      await this.delivery.current(product, request);
-    } catch (error) {
-      if (OtaError.isAnswer(error)) throw error;
-    }
   }
 
   private offer(release: Release, request: DeviceRequest, response: ServerResponse): void {
