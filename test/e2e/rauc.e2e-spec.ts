@@ -165,7 +165,7 @@ describe('RAUC with an HTTP URL', () => {
     [{}, 'bundle'],
   ])('with headers, number %#, gets what they say', async (headers, result) => {
     await start();
-    expect(await client({ headers: headers as Record<string, string> }).poll()).toMatchObject({ result });
+    expect(await client({ headers: headers }).poll()).toMatchObject({ result });
   });
 
   it.each([

@@ -12,7 +12,8 @@ export interface RaucSystem {
 
 /** What the first request of RAUC ends with. */
 export interface Access {
-  readonly result: 'bundle' | 'no content' | 'not modified' | 'unauthorized' | 'not found' | string;
+  /** `bundle`, `no content`, `not modified`, `unauthorized`, `not found`, or another error. */
+  readonly result: string;
   /** Size of the bundle. */
   readonly size?: number;
   readonly etag?: string | undefined;
