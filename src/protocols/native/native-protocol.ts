@@ -14,7 +14,7 @@ import { Fleet } from '../../fleet/index.js';
 import type { Ask } from '../ask.js';
 import { demandProduct } from '../demand-product.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
-import { runsVersion } from '../offers.js';
+import { isSameVersion } from '../../semver.js';
 import { saidIn } from '../said.js';
 import { firmwareRoute, productOfFile } from './firmware-route.js';
 import { reportIn } from './report.js';
@@ -77,7 +77,7 @@ export class NativeProtocol extends DeviceProtocol {
       return;
     }
     this.fleet.seen(ask, PROTOCOL);
-    if (!runsVersion(ask.running, release.version)) this.fleet.offered(ask, PROTOCOL, release);
+    if (!isSameVersion(ask.running, release.version)) this.fleet.offered(ask, PROTOCOL, release);
   }
 
   /** Answers 204 when the report is stored, so that it is not lost with this process. */
