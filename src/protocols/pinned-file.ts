@@ -15,23 +15,28 @@ export interface PinnedFile {
 }
 
 /**
- * Returns the path of the firmware of `release`, such as `/rauc/gateway/1.2.0.raucb?sha256=3f2a…`. It names the version
- * and the content, so a client that downloads in parts never gets parts of two releases. It carries a signature if access
- * is restricted.
+ * Returns the path of a file of `release`, such as `/rauc/gateway/1.2.0.raucb?sha256=3f2a…`. It names the version and the
+ * content, so a client that downloads in parts never gets parts of two releases. It carries a signature if access is
+ * restricted.
  *
- * @param folder begins and ends with a slash
- * @param suffix end of the name of the file, with its dot
+ * @param content query that names the content. Default: the firmware
  */
-export function pinnedPath(release: Release, { folder, suffix }: PinnedRoute, { unit }: Ask, links: Links): string {
-  const { device, version, firmware } = release;
-  const query = `sha256=${firmware.sha256.slice(0, DIGITS)}`;
-  const named = unit === undefined ? query : `${query}&unit=${encodeURIComponent(unit)}`;
-  return links.signed(`${folder}${device}/${encodeURIComponent(version)}${suffix}?${named}`, { product: device, unit });
+export function pinnedPath(
+  { device, version, firmware }: Release,
+  { folder, suffix }: PinnedRoute,
+  { unit }: Ask,
+  links: Links,
+  content = `sha256=${firmware.sha256.slice(0, DIGITS)}`,
+): string {
+  const query = unit === undefined ? content : `${content}&unit=${encodeURIComponent(unit)}`;
+  return links.signed(`${folder}${device}/${encodeURIComponent(version)}${suffix}?${query}`, { product: device, unit });
 }
 
 /** Where a protocol serves files of releases. */
 export interface PinnedRoute {
+  /** Begins and ends with a slash. */
   readonly folder: string;
+  /** End of the name of a file, with its dot. */
   readonly suffix: string;
 }
 

@@ -22,6 +22,8 @@ import { reportIn } from './report.js';
 const PROTOCOL = 'native';
 const VERSION: Match = { route: '/version' };
 const REPORT: Match = { route: '/report', takesBody: true };
+/** Part of a query that may ask for another file of the release. */
+const FILE = 'file=';
 
 /**
  * The protocol of the Rust OtaFlux and its ESP32 client: `/version`, then `/firmware` (CONTRACT, "Device endpoints").
@@ -53,6 +55,8 @@ export class NativeProtocol extends DeviceProtocol {
     if (request.path === REPORT.route) return this.report(ask, request, response);
     const { product } = ask;
     const isOffer = request.path === VERSION.route;
+    const file = !isOffer && request.query.includes(FILE) ? parameter(request.query, 'file') : undefined;
+    if (file !== undefined) return this.sendFile(product, file, request, response);
     const release = isOffer
       ? this.delivery.current(product, request)
       : this.delivery.wanted(product, request, parameter(request.query, 'version'));
@@ -62,6 +66,21 @@ export class NativeProtocol extends DeviceProtocol {
         this.answer(found, isOffer, ask, request, response);
       });
     this.answer(release, isOffer, ask, request, response);
+  }
+
+  /** Answers `&file=TITLE`. */
+  private sendFile(
+    product: string,
+    file: string,
+    request: DeviceRequest,
+    response: ServerResponse,
+  ): void | Promise<void> {
+    const image = this.delivery.wantedImage(product, request, file, parameter(request.query, 'version'));
+    if (image instanceof Promise)
+      return image.then((found) => {
+        this.delivery.send(found, request, response);
+      });
+    this.delivery.send(image, request, response);
   }
 
   private answer(release: Release, isOffer: boolean, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
