@@ -2,6 +2,9 @@ import type { Type } from '@nestjs/common';
 import type { ProtocolName } from '../config/index.js';
 import { ArduinoProtocol } from './arduino/arduino-protocol.js';
 import type { DeviceProtocol } from './device-protocol.js';
+import { Artifacts } from './mender/artifacts.js';
+import { Deployments } from './mender/deployments.js';
+import { MenderProtocol } from './mender/mender-protocol.js';
 import { NativeProtocol } from './native/native-protocol.js';
 
 /**
@@ -10,5 +13,9 @@ import { NativeProtocol } from './native/native-protocol.js';
  */
 export const BUILT_IN_PROTOCOLS: Readonly<Record<ProtocolName, Type<DeviceProtocol>>> = {
   arduino: ArduinoProtocol,
+  mender: MenderProtocol,
   native: NativeProtocol,
 };
+
+/** Further providers that the built-in protocols need. */
+export const PROTOCOL_PARTS: readonly Type[] = [Artifacts, Deployments];
