@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../../clock.js';
-import { Delivery, DeviceRefusal, Links, parameter, type DeviceRequest } from '../../delivery/index.js';
+import { Delivery, DeviceRefusal, Links, parameter, readEndOfBody, type DeviceRequest } from '../../delivery/index.js';
 import { OtaError } from '../../errors.js';
 import type { Release } from '../../firmware/index.js';
 import { boundedMessage, Fleet, type Offered, type Outcome, type UnitState } from '../../fleet/index.js';
@@ -115,9 +115,9 @@ export class Deployments {
   }
 
   /** Takes the log of a failed deployment: its last errors become the message of the failure. */
-  async log(ask: MenderAsk, { body }: DeviceRequest): Promise<void> {
-    const message = boundedMessage(errorsIn(body));
+  async log(ask: MenderAsk, { raw }: DeviceRequest): Promise<void> {
     const { deployment } = await this.offered(ask);
+    const message = boundedMessage(errorsIn(await readEndOfBody(raw)));
     if (message === undefined) return;
     await this.fleet.update(ask, PROTOCOL, (state) => {
       const { outcome } = state;

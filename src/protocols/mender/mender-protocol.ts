@@ -19,9 +19,10 @@ import type { Access } from '../access.js';
 import type { Ask } from '../ask.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { AcceptedKeys } from './accepted-keys.js';
-import { loginIn } from './auth-request.js';
+import { loginIn, type Login } from './auth-request.js';
 import { isManifestOf, parseDeployment, type Deployment } from './deployment.js';
 import { Deployments, type MenderAsk } from './deployments.js';
+import { LastProducts } from './last-products.js';
 import { menderRoute } from './routes.js';
 import { inventoryIn, productOf, providesIn, unknownDeployment } from './said.js';
 import { SessionTokens } from './session-tokens.js';
@@ -35,6 +36,8 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
   artifact: ['GET', 'HEAD'],
 };
 
+type Said = Omit<MenderAsk, 'unit' | 'key'>;
+
 /**
  * Mender's device API: a device logs in with a signature of its key, asks for its next deployment, downloads the artifact
  * by a link, and reports. The product is the device type in lower case, the unit is the identity data.
@@ -45,6 +48,7 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
 export class MenderProtocol extends DeviceProtocol implements OnApplicationShutdown {
   private readonly tokens: SessionTokens;
   private readonly keys: AcceptedKeys;
+  private readonly products = new LastProducts();
 
   constructor(
     private readonly delivery: Delivery,
@@ -77,7 +81,7 @@ export class MenderProtocol extends DeviceProtocol implements OnApplicationShutd
     if (step === 'artifact' && deployment) return { product: deployment.product, unit: unitIn(request.query) };
     const login = this.tokens.read(request.raw.headers.authorization);
     if (!login) throw unauthorized();
-    const ask: MenderAsk = { ...login, ...said(request, deployment) };
+    const ask: MenderAsk = { ...login, ...this.said(request, login, deployment) };
     const access = this.keys.accessOf(ask.key, ask);
     // A key that was taken from the list loses its token at once.
     if (access === 'unknown') throw notAccepted(ask.unit, ask.key);
@@ -120,6 +124,8 @@ export class MenderProtocol extends DeviceProtocol implements OnApplicationShutd
 
   override refuse({ status, body, headers }: DeviceRefusal, response: ServerResponse): void {
     const { requestId } = contextOf(response.req.headers);
+    // A log that nobody has read is dropped, so that the client can read the refusal.
+    response.req.resume();
     answer(response, status, 'application/json', JSON.stringify({ error: body, request_id: requestId }), [
       'Connection',
       'close',
@@ -129,6 +135,23 @@ export class MenderProtocol extends DeviceProtocol implements OnApplicationShutd
 
   onApplicationShutdown(): void {
     this.keys.stop();
+  }
+
+  /** Returns what a request says besides its token. */
+  private said(request: DeviceRequest, login: Login, deployment: Deployment | undefined): Said {
+    if (deployment) return { product: deployment.product, deployment };
+    if (request.params.step === 'next') {
+      const { deviceType, artifactName } = providesIn(request);
+      const product = productOf(deviceType);
+      this.products.note(login, product);
+      return { product, hardware: deviceType, running: artifactName };
+    }
+    const attributes = inventoryIn(request.body);
+    const { device_type: hardware } = attributes;
+    // mender-mcu adds values of its sensors by PATCH without it.
+    const product = hardware === undefined ? this.products.of(login) : productOf(hardware);
+    if (product === undefined) throw unknownType();
+    return { product, hardware, attributes };
   }
 
   /** Sends exactly the release of the deployment: a tag that was moved since then has other bytes. */
@@ -142,19 +165,6 @@ export class MenderProtocol extends DeviceProtocol implements OnApplicationShutd
     if (!deployment || !isManifestOf(deployment, release.manifestDigest)) throw noFirmware(product);
     this.delivery.send(release, request, response);
   }
-}
-
-/** What a request says besides its token. */
-function said(request: DeviceRequest, deployment: Deployment | undefined): Omit<MenderAsk, 'unit' | 'key'> {
-  if (deployment) return { product: deployment.product, deployment };
-  if (request.params.step === 'next') {
-    const { deviceType, artifactName } = providesIn(request);
-    return { product: productOf(deviceType), hardware: deviceType, running: artifactName };
-  }
-  const attributes = inventoryIn(request.body);
-  const { device_type: deviceType } = attributes;
-  if (deviceType === undefined) throw new DeviceRefusal(400, 'Bad request body: the attribute device_type is missing');
-  return { product: productOf(deviceType), hardware: deviceType, attributes };
 }
 
 function unitIn(query: string): string | undefined {
@@ -194,3 +204,9 @@ const otherUnit = (unit: string, key: string, product: string): DeviceRefusal =>
     [],
     `the key sha256:${key} of the Mender device ${unit} is not accepted for ${product}`,
   );
+/** The device asks for a deployment every few minutes, and sends its inventory again. */
+const unknownType = (): DeviceRefusal =>
+  new DeviceRefusal(503, 'Unknown device type: send the attribute device_type, or ask for a deployment first', [
+    'Retry-After',
+    '60',
+  ]);

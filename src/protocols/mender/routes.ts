@@ -21,7 +21,8 @@ export function menderRoute(path: string): Match | undefined {
   return {
     route: `${ROOT}v1/deployments/device/deployments/:id/${step}`,
     params: { step, id },
-    takesBody: step !== 'artifact',
+    // A log may be longer than other bodies, and is read by the protocol.
+    takesBody: step === 'status',
   };
 }
 

@@ -1,4 +1,12 @@
-import { badBody, DeviceRefusal, invalidDevice, jsonIn, parameter, type DeviceRequest } from '../../delivery/index.js';
+import {
+  badBody,
+  DeviceRefusal,
+  invalidDevice,
+  jsonIn,
+  parameter,
+  type DeviceRequest,
+  type EndOfBody,
+} from '../../delivery/index.js';
 import { printable } from '../../identity.js';
 import { isRepositoryName } from '../../oci/index.js';
 
@@ -74,20 +82,41 @@ export function stateIn(body: Buffer): DeploymentState {
 /** Levels of messages about an error. */
 const ERRORS = new Set(['error', 'err', 'fatal', 'panic', 'critical']);
 
-/** Returns the last messages about errors in a log, or undefined if there are none. */
-export function errorsIn(body: Buffer): string | undefined {
-  const { messages } = jsonIn(body);
-  if (!Array.isArray(messages)) throw badBody('messages: expected a list');
-  const errors = (messages as unknown[])
+/** One entry of a log whose beginning is missing. */
+const ENTRY = /\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\}/g;
+const MAX_ERRORS = 3;
+
+/**
+ * Returns the last messages about errors in the log `{"messages":[{"level":…,"message":…}]}`, or undefined if there are
+ * none. The beginning of a long log is missing.
+ */
+export function errorsIn({ bytes, isWhole }: EndOfBody): string | undefined {
+  const errors = entriesIn(bytes, isWhole)
     .map((entry) => (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>)
-    .filter(
-      ({ level, message }) =>
-        typeof level === 'string' && ERRORS.has(level.toLowerCase()) && typeof message === 'string',
-    )
-    .map(({ message }) => message as string);
+    .filter(({ level }) => typeof level === 'string' && ERRORS.has(level.toLowerCase()))
+    .map(({ message }) => message)
+    .filter((message) => typeof message === 'string');
   return errors.length > 0 ? errors.slice(-MAX_ERRORS).join('; ') : undefined;
 }
 
-const MAX_ERRORS = 3;
+function entriesIn(bytes: Buffer, isWhole: boolean): readonly unknown[] {
+  if (isWhole) {
+    const { messages } = jsonIn(bytes);
+    if (!Array.isArray(messages)) throw badBody('messages: expected a list');
+    return messages as unknown[];
+  }
+  // The text begins in the middle of an entry.
+  const text = bytes.toString('utf8');
+  const start = text.indexOf('},{');
+  return [...text.slice(start + 1).matchAll(ENTRY)].map(([entry]) => parsed(entry));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 export const unknownDeployment = (): DeviceRefusal => new DeviceRefusal(404, 'Unknown deployment');
