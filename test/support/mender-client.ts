@@ -44,7 +44,11 @@ export class MenderClient {
   private daemon: ChildProcess | undefined;
 
   constructor({ url, mac, deviceType, artifactName, tenantToken, authority }: MenderDevice) {
-    const [etc, state, share] = ['etc', 'state', 'share'].map((name) => join(this.folder, name)) as [string, string, string];
+    const [etc, state, share] = ['etc', 'state', 'share'].map((name) => join(this.folder, name)) as [
+      string,
+      string,
+      string,
+    ];
     mkdirSync(etc);
     mkdirSync(state);
     cpSync('/usr/share/mender', share, { recursive: true });
