@@ -28,7 +28,12 @@ describe.each(['mcu', 'cpp'] as const)('a unit with the Mender client %s', (clie
   });
 
   const start = async (options: TestOptions = {}): Promise<void> => {
-    service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0', LOG_LEVEL: 'debug', ...options });
+    service = await TestService.start({
+      REGISTRY_URL: registry.url,
+      REFRESH_INTERVAL: '0',
+      LOG_LEVEL: 'debug',
+      ...options,
+    });
   };
   const unit = (options: Partial<MenderOptions> = {}): MenderUnit =>
     new MenderUnit(service.port, {

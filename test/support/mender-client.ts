@@ -108,6 +108,11 @@ export class MenderClient {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** Creates an empty file in /etc/mender of the device. */
+  touch(name: string): void {
+    writeFileSync(join(this.folder, 'etc', name), '');
+  }
+
   /** Returns whether the log has a line with this text. */
   says(text: string): boolean {
     return this.log.some((line) => line.includes(text));
