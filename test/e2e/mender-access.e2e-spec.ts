@@ -210,7 +210,7 @@ describe('access of Mender devices', () => {
 
     it('does not take a key that was accepted on first use for a credential', async () => {
       await start({ DEVICE_TOKENS_PATH: tokensFile, MENDER_ACCEPT: 'first-use' });
-      expect(await unit().update()).toBe('unauthorized');
+      expect(await unit().update()).toBe('error 401');
     });
 
     it('accepts a listed key for its product, with links that carry a signature', async () => {
@@ -291,7 +291,8 @@ describe('access of Mender devices', () => {
         '{"messages":[{"level":"error"},null,{"level":{},"message":3}]}',
         '['.repeat(30_000),
       ]);
-      const { status } = await device.exchange(pick(['GET', 'POST', 'PUT', 'PATCH', 'HEAD2', 'DELETE']), path, body);
+      const method = pick(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']);
+      const { status } = await device.exchange(method, path, body);
       expect([path, body?.slice(0, 100), status < 500 || status === 503]).toEqual([path, body?.slice(0, 100), true]);
     }
     expect(service.events('device.failed')).toEqual([]);

@@ -232,7 +232,9 @@ export class MenderUnit {
     const client = await RawClient.open(this.port);
     try {
       const headers = this.isMcu ? this.mcuHeaders(body, isLogin) : this.cppHeaders(body, isLogin);
-      client.send(`${method} ${path} HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n${body ?? ''}`);
+      client.send(
+        `${method} ${path} HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n${Buffer.from(body ?? '').toString('latin1')}`,
+      );
       return await client.receive();
     } finally {
       client.close();
