@@ -34,6 +34,7 @@ export default defineConfig({
         items: [
           page('Devices', 'devices'),
           page('Arduino libraries', 'protocols/arduino'),
+          page('Mender', 'protocols/mender'),
           page('Which version does my device get?', 'which-version'),
           page('Registries', 'registries'),
           page('Signing', 'signing'),
