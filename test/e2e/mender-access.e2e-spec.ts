@@ -79,7 +79,7 @@ describe('access of Mender devices', () => {
   ])('a key with %s', async (_name, key, status) => {
     await start();
     const body = request(pem(key));
-    const hash = (key.asymmetricKeyType ?? '').startsWith("ed") ? null : 'sha256';
+    const hash = (key.asymmetricKeyType ?? '').startsWith('ed') ? null : 'sha256';
     expect(await login(body, sign(hash, Buffer.from(body), key).toString('base64'))).toBe(status);
     // The newline of the Go client is a part of what it signs.
     expect(await login(`${body}\n`, sign(hash, Buffer.from(`${body}\n`), key).toString('base64'))).toBe(status);
