@@ -36,6 +36,7 @@ export default defineConfig({
           page('Arduino libraries', 'protocols/arduino'),
           page('Mender', 'protocols/mender'),
           page('Which version does my device get?', 'which-version'),
+          page('Releases with several files', 'files'),
           page('Registries', 'registries'),
           page('Signing', 'signing'),
           page('Webhooks', 'webhooks'),

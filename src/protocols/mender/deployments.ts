@@ -5,7 +5,8 @@ import { OtaError } from '../../errors.js';
 import type { Release } from '../../firmware/index.js';
 import { boundedMessage, Fleet, type Offered, type Outcome, type UnitState } from '../../fleet/index.js';
 import type { UnitIdentity } from '../../identity.js';
-import { Offers, runsVersion } from '../offers.js';
+import { isSameVersion } from '../../semver.js';
+import { Offers } from '../offers.js';
 import type { AcceptedKeys } from './accepted-keys.js';
 import type { MenderArtifact } from './artifact.js';
 import { Artifacts } from './artifacts.js';
@@ -257,7 +258,7 @@ function runningOf(
 ): string | undefined {
   if (name === artifact.name) return version;
   const known = notes?.version;
-  return name === notes?.artifact && typeof known === 'string' && !runsVersion(known, version) ? known : name;
+  return name === notes?.artifact && typeof known === 'string' && !isSameVersion(known, version) ? known : name;
 }
 
 /** Returns the notes of a unit that begins a deployment: it was not aborted yet. */
