@@ -37,7 +37,7 @@ export async function loginIn({ body, raw }: DeviceRequest): Promise<Login> {
       401,
       'The signature of the request does not match its key',
       [],
-      'a Mender device has sent a wrong signature',
+      'a Mender device has sent a wrong signature. Check its key, and proxies that change requests',
     );
   return {
     unit,

@@ -277,5 +277,5 @@ const otherKey = ({ unit, key, product }: MenderAsk): DeviceRefusal =>
     403,
     'Another key was accepted for this device',
     [],
-    `the Mender device ${unit} of ${product} was seen with another key before. To accept the new one, add the line "${product} sha256:${key} ${unit}" to the file of --mender-accept`,
+    `the Mender device ${unit} of ${product} was seen with another key before. Add the line "${product} sha256:${key} ${unit}" to the file of --mender-accept`,
   );

@@ -195,7 +195,7 @@ const notAccepted = (unit: string, key: string): DeviceRefusal =>
     401,
     'This key is not accepted',
     [],
-    `the key of the Mender device ${unit} is not accepted. To accept it, add the line "DEVICE sha256:${key}" to the file of --mender-accept`,
+    `the key of the Mender device ${unit} is not accepted. Add the line "DEVICE sha256:${key}" to the file of --mender-accept`,
   );
 const otherUnit = (unit: string, key: string, product: string): DeviceRefusal =>
   new DeviceRefusal(
