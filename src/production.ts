@@ -29,12 +29,18 @@ function missingIn(settings: Settings, { hasOwnVerifier, hasOwnPorts }: Surround
   if (webhookSecret.length === 0) missing.push('No webhook secret: set WEBHOOK_SECRET.');
   if (containsEveryone(trustProxy))
     missing.push('TRUST_PROXY contains every address: every client can forge its own. Set it to your proxies only.');
+  if (settings.menderAccept === 'first-use' && settings.protocols.includes('mender') && !demandsCredentials(settings))
+    missing.push('Every key of a Mender device is accepted: set MENDER_ACCEPT to a file, or require credentials.');
   if (!hasOwnPorts) return missing;
   if (tlsCertPath === undefined && trustProxy.length === 0)
     missing.push('No TLS for devices: set TLS_CERT_PATH and TLS_KEY_PATH, or TRUST_PROXY if a proxy terminates TLS.');
   if (managementToken === undefined && !isLoopback(metricsListenAddr.host))
     missing.push('Open management port: set MANAGEMENT_TOKEN, or METRICS_LISTEN_ADDR to 127.0.0.1:9090.');
   return missing;
+}
+
+function demandsCredentials({ tlsClientCaPath, deviceTokensPath, deviceHeader }: Settings): boolean {
+  return [tlsClientCaPath, deviceTokensPath, deviceHeader].some((value) => value !== undefined);
 }
 
 /** Returns why devices may run firmware that nobody of yours has signed. */

@@ -37,6 +37,7 @@ export default defineConfig({
           page('ESPHome and ESP Web Tools', 'protocols/esphome'),
           page('SWUpdate (general)', 'protocols/swupdate'),
           page('RAUC', 'protocols/rauc'),
+          page('Mender', 'protocols/mender'),
           page('Which version does my device get?', 'which-version'),
           page('Releases with several files', 'files'),
           page('Registries', 'registries'),

@@ -201,6 +201,9 @@ export const OPTIONS = {
     default: PROTOCOL_NAMES.join(','),
     help: 'Protocols of devices that the server speaks. One that is not listed is answered with 404.',
   }),
+  MENDER_ACCEPT: option(kinds.path, {
+    help: 'Keys of Mender devices that are accepted: `first-use` for every key, where a unit keeps the first one that it was seen with, or a file with one `DEVICE sha256:HEX [UNIT]` per line, which is read again when it changes. Default: `first-use` if devices need no credentials and PRODUCTION is off, otherwise no key.',
+  }),
   MAX_DOWNLOADS: option(kinds.integer(1, 1_000_000), {
     help: 'Maximum number of simultaneous downloads. Beyond it, `/version` answers 503, and devices that were already offered a version can still download it. Default: no limit.',
   }),

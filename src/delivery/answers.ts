@@ -38,7 +38,8 @@ export const invalidUnit = (): DeviceRefusal =>
 export const missingUnit = (): DeviceRefusal => new DeviceRefusal(400, "Missing required query parameter: 'unit'");
 export const badBody = (why: string, status = 400): DeviceRefusal =>
   new DeviceRefusal(status, `Bad request body: ${why}`);
-export const bodyTooLarge = (): DeviceRefusal => new DeviceRefusal(413, 'Request body too large: send at most 64 KiB');
+export const bodyTooLarge = (maxBytes: number): DeviceRefusal =>
+  new DeviceRefusal(413, `Request body too large: send at most ${maxBytes / 1024} KiB`);
 export const unsupportedBody = (): DeviceRefusal =>
   new DeviceRefusal(415, 'Unsupported request body: send it without Content-Encoding');
 export const methodNotAllowed = (...allowed: readonly string[]): DeviceRefusal => {

@@ -21,6 +21,7 @@ export type { DeviceRequest } from './device-request.js';
 export { evaluateConditions } from './conditions.js';
 export { DEVICE_WAIT_MS, withPatience } from './patience.js';
 export { Links } from './links.js';
-export { jsonIn, MAX_BODY_BYTES, readBody } from './request-body.js';
+export { ReleaseReader } from './release-reader.js';
+export { jsonIn, MAX_BODY_BYTES, readBody, readEndOfBody, type EndOfBody } from './request-body.js';
 export { prepare } from './prepared.js';
 export { deviceIn, parameter } from './query.js';

@@ -45,6 +45,11 @@ export class Links {
     this.signs = true;
   }
 
+  /** Whether access is restricted: devices need credentials, and links carry a signature. */
+  get isRestricted(): boolean {
+    return this.signs;
+  }
+
   /**
    * Returns an absolute URL: PUBLIC_URL, or the host that the client or its trusted proxy has named, followed by `path`.
    *

@@ -4,6 +4,8 @@ import { badBody, bodyTooLarge, unsupportedBody } from './answers.js';
 
 /** The largest body of a known client is a log of SWUpdate, about 6 kB. */
 export const MAX_BODY_BYTES = 64 * 1024;
+/** The log of a failed Mender deployment is a few hundred kilobytes, if its update module prints much. */
+const MAX_LOG_BYTES = 16 * 1024 * 1024;
 /** Maximum time to receive a body. */
 const BODY_TIMEOUT_MS = 30_000;
 
@@ -13,12 +15,33 @@ const BODY_TIMEOUT_MS = 30_000;
  * 415 if it is compressed. Rejects with `undefined` if the client has left.
  */
 export async function readBody(raw: IncomingMessage): Promise<Buffer> {
+  return (await collect(raw, MAX_BODY_BYTES)).bytes;
+}
+
+/** The end of a long body. */
+export interface EndOfBody {
+  readonly bytes: Buffer;
+  /** Whether these are all bytes of the body. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * Returns the last 64 KiB of the body of a device request, for logs, whose end says why an update has failed. Rejects as
+ * `readBody` does, but with 413 for more than 16 MiB.
+ */
+export async function readEndOfBody(raw: IncomingMessage): Promise<EndOfBody> {
+  return collect(raw, MAX_LOG_BYTES);
+}
+
+/** Reads a body, and returns its last 64 KiB. */
+async function collect(raw: IncomingMessage, maxBytes: number): Promise<EndOfBody> {
   const encoding = raw.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unsupportedBody();
-  if (Number(raw.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw bodyTooLarge();
+  if (Number(raw.headers['content-length'] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
     let length = 0;
+    let kept = 0;
     const end = (error: Error | undefined): void => {
       timer.stop();
       raw.off('data', take).off('end', done).off('error', gone).off('close', gone);
@@ -26,12 +49,18 @@ export async function readBody(raw: IncomingMessage): Promise<Buffer> {
         // The rest is read and dropped, so that the client can read the refusal.
         raw.resume();
         reject(error);
-      } else resolve(Buffer.concat(pieces, length));
+      } else
+        resolve({ bytes: Buffer.concat(pieces, kept).subarray(-MAX_BODY_BYTES), isWhole: length <= MAX_BODY_BYTES });
     };
     const take = (piece: Buffer): void => {
       length += piece.length;
-      if (length > MAX_BODY_BYTES) end(bodyTooLarge());
-      else pieces.push(piece);
+      if (length > maxBytes) {
+        end(bodyTooLarge(maxBytes));
+        return;
+      }
+      kept += piece.length;
+      pieces.push(piece);
+      while (pieces[0] && kept - pieces[0].length >= MAX_BODY_BYTES) kept -= pieces.shift()?.length ?? 0;
     };
     const done = (): void => {
       end(undefined);

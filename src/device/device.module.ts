@@ -7,7 +7,7 @@ import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
 import { DEVICE_PROTOCOLS, DeviceRouter } from './device-router.js';
 import { Limits } from './limits/limits.js';
 import { partsOf, type Part } from '../parts.js';
-import { BUILT_IN_PROTOCOLS, Offers, type DeviceProtocol } from '../protocols/index.js';
+import { BUILT_IN_PROTOCOLS, Offers, PROTOCOL_PARTS, type DeviceProtocol } from '../protocols/index.js';
 
 /** Options of DeviceModule. */
 export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
@@ -50,6 +50,7 @@ export class DeviceModule {
           inject: [Settings, Links, ...ways.tokens],
         },
         Offers,
+        ...PROTOCOL_PARTS,
         AccessLog,
         Limits,
         DeviceGuard,

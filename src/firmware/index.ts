@@ -12,3 +12,6 @@ export { repositoryPrefix } from './repository-prefix.js';
 export { Watcher } from './watcher.js';
 export { ReleaseService } from './release-service.js';
 export { compareVersions, newestFirst, versionOf, type Candidate } from './select-version.js';
+export { isMenderArtifact } from './mender-artifact.js';
+export { ByteReader } from './tar/byte-reader.js';
+export { TarReader, type TarEntry } from './tar/tar-reader.js';

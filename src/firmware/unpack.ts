@@ -3,6 +3,7 @@ import { constants, createGunzip, gunzipSync } from 'node:zlib';
 import { OtaError } from '../errors.js';
 import type { Packing } from './firmware-locator.js';
 import { limited, tooLarge } from './limited.js';
+import { isMenderArtifact } from './mender-artifact.js';
 import { NoFirmware } from './no-firmware.js';
 import { OtherEntry } from './other-entry.js';
 import { ByteReader } from './tar/byte-reader.js';
@@ -27,7 +28,8 @@ const MAX_OTHER_BYTES = 1024 * 1024 * 1024;
 const PROBE_BYTES = 4096;
 
 /**
- * Yields the firmware in `source`, piece by piece. If the content is a tar or a gzipped tar, it is unpacked. Do not use
+ * Yields the firmware in `source`, piece by piece. If the content is a tar or a gzipped tar, it is unpacked, unless it is a
+ * Mender artifact, which its client wants as it is. Do not use
  * any byte before the end. `source` is ended in every case. It is read to its end before NoFirmware is thrown, because
  * a wrong digest shows at the end.
  *
@@ -51,7 +53,8 @@ export async function* unpack(source: AsyncIterable<Buffer>, options: UnpackOpti
 /** Examines the content, not the media type: ORAS labels files without a type as tars. */
 async function* contentOf(layer: ByteReader, options: UnpackOptions): AsyncGenerator<Buffer> {
   const head = await layer.peek(PROBE_BYTES);
-  if (isTarHeader(head)) yield* firmwareIn(new ByteReader(layer.take(), ...unpackedLimit(options)), options);
+  if (isMenderArtifact(head)) yield* limited(layer.take(), options.maxBytes);
+  else if (isTarHeader(head)) yield* firmwareIn(new ByteReader(layer.take(), ...unpackedLimit(options)), options);
   else if (isGzip(head) && (options.packing === 'tar+gzip' || isTarHeader(beginningOf(head))))
     yield* gunzipped(layer, options);
   else yield* limited(layer.take(), options.maxBytes);

@@ -46,9 +46,11 @@ export function applied(
   return { ...state, outcome: { outcome: 'installed', version: known.version, digest: known.digest, atMs: nowMs } };
 }
 
-/** Returns the outcome that a change has added, or undefined. */
+/** Returns the outcome that a change has added, or undefined. A message that is added to an outcome is no new one. */
 export function endOf(before: UnitState | undefined, after: UnitState): LastOutcome | undefined {
   const { outcome } = after;
-  if (!outcome || outcome === before?.outcome) return undefined;
-  return outcome;
+  const known = before?.outcome;
+  if (!outcome || outcome === known) return undefined;
+  const isSame = outcome.outcome === known?.outcome && outcome.digest === known.digest && outcome.atMs === known.atMs;
+  return isSame ? undefined : outcome;
 }

@@ -3,6 +3,9 @@ import type { ProtocolName } from '../config/index.js';
 import { ArduinoProtocol } from './arduino/arduino-protocol.js';
 import type { DeviceProtocol } from './device-protocol.js';
 import { EsphomeProtocol } from './esphome/esphome-protocol.js';
+import { Artifacts } from './mender/artifacts.js';
+import { Deployments } from './mender/deployments.js';
+import { MenderProtocol } from './mender/mender-protocol.js';
 import { NativeProtocol } from './native/native-protocol.js';
 import { RaucProtocol } from './rauc/rauc-protocol.js';
 import { SwupdateProtocol } from './swupdate/swupdate-protocol.js';
@@ -14,7 +17,11 @@ import { SwupdateProtocol } from './swupdate/swupdate-protocol.js';
 export const BUILT_IN_PROTOCOLS: Readonly<Record<ProtocolName, Type<DeviceProtocol>>> = {
   arduino: ArduinoProtocol,
   esphome: EsphomeProtocol,
+  mender: MenderProtocol,
   native: NativeProtocol,
   rauc: RaucProtocol,
   swupdate: SwupdateProtocol,
 };
+
+/** Further providers that the built-in protocols need. */
+export const PROTOCOL_PARTS: readonly Type[] = [Artifacts, Deployments];
