@@ -17,7 +17,8 @@ const rooms = {
   device: ['protocols', 'delivery', 'firmware', 'signature', 'registry', 'oci', 'cache'],
   webhook: ['device', 'firmware', 'signature', 'registry', 'oci', 'cache'],
   health: ['firmware', 'signature', 'registry', 'oci', 'cache'],
-  notification: ['firmware', 'oci'],
+  broker: [],
+  notification: ['broker', 'firmware', 'oci'],
   control: ['firmware', 'notification', 'oci'],
 };
 

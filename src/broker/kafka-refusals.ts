@@ -1,4 +1,4 @@
-import type { Refusal } from '../broker-failure.js';
+import type { Refusal } from './broker-failure.js';
 
 /** The error types of the Kafka protocol, and the words of kafkajs. */
 export const KAFKA_REFUSALS: readonly Refusal[] = [
