@@ -4,6 +4,7 @@ import type { GivenValues } from './config/index.js';
 import { ControlModule } from './control/index.js';
 import { DeliveryModule } from './delivery/index.js';
 import { DeviceModule, type DeviceAuthenticator } from './device/index.js';
+import { FleetModule, type FleetStore } from './fleet/index.js';
 import { FirmwareModule } from './firmware/index.js';
 import { HealthModule } from './health/index.js';
 import { MetricsModule } from './metrics/index.js';
@@ -23,6 +24,8 @@ export interface OwnParts {
   verifier?: Part<SignatureVerifier>;
   /** Replaces the store in memory and CACHE_DIR. */
   store?: Type<FirmwareStore>;
+  /** Replaces the store of what units report. */
+  fleetStore?: Part<FleetStore>;
   /** Further device protocols. */
   protocols?: Part<DeviceProtocol>[];
   /** Further ways to authenticate devices. */
@@ -50,6 +53,7 @@ export class AppModule {
     registry,
     verifier,
     store,
+    fleetStore,
     protocols = [],
     authenticators = [],
     sources = [],
@@ -60,7 +64,8 @@ export class AppModule {
     const cache = CacheModule.forRoot(store ? { store } : {});
     const firmware = FirmwareModule.forRoot({ imports: [registryModule, signature, cache] });
     const delivery = DeliveryModule.forRoot({ imports: [firmware] });
-    const device = DeviceModule.forRoot({ imports: [firmware, delivery], protocols, authenticators });
+    const fleet = FleetModule.forRoot(fleetStore ? { fleetStore } : {});
+    const device = DeviceModule.forRoot({ imports: [firmware, delivery, fleet], protocols, authenticators });
     const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
     return {
       module: AppModule,
@@ -71,13 +76,14 @@ export class AppModule {
         signature,
         cache,
         firmware,
+        fleet,
         device,
         WebhookModule.forRoot({ imports: [firmware, device], sources }),
         notification,
-        ControlModule.forRoot({ imports: [firmware, notification] }),
+        ControlModule.forRoot({ imports: [firmware, notification, fleet] }),
         HealthModule.forRoot({ imports: [firmware] }),
       ],
-      exports: [registryModule, signature, cache, firmware, notification],
+      exports: [registryModule, signature, cache, firmware, fleet, notification],
     };
   }
 }

@@ -32,7 +32,7 @@ export {
   type TypedOption,
   type Variable,
 } from './config/index.js';
-export { Delivery, DeliveryModule, DeviceRefusal, type DeviceRequest } from './delivery/index.js';
+export { Delivery, DeliveryModule, DeviceRefusal, Links, type DeviceRequest } from './delivery/index.js';
 export {
   DeviceAuthenticator,
   DeviceHttpAdapter,
@@ -46,7 +46,36 @@ export {
   type DeviceModuleOptions,
   type ListenerOptions,
 } from './device/index.js';
-export { DeviceProtocol, type Ask, type Identity, type Match } from './protocols/index.js';
+export {
+  DeviceProtocol,
+  Offers,
+  type Ask,
+  type Identity,
+  type Match,
+  type Offer,
+  type OfferOptions,
+  type Withheld,
+} from './protocols/index.js';
+export {
+  Fleet,
+  FleetModule,
+  FleetStore,
+  type FleetModuleOptions,
+  type LastOutcome,
+  type ListedUnit,
+  type Offered,
+  type OfferedRelease,
+  type Outcome,
+  type Report,
+  type Said,
+  type UnitChange,
+  type UnitCounts,
+  type UnitEvent,
+  type UnitEventKind,
+  type UnitState,
+} from './fleet/index.js';
+export { Clock } from './clock.js';
+export type { UnitIdentity } from './identity.js';
 export { OtaError, type OtaErrorCode } from './errors.js';
 export {
   FirmwareModule,

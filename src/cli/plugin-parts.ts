@@ -70,6 +70,12 @@ export const PORTS: Readonly<Record<keyof OwnParts, Port>> = {
     own: {},
     isClass: true,
   },
+  fleetStore: {
+    extends: 'FleetStore',
+    methods: ['find', 'update', 'list', 'counts', 'products'],
+    inherited: { close: method },
+    own: {},
+  },
   protocols: {
     extends: 'DeviceProtocol',
     methods: ['match', 'handle'],

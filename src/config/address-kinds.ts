@@ -22,6 +22,20 @@ export const listenAddress = kind(
   },
 );
 
+/** The URL of the device port as devices reach it, without a slash at the end. A proxy may add a path. */
+export const publicUrl = kind(
+  'url',
+  json.httpUrl,
+  'a URL such as https://ota.example.com, without query',
+  (value): string | undefined => {
+    if (!/^https?:\/\//i.test(value) || /[\s\\]/.test(value)) return undefined;
+    if (hasWrongPort(value)) throw new Unreadable(URL_WITH_PORT);
+    const url = parseUrl(value);
+    if (!url?.hostname || url.search || url.hash || url.username || url.password) return undefined;
+    return url.href.replace(/\/+$/, '');
+  },
+);
+
 /** The location of the registry: an HTTP origin with the path that precedes every repository, or a folder. */
 export type RegistryLocation =
   | { readonly kind: 'http'; readonly origin: string | undefined; readonly host: string; readonly path: string }

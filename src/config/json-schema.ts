@@ -187,6 +187,7 @@ const PATH = `(?:/+(?:${REPOSITORY}/*)?)?`;
 /** A path that begins with the version of the API, which is no part of a repository name. */
 const API_PATH = '(?:[hH][tT][tT][pP][sS]?://)?[^/]+/+v[12](?:/|$)';
 
+export const httpUrl: JsonSchema = { type: 'string', pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^?#]+$' };
 export const registryUrl: JsonSchema = {
   ...anyText,
   // A number is an IPv4 address.

@@ -186,6 +186,9 @@ export const OPTIONS = {
   TRUST_PROXY: option(kinds.list, {
     help: 'Addresses and networks of reverse proxies, for example 10.0.0.0/8. Their headers X-Forwarded-For and Forwarded name the client, for limits, logs and offered versions.',
   }),
+  PUBLIC_URL: option(kinds.publicUrl, {
+    help: 'URL of the device port, as devices reach it, such as https://ota.example.com. Links to firmware begin with it. Default: the host that the device, or a proxy of TRUST_PROXY, has named.',
+  }),
   ADDRESS_RATE_LIMIT: option<Rate>(kinds.rate, {
     default: '5000/s',
     help: 'Maximum average rate of requests from one address. Twenty times as many are allowed in a burst. Further requests get status 429. 0 means no limit.',
@@ -241,7 +244,7 @@ export const OPTIONS = {
     help: 'Secret that signs messages to http and https URLs of NOTIFY: HMAC-SHA256 of the body, in the header `X-Hub-Signature-256`.',
   }),
   STATE_DIR: option(kinds.path, {
-    help: 'Folder that records which versions were announced, for receivers that do not keep messages (http, RabbitMQ, NATS without JetStream). Without it, these get all current versions again after a restart.',
+    help: 'Folder for what units report, and for the versions that were announced to receivers that do not keep messages (http, RabbitMQ, NATS without JetStream). Without it, units are kept in memory, and these receivers get all current versions again after a restart.',
   }),
 } satisfies Record<string, Option>;
 

@@ -29,8 +29,18 @@ export const invalidDevice = (device: string): DeviceRefusal =>
   );
 export const invalidUnit = (): DeviceRefusal =>
   new DeviceRefusal(400, 'Invalid unit: expected 1 to 128 printable characters, such as a serial number');
-export const methodNotAllowed = (): DeviceRefusal =>
-  new DeviceRefusal(405, 'Method not allowed. Use GET or HEAD', ['Allow', 'GET, HEAD']);
+export const missingUnit = (): DeviceRefusal => new DeviceRefusal(400, "Missing required query parameter: 'unit'");
+export const badBody = (why: string, status = 400): DeviceRefusal =>
+  new DeviceRefusal(status, `Bad request body: ${why}`);
+export const bodyTooLarge = (): DeviceRefusal => new DeviceRefusal(413, 'Request body too large: send at most 64 KiB');
+export const unsupportedBody = (): DeviceRefusal =>
+  new DeviceRefusal(415, 'Unsupported request body: send it without Content-Encoding');
+export const notStored = (): DeviceRefusal =>
+  new DeviceRefusal(503, 'The report could not be stored, try again later', ['Retry-After', String(jitteredSeconds())]);
+export const methodNotAllowed = (...allowed: readonly string[]): DeviceRefusal => {
+  const methods = allowed.length > 0 ? allowed : ['GET', 'HEAD'];
+  return new DeviceRefusal(405, `Method not allowed. Use ${methods.join(' or ')}`, ['Allow', methods.join(', ')]);
+};
 export const unauthorized = (): DeviceRefusal =>
   new DeviceRefusal(
     401,

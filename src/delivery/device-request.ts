@@ -9,6 +9,8 @@ export interface DeviceRequest {
   readonly query: string;
   /** The parameters that `match` found in the path; empty if there are none. */
   readonly params: Readonly<Record<string, string>>;
+  /** The body, if the route takes one; otherwise empty. At most 64 KiB. */
+  readonly body: Buffer;
   readonly raw: IncomingMessage;
   /**
    * Time of arrival, on the clock of `performance.now()`. The clock is read once for each request, because reading it

@@ -1,10 +1,14 @@
 export {
+  answerRefusal,
+  badBody,
   DeviceRefusal,
   forbidden,
   invalidDevice,
   invalidUnit,
   methodNotAllowed,
+  missingUnit,
   noFirmware,
+  notStored,
   notByProxy,
   tooManyRequests,
   unauthorized,
@@ -16,5 +20,7 @@ export { isDownload } from './download.js';
 export { DeliveryModule } from './delivery.module.js';
 export type { DeviceRequest } from './device-request.js';
 export { DEVICE_WAIT_MS, withPatience } from './patience.js';
+export { Links } from './links.js';
+export { jsonIn, MAX_BODY_BYTES, readBody } from './request-body.js';
 export { prepare } from './prepared.js';
 export { deviceIn, parameter } from './query.js';

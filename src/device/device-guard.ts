@@ -13,7 +13,7 @@ import {
 } from '../delivery/index.js';
 import { LimitMeter } from '../metrics/index.js';
 import { DeviceAuthenticator } from './access/index.js';
-import type { Ask } from '../protocols/index.js';
+import type { Ask, DeviceProtocol } from '../protocols/index.js';
 import { Limits } from './limits/limits.js';
 
 /** Injection token of the list of authenticators. */
@@ -46,9 +46,9 @@ export class DeviceGuard implements OnApplicationShutdown {
    * Checks the access to a product, and its limit. Throws a DeviceRefusal, or rejects with it if an authenticator has to
    * wait.
    */
-  check(request: DeviceRequest, ask: Ask): void | Promise<void> {
+  check(request: DeviceRequest, ask: Ask, protocol: DeviceProtocol): void | Promise<void> {
     // After the authentication: a stranger must not use up the limit of the device.
-    const access = this.authenticators.length === 0 ? undefined : this.authenticate(request, ask, 0, false);
+    const access = this.authenticators.length === 0 ? undefined : this.authenticate(request, ask, protocol);
     if (access)
       return withPatience(access, DEVICE_WAIT_MS, 'an authenticator').then(() => {
         this.limits.takeDevice(ask.product, request.receivedAtMs);
@@ -70,14 +70,31 @@ export class DeviceGuard implements OnApplicationShutdown {
     this.allowed.add(raw.socket);
   }
 
+  /** Asks the protocol, and then the authenticators. */
+  private authenticate(request: DeviceRequest, ask: Ask, protocol: DeviceProtocol): void | Promise<void> {
+    const access = protocol.accessOf?.(request, ask) ?? 'unknown';
+    if (access instanceof Promise)
+      return access.then((found) =>
+        found === 'allowed' ? undefined : this.askAuthenticators(request, ask, 0, found === 'other'),
+      );
+    return access === 'allowed' ? undefined : this.askAuthenticators(request, ask, 0, access === 'other');
+  }
+
   /** Asks the authenticators from number `first` on. One that allows the request is enough. */
-  private authenticate(request: DeviceRequest, ask: Ask, first: number, knownBefore: boolean): void | Promise<void> {
+  private askAuthenticators(
+    request: DeviceRequest,
+    ask: Ask,
+    first: number,
+    knownBefore: boolean,
+  ): void | Promise<void> {
     let isKnown = knownBefore;
     for (let index = first; index < this.authenticators.length; index++) {
       const access = this.authenticators[index]?.accessOf(request, ask);
       if (access instanceof Promise)
         return access.then((found) =>
-          found === 'allowed' ? undefined : this.authenticate(request, ask, index + 1, isKnown || found === 'other'),
+          found === 'allowed'
+            ? undefined
+            : this.askAuthenticators(request, ask, index + 1, isKnown || found === 'other'),
         );
       if (access === 'allowed') return;
       isKnown ||= access === 'other';

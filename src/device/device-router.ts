@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Delivery, DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
+import { Delivery, DeviceRefusal, readBody, type DeviceRequest } from '../delivery/index.js';
 import { HttpMeter, type RouteMeter } from '../metrics/index.js';
 import { AccessLog } from './access-log.js';
 import { DeviceGuard } from './device-guard.js';
@@ -11,6 +11,7 @@ import { whenOver } from './response-end.js';
 export const DEVICE_PROTOCOLS = Symbol('device protocols');
 
 const NO_PARAMS = {};
+const NO_BODY = Buffer.alloc(0);
 
 interface Found {
   readonly protocol: DeviceProtocol;
@@ -52,9 +53,19 @@ export class DeviceRouter {
       path,
       query: mark === -1 ? '' : target.slice(mark + 1),
       params: match.params ?? NO_PARAMS,
+      body: NO_BODY,
       raw,
       receivedAtMs,
     };
+    if (match.takesBody) void this.answerWithBody(found, request, response);
+    else if (match.isLogin) void this.login(protocol, request, response);
+    else this.answer(protocol, request, response);
+    this.count(this.meter.route(match.route), request, response);
+    return true;
+  };
+
+  /** Creates no promise of its own: checks and answers are normally done at once. */
+  private answer(protocol: DeviceProtocol, request: DeviceRequest, response: ServerResponse, isAdmitted = false): void {
     let ask: Ask | undefined;
     let wrong: unknown;
     try {
@@ -64,9 +75,13 @@ export class DeviceRouter {
     }
     try {
       // Wrong requests count against the limit of their address, too.
-      this.guard.admit(request);
+      if (!isAdmitted) this.guard.admit(request);
       if (!ask) throw wrong;
-      const pending = this.answer(protocol, ask, request, response);
+      const checked = this.guard.check(request, ask, protocol);
+      const known = ask;
+      const pending = checked
+        ? checked.then(() => protocol.handle(known, request, response))
+        : protocol.handle(ask, request, response);
       if (pending)
         pending.catch((error: unknown) => {
           this.fail(protocol, ask, request, response, error);
@@ -74,22 +89,40 @@ export class DeviceRouter {
     } catch (error) {
       this.fail(protocol, ask, request, response, error);
     }
-    this.count(this.meter.route(match.route), request, response);
     if (this.accessLog.samples()) this.accessLog.log(ask, request, response);
-    return true;
-  };
+  }
 
-  /** Creates no promise of its own: checks and answers are normally done at once. */
-  private answer(
-    protocol: DeviceProtocol,
-    ask: Ask,
+  /** Reads the body first, which costs memory, so only for a client within the limit of its address. */
+  private async answerWithBody(
+    { protocol, match }: Found,
     request: DeviceRequest,
     response: ServerResponse,
-  ): void | Promise<void> {
-    const checked = this.guard.check(request, ask);
-    return checked
-      ? checked.then(() => protocol.handle(ask, request, response))
-      : protocol.handle(ask, request, response);
+  ): Promise<void> {
+    let complete: DeviceRequest;
+    try {
+      this.guard.admit(request);
+      complete = { ...request, body: await readBody(request.raw) };
+    } catch (error) {
+      this.fail(protocol, undefined, request, response, error);
+      return;
+    }
+    if (match.isLogin) await this.login(protocol, complete, response, true);
+    else this.answer(protocol, complete, response, true);
+  }
+
+  private async login(
+    protocol: DeviceProtocol,
+    request: DeviceRequest,
+    response: ServerResponse,
+    isAdmitted = false,
+  ): Promise<void> {
+    try {
+      if (!isAdmitted) this.guard.admit(request);
+      await protocol.login?.(request, response);
+    } catch (error) {
+      this.fail(protocol, undefined, request, response, error);
+    }
+    if (this.accessLog.samples()) this.accessLog.log(undefined, request, response);
   }
 
   private find(method: string, path: string, raw: IncomingMessage): Found | undefined {

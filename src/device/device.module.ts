@@ -1,13 +1,13 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { Settings } from '../config/index.js';
-import { builtInAuthenticators, type DeviceAuthenticator } from './access/index.js';
+import { authenticators as authenticatorsOf, type DeviceAuthenticator } from './access/index.js';
 import { AccessLog } from './access-log.js';
-import { ClientAddress } from '../delivery/index.js';
+import { ClientAddress, Links } from '../delivery/index.js';
 import { DEVICE_AUTHENTICATORS, DeviceGuard } from './device-guard.js';
 import { DEVICE_PROTOCOLS, DeviceRouter } from './device-router.js';
 import { Limits } from './limits/limits.js';
 import { partsOf, type Part } from '../parts.js';
-import { BUILT_IN_PROTOCOLS, type DeviceProtocol } from '../protocols/index.js';
+import { BUILT_IN_PROTOCOLS, Offers, type DeviceProtocol } from '../protocols/index.js';
 
 /** Options of DeviceModule. */
 export interface DeviceModuleOptions extends Pick<ModuleMetadata, 'imports'> {
@@ -45,12 +45,11 @@ export class DeviceModule {
         ...ways.providers,
         {
           provide: DEVICE_AUTHENTICATORS,
-          useFactory: async (settings: Settings, ...own: DeviceAuthenticator[]) => [
-            ...(await builtInAuthenticators(settings, new ClientAddress(settings.trustProxy))),
-            ...own,
-          ],
-          inject: [Settings, ...ways.tokens],
+          useFactory: async (settings: Settings, links: Links, ...own: DeviceAuthenticator[]) =>
+            authenticatorsOf(settings, { addresses: new ClientAddress(settings.trustProxy), links }, own),
+          inject: [Settings, Links, ...ways.tokens],
         },
+        Offers,
         AccessLog,
         Limits,
         DeviceGuard,

@@ -1,5 +1,6 @@
 export { CacheMeter, type CacheSample } from './cache-meter.js';
 export { DeliveryMeter, type DownloadOutcome } from './delivery-meter.js';
+export { FleetMeter, type FleetSample } from './fleet-meter.js';
 export { HttpMeter, type RouteMeter } from './http-meter.js';
 export { isManaged, ManagementOnly, ManagementServer } from './management-server.js';
 export { LimitMeter } from './limit-meter.js';

@@ -3,6 +3,7 @@ import { CacheMeter } from './cache-meter.js';
 import { DeliveryMeter } from './delivery-meter.js';
 import { HttpMeter } from './http-meter.js';
 import { LimitMeter } from './limit-meter.js';
+import { FleetMeter } from './fleet-meter.js';
 import { ManagementServer } from './management-server.js';
 import { MetricsController } from './metrics.controller.js';
 import { MetricsRegistry } from './metrics-registry.js';
@@ -23,6 +24,7 @@ const METERS = [
   LimitMeter,
   DeliveryMeter,
   HttpMeter,
+  FleetMeter,
 ];
 
 /** Provides the meters to every module, the route `/metrics`, and the management port. */

@@ -1,10 +1,6 @@
-/** Who a request is for. One product, such as `esp32`, has many units. */
-export interface Identity {
-  /** Name of the repository, without the prefix: the value of `?device=`. */
-  readonly product: string;
-  /** One physical device: a serial number, a MAC address or another text of 1 to 128 printable characters. */
-  readonly unit?: string | undefined;
-}
+import type { Identity } from '../identity.js';
+
+export type { Identity };
 
 /** What a client asks for, and what it says of itself. Nothing of it is verified, except by an authenticator. */
 export interface Ask extends Identity {

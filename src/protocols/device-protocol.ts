@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { deviceIn, type DeviceRefusal, type DeviceRequest } from '../delivery/index.js';
+import type { Access } from './access.js';
 import type { Ask } from './ask.js';
 
 /** The result of `match`. */
@@ -11,6 +12,10 @@ export interface Match {
   readonly route: string;
   /** The parameters in the path, by name, as they were sent. */
   readonly params?: Readonly<Record<string, string>>;
+  /** Whether the request has a body, which is read before `identify`. Default: no. */
+  readonly takesBody?: boolean;
+  /** Whether the request is about no product, such as a login. Then `login` answers it, and nobody is authenticated. */
+  readonly isLogin?: boolean;
 }
 
 /**
@@ -37,6 +42,13 @@ export abstract class DeviceProtocol {
    * rejects, is answered with the status of the error. So errors of `Delivery` need no `catch` here.
    */
   abstract handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void>;
+  /** Answers a request whose match has `isLogin`. Only the limit of its address applies. */
+  login?(request: DeviceRequest, response: ServerResponse): void | Promise<void>;
+  /**
+   * Returns whether a request has valid credentials of this protocol, such as a token that `login` has given to its
+   * client. Otherwise the authenticators decide. Default: `unknown`.
+   */
+  accessOf?(request: DeviceRequest, ask: Ask): Access | Promise<Access>;
   /** Answers a refusal in the form that the clients of this protocol expect. Default: a line of text. */
   refuse?(refusal: DeviceRefusal, response: ServerResponse): void;
 }

@@ -1,9 +1,11 @@
 import { Module, type DynamicModule, type InjectionToken, type ModuleMetadata } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { parseSettings, Settings, type GivenValues, type Variable } from '../config/index.js';
+import { Clock, SystemClock } from '../clock.js';
 import { GraceTime } from './grace-time.js';
 
 const KEY = 'otaflux';
+const CLOCK = { provide: Clock, useClass: SystemClock };
 
 /** Values of options that a factory returns when the application starts, for example from its own ConfigService. */
 export interface AsyncGiven extends Pick<ModuleMetadata, 'imports'> {
@@ -32,8 +34,8 @@ export class SettingsModule {
       module: SettingsModule,
       global: true,
       imports,
-      providers: [settings, GraceTime],
-      exports: [Settings, GraceTime],
+      providers: [settings, GraceTime, CLOCK],
+      exports: [Settings, GraceTime, Clock],
     };
   }
 
@@ -58,8 +60,9 @@ export class SettingsModule {
           inject: [ConfigService],
         },
         GraceTime,
+        CLOCK,
       ],
-      exports: [Settings, GraceTime],
+      exports: [Settings, GraceTime, Clock],
     };
   }
 }

@@ -3,7 +3,8 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeviceAuthenticator, type Access, type DeviceRequest, type Identity } from '../../src/index.js';
-import { hashToken, signedQuery } from '../../src/device/access/credentials.js';
+import { hashToken } from '../../src/device/access/credentials.js';
+import { signedQuery } from '../../src/signed-url.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { run } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';

@@ -1,11 +1,7 @@
 import type { DeviceRequest } from '../../delivery/index.js';
-import type { Identity } from '../../protocols/index.js';
+import type { Access, Identity } from '../../protocols/index.js';
 
-/**
- * `allowed`: the credentials are valid for the device. `unknown`: no valid credentials. `other`: valid credentials of
- * another device.
- */
-export type Access = 'allowed' | 'unknown' | 'other';
+export type { Access };
 
 /**
  * Decides whether a request may access a device. If several authenticators are configured, one that allows the request

@@ -1,5 +1,5 @@
 import type { Settings } from '../../config/index.js';
-import type { ClientAddress } from '../../delivery/index.js';
+import type { ClientAddress, Links } from '../../delivery/index.js';
 import type { DeviceAuthenticator } from './device-authenticator.js';
 import { DeviceTokens } from './device-tokens.js';
 import { ProxyHeader } from './proxy-header.js';
@@ -7,21 +7,31 @@ import { SignedUrls } from './signed-urls.js';
 
 export { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
+/** What the authenticators of the settings need. */
+export interface AccessTools {
+  readonly addresses: ClientAddress;
+  readonly links: Links;
+}
+
 /**
- * Returns the authenticators that the settings configure. Without any, every device is allowed. Rejects with
- * ConfigError.
+ * Returns the authenticators that the settings configure, and `own`. Without any, every device is allowed. With any, links
+ * to firmware are signed, and a signed link is enough. Rejects with ConfigError.
  */
-export async function builtInAuthenticators(
+export async function authenticators(
   settings: Settings,
-  addresses: ClientAddress,
+  { addresses, links }: AccessTools,
+  own: readonly DeviceAuthenticator[],
 ): Promise<DeviceAuthenticator[]> {
   const { tlsClientCaPath, tlsDeviceMap, deviceTokensPath, deviceUrlSecret, deviceHeader } = settings;
-  return [
+  const list = [
     ...(tlsClientCaPath === undefined ? [] : [await clientCertificates(tlsDeviceMap)]),
     ...(deviceTokensPath === undefined ? [] : [new DeviceTokens(deviceTokensPath)]),
-    ...(deviceUrlSecret === undefined ? [] : [new SignedUrls(deviceUrlSecret)]),
     ...(deviceHeader === undefined ? [] : [new ProxyHeader(deviceHeader, addresses)]),
+    ...own,
   ];
+  if (list.length === 0 && deviceUrlSecret === undefined) return [];
+  links.sign();
+  return [...list, new SignedUrls(links.secrets)];
 }
 
 /** The map of certificates is YAML. The parser is only loaded if there is a map. */

@@ -1,12 +1,12 @@
 import { timingSafeEqual } from 'node:crypto';
 import { parameter, type DeviceRequest } from '../../delivery/index.js';
 import type { Identity } from '../../protocols/index.js';
-import { signatureOf } from './credentials.js';
+import { signatureOf } from '../../signed-url.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
 /**
  * Authenticates a device by a URL of `otaflux sign-url`: `&expires=` and `&signature=`, an HMAC-SHA256 of device and
- * time with one of the secrets.
+ * time, and of the unit if it is for one unit, with one of the secrets.
  */
 export class SignedUrls extends DeviceAuthenticator {
   constructor(
@@ -16,12 +16,17 @@ export class SignedUrls extends DeviceAuthenticator {
     super();
   }
 
-  override accessOf({ query }: DeviceRequest, { product }: Identity): Access {
+  override accessOf({ query }: DeviceRequest, { product, unit }: Identity): Access {
     const signature = parameter(query, 'signature');
     const expires = parameter(query, 'expires') ?? '';
     if (signature === undefined || !/^\d{1,12}$/.test(expires)) return 'unknown';
+    const seconds = Number(expires);
     const isSigned = this.secrets
-      .map((secret) => equal(signature, signatureOf(secret, product, Number(expires))))
+      .flatMap((secret) => [
+        signatureOf(secret, product, seconds),
+        ...(unit === undefined ? [] : [signatureOf(secret, product, seconds, unit)]),
+      ])
+      .map((expected) => equal(signature, expected))
       .some(Boolean);
     // An expired URL, or the URL of another device, has a valid signature, but not for this request.
     return isSigned && Number(expires) * 1000 > this.nowMs() ? 'allowed' : 'other';

@@ -1,12 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Delivery, deviceIn, parameter, type DeviceRequest } from '../../delivery/index.js';
-import { versionOf, type Release } from '../../firmware/index.js';
+import type { Release } from '../../firmware/index.js';
 import type { Ask } from '../ask.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { firmwareRoute, productOfFile } from '../native/firmware-route.js';
-import { printable, saidIn } from '../said.js';
+import { Fleet } from '../../fleet/index.js';
+import { printable } from '../../identity.js';
+import { runsVersion } from '../offers.js';
+import { saidIn } from '../said.js';
 
+const PROTOCOL = 'arduino';
 const USER_AGENT = /^ESP(?:8266|32)-http-Update/i;
 /** The names of both libraries differ in the chip only. */
 const CHIPS = ['esp32', 'esp8266'] as const;
@@ -24,7 +28,10 @@ const headersOf = new WeakMap<Release, readonly string[]>();
  */
 @Injectable()
 export class ArduinoProtocol extends DeviceProtocol {
-  constructor(private readonly delivery: Delivery) {
+  constructor(
+    private readonly delivery: Delivery,
+    private readonly fleet: Fleet,
+  ) {
     super();
   }
 
@@ -47,6 +54,7 @@ export class ArduinoProtocol extends DeviceProtocol {
   }
 
   override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+    this.fleet.seen(ask, PROTOCOL);
     const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
     if (mode === 'version')
       return whenFound(this.delivery.current(ask.product, request), this.offer(request, response));
@@ -58,8 +66,14 @@ export class ArduinoProtocol extends DeviceProtocol {
     const wanted = this.delivery.wanted(ask.product, request, parameter(request.query, 'version'));
     return whenFound(wanted, (release) => {
       const headers = arduinoHeaders(release);
-      if (runs(release, ask, request.raw)) response.writeHead(304, headers as string[]).end();
-      else this.delivery.send(release, request, response, headers);
+      if (runs(release, ask, request.raw)) {
+        response.writeHead(304, headers as string[]).end();
+        return;
+      }
+      // The answer to the question is the download itself.
+      this.fleet.offered(ask, PROTOCOL, release);
+      this.fleet.downloading(ask, PROTOCOL, release);
+      this.delivery.send(release, request, response, headers);
     });
   }
 
@@ -91,8 +105,7 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
 /** Returns whether the unit runs `release`, by the MD5 of its flash or by the version that its sketch names. */
 function runs({ version, firmware }: Release, { running }: Ask, raw: IncomingMessage): boolean {
   if (headerOf(raw, 'sketch-md5')?.toLowerCase() === firmware.md5) return true;
-  const named = running?.replace(BUILD, '');
-  return named !== undefined && (named === version || versionOf(named.replace('+', '_')) === version);
+  return runsVersion(running?.replace(BUILD, ''), version);
 }
 
 function arduinoHeaders(release: Release): readonly string[] {

@@ -1,35 +1,57 @@
 import { Injectable } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
-import { Delivery, deviceIn, methodNotAllowed, parameter, prepare, type DeviceRequest } from '../../delivery/index.js';
+import {
+  Delivery,
+  deviceIn,
+  methodNotAllowed,
+  missingUnit,
+  parameter,
+  prepare,
+  type DeviceRequest,
+} from '../../delivery/index.js';
+import { OtaError } from '../../errors.js';
 import type { Release } from '../../firmware/index.js';
+import { Fleet } from '../../fleet/index.js';
 import type { Ask } from '../ask.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
+import { runsVersion } from '../offers.js';
 import { saidIn } from '../said.js';
 import { firmwareRoute, productOfFile } from './firmware-route.js';
+import { reportIn } from './report.js';
 
+const PROTOCOL = 'native';
 const VERSION: Match = { route: '/version' };
+const REPORT: Match = { route: '/report', takesBody: true };
 
 /**
  * The protocol of the Rust OtaFlux and its ESP32 client: `/version`, then `/firmware` (CONTRACT, "Device endpoints").
  */
 @Injectable()
 export class NativeProtocol extends DeviceProtocol {
-  constructor(private readonly delivery: Delivery) {
+  constructor(
+    private readonly delivery: Delivery,
+    private readonly fleet: Fleet,
+  ) {
     super();
   }
 
   override match(_method: string, path: string): Match | undefined {
-    return path === VERSION.route ? VERSION : firmwareRoute(path);
+    if (path === VERSION.route) return VERSION;
+    return firmwareRoute(path) ?? (path === REPORT.route ? REPORT : undefined);
   }
 
-  override identify({ method, query, params: { file } }: DeviceRequest): Ask {
-    if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed();
+  override identify({ method, path, query, params: { file } }: DeviceRequest): Ask {
+    if (path === REPORT.route) {
+      if (method !== 'POST') throw methodNotAllowed('POST');
+    } else if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed();
     const product = file === undefined ? deviceIn(query) : productOfFile(file);
     // Most devices send their product only.
     return query.includes('&') ? { product, ...saidIn(query) } : { product };
   }
 
-  override handle({ product }: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+  override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+    if (request.path === REPORT.route) return this.report(ask, request, response);
+    const { product } = ask;
     const isOffer = request.path === VERSION.route;
     const release = isOffer
       ? this.delivery.current(product, request)
@@ -37,14 +59,46 @@ export class NativeProtocol extends DeviceProtocol {
     // Creates no promise and no closure if release and bytes are in memory, which is the normal case.
     if (release instanceof Promise)
       return release.then((found) => {
-        this.answer(found, isOffer, request, response);
+        this.answer(found, isOffer, ask, request, response);
       });
-    this.answer(release, isOffer, request, response);
+    this.answer(release, isOffer, ask, request, response);
   }
 
-  private answer(release: Release, isOffer: boolean, request: DeviceRequest, response: ServerResponse): void {
+  private answer(release: Release, isOffer: boolean, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
+    if (ask.unit !== undefined) this.tell(release, isOffer, ask, request);
     if (isOffer) this.offer(release, request, response);
     else this.delivery.send(release, request, response);
+  }
+
+  private tell(release: Release, isOffer: boolean, ask: Ask, { method, raw }: DeviceRequest): void {
+    if (!isOffer) {
+      // A part of a download is no new download.
+      if (method === 'GET' && raw.headers.range === undefined) this.fleet.downloading(ask, PROTOCOL, release);
+      return;
+    }
+    this.fleet.seen(ask, PROTOCOL);
+    if (!runsVersion(ask.running, release.version)) this.fleet.offered(ask, PROTOCOL, release);
+  }
+
+  /** Answers 204 when the report is stored, so that it is not lost with this process. */
+  private async report({ product, unit }: Ask, request: DeviceRequest, response: ServerResponse): Promise<void> {
+    if (unit === undefined) throw missingUnit();
+    const report = reportIn(request.body);
+    await this.demandProduct(product, request);
+    await this.fleet.report({ product, unit }, PROTOCOL, report);
+    response.writeHead(204).end();
+  }
+
+  /**
+   * Throws for a product without a release, so that strangers cannot fill the store with made-up names. While the
+   * registry cannot say, the report is stored.
+   */
+  private async demandProduct(product: string, request: DeviceRequest): Promise<void> {
+    try {
+      await this.delivery.current(product, request);
+    } catch (error) {
+      if (OtaError.isAnswer(error)) throw error;
+    }
   }
 
   private offer(release: Release, request: DeviceRequest, response: ServerResponse): void {

@@ -1,0 +1,238 @@
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Subject, type Observable } from 'rxjs';
+import { Clock } from '../clock.js';
+import { Settings } from '../config/index.js';
+import { explained } from '../errors.js';
+import type { Identity, UnitIdentity } from '../identity.js';
+import { FleetMeter } from '../metrics/index.js';
+import { after, type Timer } from '../timers.js';
+import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
+import { applied, endOf, type Sighting } from './sighting.js';
+import type { UnitEvent, UnitEventKind } from './unit-event.js';
+import { boundedAttributes, boundedMessage, type Outcome, type UnitState } from './unit-state.js';
+
+/** What a unit says of itself with a request. */
+export interface Said extends Identity {
+  readonly running?: string | undefined;
+  readonly hardware?: string | undefined;
+}
+
+/** A release, as far as the fleet knows it. */
+export interface OfferedRelease {
+  readonly version: string;
+  readonly manifestDigest: string;
+}
+
+/** How an update ended, as a unit reports it. */
+export interface Report {
+  readonly outcome?: Outcome | undefined;
+  /** The version that the report is about. Default: the version that the unit was offered. */
+  readonly version?: string | undefined;
+  /** The version that the unit runs now. Default: `version`, if it was installed. */
+  readonly running?: string | undefined;
+  readonly hardware?: string | undefined;
+  readonly message?: string | undefined;
+  readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+  /** Replaces what the protocol remembers of the unit. */
+  readonly notes?: UnitState['notes'];
+}
+
+/** Sightings are collected for so long, so that a request does not wait for the store. */
+const COLLECT_MS = 1_000;
+/** Sightings of more units than this are stored at once. */
+const MAX_COLLECTED = 20_000;
+
+/**
+ * What units say of themselves: what they run, when they were seen, what they were offered, and how their updates ended.
+ * Sightings cost a request no more than an entry in a map. Reports are stored before their promise resolves.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class Fleet implements OnApplicationShutdown {
+  private readonly logger = new Logger('Fleet');
+  private readonly subject = new Subject<UnitEvent>();
+  private readonly logs: boolean;
+  private sightings = new Map<string, Sighting>();
+  private timer: Timer | undefined;
+  private storing: Promise<void> = Promise.resolve();
+  private failing = false;
+
+  /** @internal Created by Nest. */
+  constructor(
+    private readonly store: FleetStore,
+    private readonly clock: Clock,
+    private readonly meter: FleetMeter,
+    { logLevel }: Settings,
+  ) {
+    this.logs = logLevel === 'debug' || logLevel === 'trace';
+    meter.observe(async () => this.samples());
+  }
+
+  /** Every event of every unit, as it happens. */
+  get events(): Observable<UnitEvent> {
+    return this.subject;
+  }
+
+  /** Notes that a unit has asked for an update. Without a unit, does nothing. */
+  seen(said: Said, protocol: string): void {
+    if (said.unit === undefined) return;
+    this.note(said, protocol);
+    this.tell('checked', said as UnitIdentity, protocol, said.running);
+  }
+
+  /** Notes that a unit was offered `release`. Without a unit, does nothing. */
+  offered(said: Said, protocol: string, release: OfferedRelease): void {
+    if (said.unit === undefined) return;
+    const sighting = this.note(said, protocol);
+    sighting.offered = release;
+    this.tell('offered', said as UnitIdentity, protocol, release.version);
+  }
+
+  /** Notes that a unit has started to download `release`. Without a unit, does nothing. */
+  downloading(said: Said, protocol: string, release: OfferedRelease): void {
+    if (said.unit === undefined) return;
+    this.note(said, protocol);
+    this.tell('downloading', said as UnitIdentity, protocol, release.version);
+  }
+
+  /**
+   * Stores a report. Resolves when it is stored: then it is safe to answer the unit. Rejects with OtaError if it cannot
+   * be stored.
+   */
+  async report(identity: UnitIdentity, protocol: string, report: Report): Promise<void> {
+    const sighting = this.take(identity);
+    await this.apply(identity, protocol, (before) => {
+      const now = this.clock.nowMs();
+      const seen = applied(before, sighting, protocol, now);
+      const { outcome, message } = report;
+      const version = report.version ?? (outcome === undefined ? undefined : seen.offer?.version);
+      const running = report.running ?? (outcome === 'installed' ? version : undefined);
+      const digest = version !== undefined && version === seen.offer?.version ? seen.offer.digest : undefined;
+      return {
+        ...seen,
+        ...(running !== undefined && { running }),
+        ...(report.hardware !== undefined && { hardware: report.hardware }),
+        ...(outcome !== undefined && {
+          outcome: { outcome, version, digest, message: boundedMessage(message), atMs: now },
+        }),
+        ...(report.attributes && { attributes: boundedAttributes(report.attributes) }),
+        ...(report.notes && { notes: report.notes }),
+      };
+    });
+  }
+
+  /** Changes the state of a unit otherwise, for protocols. Resolves when it is stored. */
+  async update(identity: UnitIdentity, protocol: string, change: (state: UnitState) => UnitState): Promise<UnitState> {
+    const sighting = this.take(identity);
+    return this.apply(identity, protocol, (before) => change(applied(before, sighting, protocol, this.clock.nowMs())));
+  }
+
+  /** Returns the stored state of a unit, or undefined. It may lack what the unit said in the last second. */
+  find(identity: UnitIdentity): UnitState | undefined | Promise<UnitState | undefined> {
+    return this.store.find(identity);
+  }
+
+  /** Returns units of a product by name; see FleetStore. */
+  async list(product: string, afterUnit: string | undefined, limit: number): Promise<readonly ListedUnit[]> {
+    await this.flush();
+    return this.store.list(product, afterUnit, limit);
+  }
+
+  /** Returns the numbers of a product's units. */
+  async counts(product: string): Promise<UnitCounts> {
+    await this.flush();
+    return this.store.counts(product);
+  }
+
+  /** Stores all sightings. Never rejects: a failure is logged. */
+  async flush(): Promise<void> {
+    this.timer?.stop();
+    this.timer = undefined;
+    const sightings = this.sightings;
+    if (sightings.size > 0) {
+      this.sightings = new Map();
+      const before = this.storing;
+      this.storing = before.then(() => this.storeAll(sightings.values()));
+    }
+    await this.storing;
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.flush();
+    this.subject.complete();
+    await this.store.close();
+  }
+
+  private note({ product, unit = '', running, hardware }: Said, protocol: string): Sighting {
+    const key = `${product}\0${unit}`;
+    let sighting = this.sightings.get(key);
+    if (!sighting) {
+      sighting = { product, unit, protocol, running, hardware, offered: undefined, atMs: this.clock.nowMs() };
+      this.sightings.set(key, sighting);
+      if (this.sightings.size >= MAX_COLLECTED) void this.flush();
+      else
+        this.timer ??= after(COLLECT_MS, () => {
+          void this.flush();
+        });
+      return sighting;
+    }
+    sighting.protocol = protocol;
+    if (running !== undefined) sighting.running = running;
+    if (hardware !== undefined) sighting.hardware = hardware;
+    return sighting;
+  }
+
+  /** Takes the sighting of a unit that is not stored yet. */
+  private take({ product, unit }: UnitIdentity): Sighting | undefined {
+    const key = `${product}\0${unit}`;
+    const sighting = this.sightings.get(key);
+    this.sightings.delete(key);
+    return sighting;
+  }
+
+  private async storeAll(sightings: Iterable<Sighting>): Promise<void> {
+    await Promise.all(
+      [...sightings].map(async (sighting) => {
+        try {
+          await this.apply(sighting, sighting.protocol, (before) =>
+            applied(before, sighting, sighting.protocol, sighting.atMs),
+          );
+          this.failing = false;
+        } catch (error) {
+          if (!this.failing) this.logger.error({ event: 'units.store_failed', ...explained(error) });
+          this.failing = true;
+        }
+      }),
+    );
+  }
+
+  private async apply(identity: UnitIdentity, protocol: string, change: UnitChange): Promise<UnitState> {
+    const { product, unit } = identity;
+    const { before, after: state } = await this.store.update({ product, unit }, change);
+    const end = endOf(before, state);
+    if (end) this.tell(end.outcome, { product, unit }, protocol, end.version, end.message);
+    return state;
+  }
+
+  private tell(
+    kind: UnitEventKind,
+    { product, unit }: UnitIdentity,
+    protocol: string,
+    version: string | undefined,
+    message?: string,
+  ): void {
+    const isEnd = kind === 'installed' || kind === 'failed' || kind === 'rejected';
+    if (isEnd) this.meter.ended(protocol, kind);
+    if (!this.logs && !this.subject.observed) return;
+    const event: UnitEvent = { kind, product, unit, protocol, version, message, atMs: this.clock.nowMs() };
+    if (this.logs) this.logger.debug({ event: `unit.${kind}`, device: product, unit, protocol, version, message });
+    this.subject.next(event);
+  }
+
+  private async samples(): Promise<readonly { product: string; counts: UnitCounts }[]> {
+    await this.flush();
+    const products = await this.store.products(this.meter.maxProducts);
+    return Promise.all(products.map(async (product) => ({ product, counts: await this.store.counts(product) })));
+  }
+}

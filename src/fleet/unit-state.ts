@@ -1,0 +1,86 @@
+import { z } from 'zod';
+
+/** Longer messages of units are truncated. */
+export const MAX_MESSAGE = 500;
+/** Attributes beyond these limits are dropped. */
+export const MAX_ATTRIBUTES = 32;
+export const MAX_ATTRIBUTE_TEXT = 128;
+
+export const OUTCOMES = ['installed', 'failed', 'rejected'] as const;
+/** How an update ended, according to its unit. `rejected`: the unit has refused it before it was installed. */
+export type Outcome = (typeof OUTCOMES)[number];
+
+const text = z.string().max(256);
+const timeMs = z.number().min(0).max(8.64e15);
+
+/** The release that a unit was offered. */
+const offerSchema = z.object({
+  version: text,
+  /** Digest of the manifest, so that a moved tag is another offer. */
+  digest: text,
+  atMs: timeMs,
+});
+
+const outcomeSchema = z.object({
+  outcome: z.enum(OUTCOMES),
+  version: text.optional(),
+  /** Digest of the manifest; undefined if the unit has named a version that it was not offered. */
+  digest: text.optional(),
+  message: z.string().max(MAX_MESSAGE).optional(),
+  atMs: timeMs,
+});
+
+/** Checks what a store on disk or a broker returns. */
+export const unitStateSchema = z.object({
+  protocol: text.optional(),
+  running: text.optional(),
+  hardware: text.optional(),
+  firstSeenMs: timeMs,
+  lastSeenMs: timeMs,
+  offer: offerSchema.optional(),
+  outcome: outcomeSchema.optional(),
+  attributes: z.record(z.string(), z.string()).optional(),
+  notes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+});
+
+/** An offer to a unit. Times are on the wall clock, in milliseconds since the epoch. */
+export type Offered = Readonly<z.infer<typeof offerSchema>>;
+/** The last outcome of a unit. */
+export type LastOutcome = Readonly<z.infer<typeof outcomeSchema>>;
+
+/**
+ * What a unit has said of itself, and what it was offered. Nothing of it is verified. Times are on the wall clock, in
+ * milliseconds since the epoch.
+ */
+export interface UnitState {
+  /** The protocol of its last request, such as `ddi`. */
+  readonly protocol?: string | undefined;
+  /** The version that it runs. */
+  readonly running?: string | undefined;
+  readonly hardware?: string | undefined;
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+  /** The last offer. */
+  readonly offer?: Offered | undefined;
+  /** How the last update ended. */
+  readonly outcome?: LastOutcome | undefined;
+  /** Further properties that the unit has sent, such as DDI's configData. At most 32. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
+  /** What the protocol of the unit has to remember, such as the step of an update. A few short values. */
+  readonly notes?: Readonly<Record<string, string | number | boolean>> | undefined;
+}
+
+/** Returns the attributes in `given` that are short enough, at most 32. */
+export function boundedAttributes(given: Readonly<Record<string, unknown>>): Record<string, string> {
+  const entries = Object.entries(given)
+    .filter(([, value]) => typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    .map(([name, value]): [string, string] => [name, String(value)])
+    .filter(([name, value]) => name.length <= MAX_ATTRIBUTE_TEXT && value.length <= MAX_ATTRIBUTE_TEXT);
+  return Object.fromEntries(entries.slice(0, MAX_ATTRIBUTES));
+}
+
+/** Returns `message` without control characters, and not longer than 500 characters. Undefined if nothing is left. */
+export function boundedMessage(message: string | undefined): string | undefined {
+  const printable = message?.replaceAll(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return printable ? printable.slice(0, MAX_MESSAGE) : undefined;
+}
