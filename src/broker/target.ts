@@ -83,6 +83,20 @@ export class Target {
     return topic;
   }
 
+  /** Returns the option `name`, otherwise `base`, with a number if it is taken. */
+  name(base: string, taken: readonly string[]): string {
+    const given = this.option('name');
+    if (given !== undefined) {
+      if (!/^[A-Za-z0-9._-]{1,64}$/.test(given))
+        throw this.wrong(`name=${given}`, 'a name of letters, digits, ., _ and -');
+      if (taken.includes(given)) throw this.wrong(`name=${given} twice`, 'a name for each');
+      return given;
+    }
+    let name = base;
+    for (let i = 2; taken.includes(name); i++) name = `${base}-${i}`;
+    return name;
+  }
+
   /** Returns the content of the PEM files of `ca`, `cert` and `key`. */
   tlsFiles(): TlsFiles {
     const where = `${this.variable}: ${this.shown}`;

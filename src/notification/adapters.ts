@@ -77,25 +77,20 @@ export async function builtInNotifiers(settings: Settings): Promise<Notifier[]> 
   for (const url of settings.notify ?? []) {
     const adapter = adapterOf(url);
     const target = new Target(urlOf('NOTIFY', url), settings.mqttTopic, adapter.optionsBehindHash);
-    notifiers.push(await adapter.create(target, nameOf(target, adapter, notifiers), settings));
+    notifiers.push(
+      await adapter.create(
+        target,
+        target.name(
+          adapter.name,
+          notifiers.map(({ name }) => name),
+        ),
+        settings,
+      ),
+    );
   }
   return notifiers;
 }
 
 function adapterOf(url: string): Adapter {
   return ADAPTERS[url.slice(0, url.indexOf(':')) as keyof typeof ADAPTERS];
-}
-
-function nameOf(target: Target, { name: base }: Adapter, taken: readonly Notifier[]): string {
-  const isTaken = (name: string): boolean => taken.some((notifier) => notifier.name === name);
-  const given = target.option('name');
-  if (given !== undefined) {
-    if (!/^[A-Za-z0-9._-]{1,64}$/.test(given))
-      throw target.wrong(`name=${given}`, 'a name of letters, digits, ., _ and -');
-    if (isTaken(given)) throw target.wrong(`name=${given} twice`, 'a name for each');
-    return given;
-  }
-  let name = base;
-  for (let i = 2; isTaken(name); i++) name = `${base}-${i}`;
-  return name;
 }
