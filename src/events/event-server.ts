@@ -54,7 +54,10 @@ export class EventServer extends Server implements CustomTransportStrategy {
   private readonly problems: Problems;
   private readonly stop = new AbortController();
   private connection: EventConnection | undefined;
+  private filters: readonly string[] = [];
   private failures = 0;
+  /** Why the connection failed, as it was logged last. */
+  private toldProblem: string | undefined;
   private work: Promise<void> | undefined;
 
   constructor(
@@ -101,13 +104,17 @@ export class EventServer extends Server implements CustomTransportStrategy {
       this.failures = performance.now() - startedMs > STABLE_MS ? 1 : this.failures + 1;
       const waitMs = backoffMs(this.failures, MIN_BACKOFF_MS, MAX_BACKOFF_MS);
       const failure = await brokerFailure(problem, this.broker.address, this.broker.refusals, signal);
-      this.logger.warn({
+      const { reason, ...more } = explained(failure);
+      // An operator needs to know it once.
+      this.logger[reason === this.toldProblem ? 'debug' : 'warn']({
         event: 'events.disconnected',
         broker: this.broker.name,
         failures: this.failures,
         retryInMs: Math.round(waitMs),
-        ...explained(failure),
+        reason,
+        ...more,
       });
+      this.toldProblem = reason;
       await delay(waitMs, signal).catch(() => undefined);
     }
   }
@@ -123,6 +130,7 @@ export class EventServer extends Server implements CustomTransportStrategy {
     try {
       const connection = (this.connection = await this.opened(lost));
       this.problems.forget();
+      this.toldProblem = undefined;
       this.logger.log({ event: 'events.connected', broker: this.broker.name, failures: this.failures });
       await aborted(over.signal);
       this.connection = undefined;
@@ -139,7 +147,9 @@ export class EventServer extends Server implements CustomTransportStrategy {
   /** Returns a connection. One that comes about too late is closed at once. */
   private async opened(lost: AbortController): Promise<EventConnection> {
     const take = (message: EventMessage): Promise<EventResult> => this.take(message);
-    const opening = this.broker.open(this.subscriptions(), take, () => {
+    const subscriptions = this.subscriptions();
+    this.filters = subscriptions.map(({ filter }) => filter);
+    const opening = this.broker.open(subscriptions, take, () => {
       lost.abort();
     });
     const late = link([this.stop.signal], OPEN_MS);
@@ -182,7 +192,10 @@ export class EventServer extends Server implements CustomTransportStrategy {
   }
 
   private async take(message: EventMessage): Promise<EventResult> {
-    if (message.filter !== undefined && message.filter !== this.firstFilter(message.topic)) return 'ignored';
+    // A flood must cost as little as possible.
+    const isCopy =
+      !this.intake.isFull && message.filter !== undefined && message.filter !== this.firstFilter(message.topic);
+    if (isCopy) return 'ignored';
     const result = await this.intake.take(message);
     this.meter.received(this.broker.name, result);
     if (result === 'too_large')
@@ -197,7 +210,7 @@ export class EventServer extends Server implements CustomTransportStrategy {
 
   /** The subscription that counts if several match, because each gets a copy. */
   private firstFilter(topic: string): string | undefined {
-    return this.subscriptions().find(({ filter }) => matches(this.broker.style, filter, topic))?.filter;
+    return this.filters.find((filter) => matches(this.broker.style, filter, topic));
   }
 
   /** Passes a message to all its handlers. Never rejects. */

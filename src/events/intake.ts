@@ -39,11 +39,15 @@ export class Intake {
     return this.waiting.length;
   }
 
+  get isFull(): boolean {
+    return this.waiting.length >= MAX_WAITING;
+  }
+
   /**
    * Handles a message. Resolves to its result: a broker that confirms messages waits for it before it sends more.
    */
   take(message: EventMessage): Promise<EventResult> {
-    if (this.ended || this.waiting.length >= MAX_WAITING) return Promise.resolve('dropped');
+    if (this.ended || this.isFull) return Promise.resolve('dropped');
     if (message.payload.length > MAX_MESSAGE_BYTES) return Promise.resolve('too_large');
     return new Promise((done) => {
       this.waiting.push({ message, done });

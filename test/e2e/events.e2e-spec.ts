@@ -1,157 +1,222 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { parseSettings } from '../../src/config/index.js';
 import { Fleet } from '../../src/fleet/index.js';
 import { firmwareBytes } from '../support/bytes.js';
-import { mosquitto, nats, rabbitMq, redis, type EventBroker } from '../support/event-brokers.js';
+import { sample } from '../support/extent.js';
+import { FakeNats } from '../support/fake-nats.js';
 import { FakeRegistry } from '../support/fake-registry.js';
-import { describeWith } from '../support/real-server.js';
-import { TestService, until } from '../support/service.js';
+import { TestService, until, type TestOptions } from '../support/service.js';
 import { pushSamples } from '../support/webhook-bodies.js';
 
-interface Row {
-  readonly name: string;
-  readonly program: string;
-  readonly create: () => EventBroker;
-  /** How the broker spells the levels of `line-1/sensor` and of a unit in topics. */
-  readonly product: readonly string[];
-  readonly unit: string;
-}
+/** Words of libraries, which help no operator. */
+const RAW =
+  /\bE(?!VENTS)[A-Z]{4,}\b|KafkaJS|connack|header flag|Protocol error|RESP type|Handshake|_FAILED|undefined|sUpErS3cret/;
 
-const UNIT = '24:6f:28/aa.bb';
-const SLASHES = { product: ['line-1', 'sensor'], unit: '24:6f:28%2Faa.bb' };
-const DOTS = { product: ['line-1', 'sensor'], unit: '24:6f:28%2Faa%2Ebb' };
-const ROWS: readonly Row[] = [
-  { name: 'mosquitto', program: 'mosquitto', create: mosquitto, ...SLASHES },
-  { name: 'nats-server', program: 'nats-server', create: nats, ...DOTS },
-  { name: 'redis-server', program: 'redis-server', create: redis, ...SLASHES },
-  { name: 'rabbitmq-server', program: 'rabbitmq-server', create: rabbitMq, ...DOTS },
-];
+describe('EVENTS', () => {
+  const registry = new FakeRegistry();
+  let service: TestService;
 
-/** zot, pkg/extensions/events/nats_sink.go: a CloudEvent in structured mode, without headers. */
-const zotEvent = (tag: string): string =>
-  JSON.stringify({
-    specversion: '1.0',
-    id: '6ba7b810-9dad-11d1-80b4-00c04fd430c8',
-    source: 'zotregistry.dev',
-    type: 'zotregistry.image.updated',
-    datacontenttype: 'application/json',
-    data: { name: 'fw/line-1/sensor', reference: tag, digest: `sha256:${'a'.repeat(64)}`, mediaType: 'x', manifest: '' },
+  beforeAll(() => registry.start());
+  afterAll(() => registry.stop());
+  beforeEach(() => {
+    registry.push('esp32', '1.0.0', firmwareBytes(10_000));
+  });
+  afterEach(async () => {
+    await service.stop();
+    registry.remove('esp32');
   });
 
-const INSTALLED = JSON.stringify({ version: '1.0.0', outcome: 'installed', message: 'fine' });
+  const start = async (EVENTS: string, options: TestOptions = {}): Promise<void> => {
+    service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '1h', EVENTS, ...options });
+    expect(await service.versionOf('esp32')).toBe('1.0.0');
+  };
+  const connected = (): Promise<void> => until(() => service.events('events.connected').length > 0, 'the connection');
+  const counts = async (): Promise<Record<string, number>> =>
+    Object.fromEntries(
+      [...(await service.metrics()).matchAll(/otaflux_events_total\{.*result="(\w+)"\} (\d+)/g)].map(
+        ([, result = '', count]) => [result, Number(count)],
+      ),
+    );
+  const fleet = (): Fleet => service.service.app.get(Fleet, { strict: false });
 
-for (const { name, program, create, product, unit } of ROWS)
-  describeWith([program], `events of ${name}`, () => {
-    const registry = new FakeRegistry();
-    let broker: EventBroker;
-    let service: TestService;
+  describe('from a broker that floods', () => {
+    let nats: FakeNats;
+    beforeEach(async () => {
+      nats = await new FakeNats().start();
+    });
+    afterEach(() => nats.stop());
 
-    beforeAll(async () => {
-      await registry.start();
-      broker = create();
-      await broker.reserve();
-      await broker.start();
-    });
-    afterAll(async () => {
-      await broker.stop();
-      await registry.stop();
-    });
-    beforeEach(() => {
-      registry.push('fw/line-1/sensor', '1.0.0', firmwareBytes(10_000));
-    });
-    afterEach(async () => {
-      await service.stop();
-      registry.remove('fw/line-1/sensor');
-    });
-
-    const start = async (url = broker.url): Promise<void> => {
-      service = await TestService.start({
-        REGISTRY_URL: registry.url,
-        REPOSITORY_PREFIX: 'fw',
-        REFRESH_INTERVAL: '1h',
-        EVENTS: url,
-      });
-      expect(await service.versionOf('line-1/sensor')).toBe('1.0.0');
-    };
-    const connected = (times = 1): Promise<void> =>
-      until(() => service.events('events.connected').length >= times, `connection ${times}`);
-    const showsVersion = (version: string): Promise<void> =>
-      until(async () => (await service.versionOf('line-1/sensor')) === version, `version ${version}`);
-    const counted = async (result: string): Promise<number> =>
-      Number(new RegExp(`otaflux_events_total\\{.*result="${result}"\\} (\\d+)`).exec(await service.metrics())?.[1] ?? 0);
-    const fleet = (): Fleet => service.service.app.get(Fleet, { strict: false });
-    const stateOf = async (): Promise<unknown> => fleet().find({ product: 'line-1/sensor', unit: UNIT });
-
-    it('refresh the device that zot, or a bridge, names', async () => {
-      await start();
+    it('are dropped beyond a bound, counted, and do not keep devices waiting', async () => {
+      await start(nats.url);
       await connected();
-      registry.push('fw/line-1/sensor', '1.1.0', firmwareBytes(10_000, 'zot'));
-      await broker.publish(['webhooks', 'cloudevents'], zotEvent('1.1.0'));
-      await showsVersion('1.1.0');
-
-      registry.push('fw/line-1/sensor', '1.2.0', firmwareBytes(10_000, 'harbor'));
-      const [harbor] = pushSamples('fw/line-1/sensor', '1.2.0').filter(({ source }) => source === 'harbor');
-      await broker.publish(['webhooks', 'harbor'], JSON.stringify(harbor?.body));
-      await showsVersion('1.2.0');
-      expect(await counted('queued')).toBe(2);
-    });
-
-    it('are only counted when they are malformed, after the first of each kind', async () => {
-      await start();
-      await connected();
-      for (let i = 0; i < 5; i++) await broker.publish(['webhooks', 'harbor'], '{"type":');
-      for (let i = 0; i < 5; i++) await broker.publish(['webhooks', 'nobody'], '{}');
-      for (let i = 0; i < 5; i++) await broker.publish([...product, 'units', unit, 'report'], '{"outcome":"exploded"}');
-      await until(async () => (await counted('invalid')) === 15, '15 invalid messages');
+      const many = 50_000;
+      nats.send(
+        'otaflux.webhooks.harbor',
+        Array.from({ length: many }, (_, i) => `{"nr":${i}`),
+        'otaflux.webhooks.*',
+      );
+      let answered = 0;
+      const total = async (): Promise<number> => Object.values(await counts()).reduce((a, b) => a + b, 0);
+      while ((await total()) < many) {
+        expect(await service.versionOf('esp32')).toBe('1.0.0');
+        expect(Number(/otaflux_events_waiting\{.*\} (\d+)/.exec(await service.metrics())?.[1])).toBeLessThanOrEqual(
+          1000,
+        );
+        answered++;
+      }
+      expect(answered).toBeGreaterThan(0);
+      const { invalid = 0, dropped = 0 } = await counts();
+      expect(invalid + dropped).toBe(many);
+      expect(dropped).toBeGreaterThan(0);
       expect(service.events('events.message_problem')).toHaveLength(2);
-      expect(service.events('events.message_problem')[0]).toMatchObject({ broker: expect.any(String) as string });
-      registry.push('fw/line-1/sensor', '1.1.0', firmwareBytes(10_000, 'after'));
-      await broker.publish(['webhooks', 'cloudevents'], zotEvent('1.1.0'));
-      await showsVersion('1.1.0');
     });
 
-    it('report for the unit in their topic, once', async () => {
-      await start();
+    it('have at most 1 MiB', async () => {
+      await start(nats.url);
       await connected();
-      const topic = [...product, 'units', unit, 'report'];
-      await broker.publish(topic, INSTALLED);
-      await until(async () => (await counted('reported')) === 1, 'the report');
-      expect(await stateOf()).toMatchObject({
-        running: '1.0.0',
-        outcome: { outcome: 'installed', version: '1.0.0', message: 'fine' },
-      });
-      await broker.publish(topic, INSTALLED);
-      await until(async () => (await counted('ignored')) === 1, 'the duplicate');
-      expect(await service.metrics()).toMatch(/otaflux_unit_outcomes_total\{[^}]*outcome="installed"[^}]*\} 1\n/);
-
-      await broker.publish(['nothing-here', 'units', unit, 'report'], INSTALLED);
-      await until(async () => (await counted('unknown')) === 1, 'the unknown product');
+      nats.send('otaflux.webhooks.harbor', [Buffer.alloc(1024 * 1024 + 1, ' ')], 'otaflux.webhooks.*');
+      await until(async () => (await counts()).too_large === 1, 'the large message');
+      expect(service.events('events.message_problem')[0]?.reason).toMatch(/^a message has more than 1048576 bytes/);
     });
 
-    it('come again after the broker was killed, and devices notice nothing', async () => {
-      await start();
+    it('are read once, even if the subscription of a team overlaps', async () => {
+      await start(`${nats.url}?subscribe=zot.events`);
       await connected();
-      await broker.kill();
-      await until(() => service.events('events.disconnected').length > 0, 'the loss');
-      expect(await service.versionOf('line-1/sensor')).toBe('1.0.0');
-      expect(await service.metrics()).toMatch(/otaflux_events_connected\{broker="\w+"\} 0/);
-      await broker.start();
-      await connected(2);
-      registry.push('fw/line-1/sensor', '1.1.0', firmwareBytes(10_000, 'again'));
-      await broker.publish(['webhooks', 'cloudevents'], zotEvent('1.1.0'));
-      await showsVersion('1.1.0');
+      registry.push('esp32', '1.1.0', firmwareBytes(10_000, 'zot'));
+      const data = { name: 'esp32', reference: '1.1.0', digest: `sha256:${'a'.repeat(64)}` };
+      nats.send('zot.events', [JSON.stringify({ specversion: '1.0', type: 'zotregistry.image.updated', data })]);
+      await until(async () => (await service.versionOf('esp32')) === '1.1.0', 'the new version');
+      expect(await counts()).toEqual({ queued: 1 });
     });
 
-    it('come when the broker does, if it was unreachable at the start', async () => {
-      await broker.kill();
-      await start();
-      await until(() => service.events('events.disconnected').length > 0, 'the failure');
-      expect(service.events('events.disconnected')[0]).toMatchObject({
-        level: 'warn',
-        reason: expect.stringMatching(/^cannot reach \w+:\/\/127\.0\.0\.1:\d+: connection refused\. Check that the server runs/) as string,
-      });
-      await broker.start();
+    it.each(sample(pushSamples('esp32'), 4))('refresh the device: $source ($name)', async ({ source, body }) => {
+      await start(nats.url);
       await connected();
-      await broker.publish([...product, 'units', unit, 'report'], INSTALLED);
-      await until(async () => (await counted('reported')) === 1, 'the report');
+      registry.push('esp32', '1.1.0', firmwareBytes(10_000, 'newer'));
+      nats.send(`otaflux.webhooks.${source}`, [JSON.stringify(body)], 'otaflux.webhooks.*');
+      await until(async () => (await service.versionOf('esp32')) === '1.1.0', 'the new version');
+    });
+
+    it('show in the attribute connection whether a unit is there', async () => {
+      await start(nats.url);
+      await connected();
+      const send = (word: string): void => {
+        nats.send('otaflux.esp32.units.u1.status', [word], 'otaflux.*.units.*.status');
+      };
+      const shown = (word: string): Promise<void> =>
+        until(
+          async () => (await fleet().find({ product: 'esp32', unit: 'u1' }))?.attributes?.connection === word,
+          word,
+        );
+      for (const [word, means] of [
+        ['Online', 'online'],
+        ['"offline"', 'offline'],
+        ['1', 'online'],
+        ['0', 'offline'],
+      ] as const) {
+        send(word);
+        await shown(means);
+      }
+      send('0');
+      await until(async () => (await counts()).ignored === 1, 'the duplicate');
+      send('perhaps');
+      await until(async () => (await counts()).invalid === 1, 'the unknown word');
+    });
+
+    it('name one unit of one product only, by their topic', async () => {
+      await start(nats.url);
+      await connected();
+      const report = JSON.stringify({ unit: 'other', product: 'other', running: '1.0.0' });
+      nats.send('otaflux.esp32.units.own.report', [report], 'otaflux.*.units.*.report');
+      await until(async () => (await counts()).reported === 1, 'the report');
+      expect(await fleet().list('esp32', undefined, 10)).toMatchObject([{ unit: 'own', running: '1.0.0' }]);
+      const long = `otaflux.esp32.units.${'u'.repeat(129)}.report`;
+      nats.send(long, [report], 'otaflux.*.units.*.report');
+      nats.send('otaflux.ESP32.units.own.report', [report], 'otaflux.*.units.*.report');
+      await until(async () => (await counts()).invalid === 2, 'the invalid topics');
     });
   });
+
+  describe('from a server that is no broker', () => {
+    const sockets = new Set<Socket>();
+    const servers: Server[] = [];
+    const serve = async (listener: (socket: Socket) => void): Promise<number> => {
+      const server = createServer((socket) => {
+        sockets.add(socket.on('error', () => undefined));
+        listener(socket);
+      });
+      servers.push(server);
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve as () => void));
+      return (server.address() as AddressInfo).port;
+    };
+    afterAll(() => {
+      for (const socket of sockets) socket.destroy();
+      for (const server of servers) server.close();
+    });
+
+    const SCHEMES = ['mqtt', 'nats', 'redis', 'amqp', 'kafka'];
+    const urls = (port: number): string =>
+      SCHEMES.map((scheme) => `${scheme}://user:sUpErS3cret@127.0.0.1:${port}?name=${scheme}`).join(',');
+    const HOSTS: [string, (socket: Socket) => unknown, attempts?: number][] = [
+      ['closes each connection', (socket) => socket.destroy()],
+      ['speaks HTTP', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')],
+      // Some client libraries wait for ten seconds.
+      ['sends noise', (socket) => socket.write(Buffer.alloc(4096, 0xff)), 1],
+    ];
+
+    it.each(HOSTS)('that %s are not missed: devices get their answers', async (_what, listener, attempts = 2) => {
+      await start(urls(await serve(listener)));
+      for (const scheme of SCHEMES)
+        await until(
+          () =>
+            service
+              .events('events.disconnected')
+              .some(({ broker, failures }) => broker === scheme && Number(failures) >= attempts),
+          `attempt ${attempts} of ${scheme}`,
+        );
+      expect(await service.versionOf('esp32')).toBe('1.0.0');
+      expect(service.events('events.connected')).toEqual([]);
+      for (const { reason } of service.events('events.disconnected')) {
+        expect(reason).toMatch(/^cannot (?:reach|use) \w+:\/\/127\.0\.0\.1:\d+: .+\. [A-Z]/);
+        expect(reason).not.toMatch(RAW);
+      }
+      // Each problem once, then at level debug.
+      const warnings = service.events('events.disconnected').filter(({ level }) => level === 'warn');
+      expect(warnings).toHaveLength(SCHEMES.length);
+    });
+
+    it('that says nothing do not delay the shutdown', async () => {
+      const port = await serve(() => undefined);
+      await start(urls(port), { SHUTDOWN_GRACE: '30s' });
+      await until(() => sockets.size > 0, 'a connection');
+      const ended = service.stop().then(() => 'ended');
+      await expect(Promise.race([ended, after(10_000)])).resolves.toBe('ended');
+    });
+  });
+
+  it.each([
+    ['http://h', /EVENTS: got .*expected URLs that begin with mqtt:\/\//],
+    ['nats://h?topic=a%20b', /EVENTS: nats:\/\/h: got topic=a b, expected a subject/],
+    ['mqtt://h?topic=a/%23', /EVENTS: mqtt:\/\/h: got topic=a\/#, expected a topic without \+ and #/],
+    ['mqtt://h?qos=2', /EVENTS: mqtt:\/\/h: got the option qos, expected .*client_id/],
+    ['redis://h?source=nobody', /EVENTS: redis:\/\/h: got source=nobody, expected one of .*harbor/],
+    ['mqtt://h?name=a,mqtt://i?name=a', /EVENTS: mqtt:\/\/i: got name=a twice/],
+    ['amqp://h?cert=x', /EVENTS: amqp:\/\/h: got cert alone/],
+  ])('%s ends the start with one line', async (EVENTS, message) => {
+    await start('');
+    const given = { EVENTS: { value: EVENTS, where: 'EVENTS' }, REGISTRY_URL: { value: registry.url, where: 'X' } };
+    const failing = async (): Promise<unknown> => {
+      parseSettings(given);
+      return TestService.start({ REGISTRY_URL: registry.url, EVENTS });
+    };
+    await expect(failing()).rejects.toMatchObject({
+      name: 'ConfigError',
+      message: expect.stringMatching(message) as unknown,
+    });
+  });
+});
+
+function after(ms: number): Promise<string> {
+  return new Promise((resolve) => setTimeout(resolve, ms, `still open after ${ms} ms`).unref());
+}
