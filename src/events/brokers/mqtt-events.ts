@@ -13,10 +13,12 @@ import {
   type Take,
 } from '../event-broker.js';
 import { headersOf, type EventMessage } from '../event-message.js';
-import { SizeGuard } from '../size-guard.js';
+import { MAX_COLLECTED_BYTES, SizeGuard } from '../size-guard.js';
 import { ownFilters, SLASHES } from '../topics.js';
 
 const CONNECT_MS = 10_000;
+/** How long an MQTT 5 broker stores messages while OtaFlux is away: a day. */
+const SESSION_S = 86_400;
 /** MQTT 3.1.1, section 3.9.3: the return codes of SUBACK from here on are failures. */
 const SUBACK_FAILURE = 128;
 
@@ -60,8 +62,13 @@ class MqttEvents extends EventBroker {
       connectTimeout: CONNECT_MS,
       // It would subscribe again by itself, and keep what it subscribed to.
       resubscribe: false,
-      // MQTT 5.0, section 3.1.2.11.2: how long the broker keeps the session.
-      ...(clientId !== undefined && options.protocolVersion === 5 && { properties: { sessionExpiryInterval: 86_400 } }),
+      ...(options.protocolVersion === 5 && {
+        properties: {
+          // The broker drops larger messages (MQTT 5.0, section 3.1.2.11.4).
+          maximumPacketSize: MAX_COLLECTED_BYTES,
+          ...(clientId !== undefined && { sessionExpiryInterval: SESSION_S }),
+        },
+      }),
     };
   }
 
@@ -75,7 +82,7 @@ class MqttEvents extends EventBroker {
     onLost: () => void,
   ): Promise<EventConnection> {
     const client = mqtt.connect(this.url, this.options);
-    receive(client, take);
+    receive(client, take, this.options.clean === true);
     client.on('error', () => undefined);
     try {
       await connected(client);
@@ -96,10 +103,10 @@ class MqttEvents extends EventBroker {
 }
 
 /** The broker gets its confirmation when the message was handled, and sends no more in between. */
-function receive(client: MqttClient, take: Take): void {
-  const guard = new SizeGuard(client.stream);
+function receive(client: MqttClient, take: Take, isGuarded: boolean): void {
+  const guard = isGuarded ? new SizeGuard(client.stream) : undefined;
   client.handleMessage = ({ topic, payload, retain, properties }, done) => {
-    guard.passed();
+    guard?.passed();
     const headers = headersOf(Object.entries(properties?.userProperties ?? {}));
     // CloudEvents, MQTT binding: attributes are user properties without a prefix, in MQTT 5 only.
     if (headers.specversion !== undefined && headers.type !== undefined) headers['ce-type'] = headers.type;

@@ -26,7 +26,7 @@ type Driver = Pick<typeof amqplib, 'connect'>;
 
 const CONNECT_MS = 10_000;
 /** Messages that the broker sends before the first of them is confirmed. */
-const PREFETCH = 64;
+const PREFETCH = 8;
 /** The broker drops the oldest messages of our own queue beyond these. */
 const QUEUE_LIMIT = { 'x-max-length': 10_000, 'x-max-length-bytes': 64 * 1024 * 1024 };
 const OWN = ['heartbeat', 'exchange', 'queue', 'subscribe', 'source'];
@@ -98,9 +98,10 @@ class RabbitMqEvents extends EventBroker {
       await channel.prefetch(PREFETCH);
       const queue = await this.demandQueue(channel);
       for (const { filter } of subscriptions) await channel.bindQueue(queue, this.exchange, filter);
-      const guard = new SizeGuard(stream);
+      // A durable queue would send the same message again on the next connection.
+      const guard = this.queue === undefined ? new SizeGuard(stream) : undefined;
       await channel.consume(queue, (message) => {
-        guard.passed();
+        guard?.passed();
         // The broker cancelled the consumer, because the queue was deleted.
         if (message) receive(channel, message, take);
         else onLost();
