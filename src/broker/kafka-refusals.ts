@@ -3,6 +3,10 @@ import type { Refusal } from './broker-failure.js';
 /** The error types of the Kafka protocol, and the words of kafkajs. */
 export const KAFKA_REFUSALS: readonly Refusal[] = [
   {
+    says: /size of an answer out of range/,
+    means: ({ options }) => `the server does not speak Kafka. Check the host and port in ${options.url}`,
+  },
+  {
     says: /mechanism is not supported|UNSUPPORTED_SASL_MECHANISM/,
     means: ({ options }) =>
       `the broker does not support this SASL mechanism. Use ?sasl=scram-sha-512, scram-sha-256 or plain in ${options.url}, as in the configuration of the broker`,
@@ -15,7 +19,7 @@ export const KAFKA_REFUSALS: readonly Refusal[] = [
   {
     says: /GROUP_AUTHORIZATION_FAILED/,
     means: () =>
-      'the user may not use consumer groups. Allow it Read and Delete for groups with the prefix otaflux-read-',
+      'the user may not use consumer groups. Allow it Read and Delete for groups with the prefix otaflux-',
   },
   {
     says: /(?:TOPIC|CLUSTER)_AUTHORIZATION_FAILED/,

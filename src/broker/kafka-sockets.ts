@@ -10,6 +10,8 @@ const KEEP_ALIVE_MS = 60_000;
 /** The largest answer to a request: kafkajs asks for 10 MiB at once, and brokers may exceed that by one record. */
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const SIZE_BYTES = 4;
+/** KAFKA_REFUSALS explains it. */
+const NOT_KAFKA = 'size of an answer out of range';
 
 /**
  * Returns `host:port` for kafkajs, which takes everything before the first colon as the host: `[::1]:9092` becomes
@@ -42,7 +44,7 @@ function guarded(socket: Socket): Socket {
   const guard = (listener: (chunk: Buffer) => void) => (chunk: Buffer) => {
     try {
       if (frames.accept(chunk)) listener(chunk);
-      else socket.destroy(new Error('the server does not speak Kafka'));
+      else socket.destroy(new Error(NOT_KAFKA));
     } catch (error) {
       socket.destroy(error instanceof Error ? error : new Error(String(error)));
     }

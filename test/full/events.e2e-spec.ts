@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { Fleet } from '../../src/fleet/index.js';
 import { firmwareBytes } from '../support/bytes.js';
-import { mosquitto, nats, rabbitMq, redis, type EventBroker } from '../support/event-brokers.js';
+import { kafka, mosquitto, nats, rabbitMq, redis, type EventBroker } from '../support/event-brokers.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { describeWith } from '../support/real-server.js';
 import { TestService, until } from '../support/service.js';
@@ -24,6 +24,8 @@ const ROWS: readonly Row[] = [
   { name: 'nats-server', program: 'nats-server', create: nats, ...DOTS },
   { name: 'redis-server', program: 'redis-server', create: redis, ...SLASHES },
   { name: 'rabbitmq-server', program: 'rabbitmq-server', create: rabbitMq, ...DOTS },
+  // A real Kafka in a container where Docker is, else the double of franz-go.
+  { name: 'Kafka', program: 'go', create: kafka, ...SLASHES },
 ];
 
 /** zot, pkg/extensions/events/nats_sink.go: a CloudEvent in structured mode, without headers. */
