@@ -42,9 +42,15 @@ export abstract class EventBroker {
   abstract levelsOf(message: EventMessage): string[] | undefined;
   /**
    * Connects and subscribes. `onLost` is called when the connection has ended for any reason. Rejects if the broker
-   * cannot be reached, or refuses.
+   * cannot be reached, or refuses. If `signal` is aborted before, the connection is not needed any more: then its result
+   * does not matter, but it must not stay open.
    */
-  abstract open(subscriptions: readonly Subscription[], take: Take, onLost: () => void): Promise<EventConnection>;
+  abstract open(
+    subscriptions: readonly Subscription[],
+    take: Take,
+    onLost: () => void,
+    signal: AbortSignal,
+  ): Promise<EventConnection>;
 }
 
 /** Returns the levels of a topic that begins with `prefix`, which ends with the separator. */

@@ -149,10 +149,11 @@ export class EventServer extends Server implements CustomTransportStrategy {
     const take = (message: EventMessage): Promise<EventResult> => this.take(message);
     const subscriptions = this.subscriptions();
     this.filters = subscriptions.map(({ filter }) => filter);
-    const opening = this.broker.open(subscriptions, take, () => {
-      lost.abort();
-    });
     const late = link([this.stop.signal], OPEN_MS);
+    const onLost = (): void => {
+      lost.abort();
+    };
+    const opening = this.broker.open(subscriptions, take, onLost, late.signal);
     try {
       return await Promise.race([
         opening,

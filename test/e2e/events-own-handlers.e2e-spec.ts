@@ -19,7 +19,7 @@ const received: Received[] = [];
 /** What a team adds to its application. */
 @Controller()
 class Temperatures {
-  @EventPattern<string>('sensors.*.temperature')
+  @EventPattern('sensors.*.temperature')
   note(@Payload() data: unknown, @Ctx() context: EventContext): void {
     if (data === 'boom') throw new Error('boom');
     const { broker } = context;
@@ -27,7 +27,7 @@ class Temperatures {
   }
 
   /** Sees the reports of units, too, and takes none of them away. */
-  @EventPattern<string>('otaflux.>')
+  @EventPattern('otaflux.>')
   watch(@Payload() data: unknown, @Ctx() context: EventContext): void {
     received.push({ data, topic: context.getTopic(), bytes: '', from: context.broker });
   }

@@ -73,6 +73,7 @@ class KafkaEvents extends EventBroker {
     subscriptions: readonly Subscription[],
     take: Take,
     onLost: () => void,
+    signal: AbortSignal,
   ): Promise<EventConnection> {
     const { Kafka, logLevel } = this.driver;
     const kafka = new Kafka({ ...this.config, retry: { retries: 0 }, logLevel: logLevel.NOTHING });
@@ -89,6 +90,7 @@ class KafkaEvents extends EventBroker {
       void consumer.disconnect().catch(() => undefined);
       void admin.disconnect().catch(() => undefined);
     };
+    signal.addEventListener('abort', destroy);
     try {
       const topics = subscriptions.map(({ filter }) => filter);
       await admin.connect();
@@ -99,6 +101,8 @@ class KafkaEvents extends EventBroker {
     } catch (error) {
       destroy();
       throw error;
+    } finally {
+      signal.removeEventListener('abort', destroy);
     }
     return {
       close: async () => {

@@ -80,16 +80,23 @@ class MqttEvents extends EventBroker {
     subscriptions: readonly Subscription[],
     take: Take,
     onLost: () => void,
+    signal: AbortSignal,
   ): Promise<EventConnection> {
     const client = mqtt.connect(this.url, this.options);
+    const giveUp = (): void => {
+      client.end(true);
+    };
+    signal.addEventListener('abort', giveUp);
     receive(client, take, this.options.clean === true);
     client.on('error', () => undefined);
     try {
       await connected(client);
       await subscribe(client, subscriptions);
     } catch (error) {
-      client.end(true);
+      giveUp();
       throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
     }
     client.once('close', onLost);
     if (!client.connected) onLost();

@@ -71,12 +71,17 @@ class RedisEvents extends EventBroker {
     subscriptions: readonly Subscription[],
     take: Take,
     onLost: () => void,
+    signal: AbortSignal,
   ): Promise<EventConnection> {
     const redis = this.connect();
     // This event has the reason. `connect` itself only says that the connection was closed.
     let problem: Error | undefined;
     redis.on('error', (error: Error) => (problem = error));
     redis.once('end', onLost);
+    const giveUp = (): void => {
+      redis.disconnect();
+    };
+    signal.addEventListener('abort', giveUp);
     try {
       await redis.connect();
       const guard = new SizeGuard((redis as unknown as { stream: Duplex }).stream);
@@ -86,8 +91,10 @@ class RedisEvents extends EventBroker {
       });
       await redis.psubscribe(...subscriptions.map(({ filter }) => filter));
     } catch (error) {
-      redis.disconnect();
+      giveUp();
       throw problem ?? error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
     }
     return {
       close: () => redis.quit(),
