@@ -21,6 +21,11 @@ export class FakeNats {
     return `nats://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
+  /** Number of open connections. */
+  get open(): number {
+    return this.sockets.size;
+  }
+
   /** Sends messages in one piece, faster than anybody handles them. */
   send(subject: string, payloads: readonly (string | Buffer)[], filter = subject): void {
     const sid = this.subscriptions.get(filter) ?? '';
