@@ -18,8 +18,7 @@ export const KAFKA_REFUSALS: readonly Refusal[] = [
   },
   {
     says: /GROUP_AUTHORIZATION_FAILED/,
-    means: () =>
-      'the user may not use consumer groups. Allow it Read and Delete for groups with the prefix otaflux-',
+    means: () => 'the user may not use consumer groups. Allow it Read and Delete for groups with the prefix otaflux-',
   },
   {
     says: /(?:TOPIC|CLUSTER)_AUTHORIZATION_FAILED/,
