@@ -18,8 +18,10 @@ const rooms = {
   device: ['protocols', 'fleet', 'delivery', 'firmware', 'signature', 'registry', 'oci', 'cache'],
   webhook: ['device', 'fleet', 'firmware', 'signature', 'registry', 'oci', 'cache'],
   health: ['firmware', 'signature', 'registry', 'oci', 'cache'],
-  notification: ['firmware', 'oci'],
+  broker: [],
+  notification: ['broker', 'firmware', 'oci'],
   control: ['fleet', 'firmware', 'notification', 'oci'],
+  events: ['broker', 'webhook', 'fleet', 'protocols', 'firmware', 'oci'],
 };
 
 /**

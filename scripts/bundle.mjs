@@ -29,7 +29,8 @@ const LATE = [
  * package runs before all code of the bundle, and it must run before the first class with a decorator.
  */
 const BUNDLED = [
-  ...['@nestjs/common', '@nestjs/config', '@nestjs/core', '@nestjs/platform-express', '@nestjs/terminus'],
+  ...['@nestjs/common', '@nestjs/config', '@nestjs/core', '@nestjs/microservices', '@nestjs/platform-express'],
+  '@nestjs/terminus',
   ...['crc', 'ipaddr.js', 'p-limit', 'picomatch', 'pino', 'prom-client', 'proxy-addr', 'rxjs', 'zod'],
 ];
 
@@ -47,9 +48,24 @@ function isExternal(specifier, importer) {
   return manifest.name !== name && !(name in (manifest.dependencies ?? {}));
 }
 
+/**
+ * Nest loads `@nestjs/microservices` at every start if it finds it. In the bundle, it finds it when `--events` is set:
+ * `connectEvents` loads it, and puts it where Nest looks for it (decision 54).
+ */
+const withoutMicroservices = {
+  name: 'without-microservices',
+  transform(code, id) {
+    if (!id.endsWith('@nestjs/core/nest-application.js')) return undefined;
+    const lazy = /import\('(@nestjs\/microservices[^']*)'\)/g;
+    if (!lazy.test(code)) throw new Error(`${id} loads @nestjs/microservices in another way than before`);
+    return code.replaceAll(lazy, "Promise.reject(new Error('$1 is loaded by connectEvents'))");
+  },
+};
+
 const bundle = await rolldown({
   input: Object.fromEntries(ENTRIES.map((name) => [name, join(ROOT, 'dist', 'cli', `${name}.js`)])),
   platform: 'node',
+  plugins: [withoutMicroservices],
   external: isExternal,
   // A module of ours that is loaded early though it was meant to be loaded late, a package that is not found, and the like.
   onLog: (level, log) => {

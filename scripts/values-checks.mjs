@@ -13,6 +13,7 @@ export const CHECKED = {
   'otaflux.notifySecret': 'NOTIFY_SECRET',
   'otaflux.mqtt.url': 'MQTT_URL',
   'otaflux.notify': 'NOTIFY',
+  'otaflux.events': 'EVENTS',
 };
 
 /** Whether an option is a duration. In otaflux.config, its type is all that the schema checks. */

@@ -5,6 +5,7 @@ import { ControlModule } from './control/index.js';
 import { DeliveryModule } from './delivery/index.js';
 import { DeviceModule, type DeviceAuthenticator } from './device/index.js';
 import { FleetModule, type FleetStore } from './fleet/index.js';
+import { EventsModule } from './events/index.js';
 import { FirmwareModule } from './firmware/index.js';
 import { HealthModule } from './health/index.js';
 import { MetricsModule } from './metrics/index.js';
@@ -67,6 +68,7 @@ export class AppModule {
     const fleet = FleetModule.forRoot(fleetStore ? { fleetStore } : {});
     const device = DeviceModule.forRoot({ imports: [firmware, delivery, fleet], protocols, authenticators });
     const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
+    const webhook = WebhookModule.forRoot({ imports: [firmware, device], sources });
     return {
       module: AppModule,
       imports: [
@@ -78,9 +80,10 @@ export class AppModule {
         firmware,
         fleet,
         device,
-        WebhookModule.forRoot({ imports: [firmware, device], sources }),
+        webhook,
         notification,
         ControlModule.forRoot({ imports: [firmware, notification, fleet] }),
+        EventsModule,
         HealthModule.forRoot({ imports: [firmware] }),
       ],
       exports: [registryModule, signature, cache, firmware, fleet, notification],

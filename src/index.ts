@@ -76,6 +76,7 @@ export {
 } from './fleet/index.js';
 export { Clock } from './clock.js';
 export type { UnitIdentity } from './identity.js';
+export { connectEvents, EventContext, type EventMessage } from './events/index.js';
 export { OtaError, type OtaErrorCode } from './errors.js';
 export {
   FirmwareModule,

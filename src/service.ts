@@ -6,6 +6,7 @@ import { AppModule, type AppModuleOptions } from './app.module.js';
 import type { ListenAddress, Settings } from './config/index.js';
 import { DeviceHttpAdapter, DeviceRouter, TlsFiles } from './device/index.js';
 import { codeOf, codesOf, ConfigError, reasonOf } from './errors.js';
+import { connectEvents } from './events/index.js';
 import { Lifecycle } from './health/index.js';
 import { demandProduction } from './production.js';
 import { GraceTime } from './settings/index.js';
@@ -69,6 +70,7 @@ export class Service {
     });
     const management = app.get(ManagementServer, { strict: false });
     try {
+      await connectEvents(app);
       const managementAddress = await listening('--metrics-listen-addr', settings.metricsListenAddr, () =>
         management.listen(settings.metricsListenAddr, adapter.controlPlane),
       );

@@ -44,6 +44,7 @@ export default defineConfig({
           page('Signing', 'signing'),
           page('Webhooks', 'webhooks'),
           page('Notifications', 'notifications'),
+          page('Events from brokers', 'events'),
         ],
       },
       {

@@ -84,7 +84,12 @@ function secretsIn(given: GivenValues, settings: Settings): string[] {
   const asGiven = secrets.flatMap((variable) => given[variable]?.value ?? []);
   const read = settings as unknown as Record<string, string | string[] | undefined>;
   const asRead = secrets.flatMap((variable) => read[settingOf(variable)] ?? []);
-  return [...asGiven.map(String), ...asRead, ...asRead.flatMap(passwordIn)];
+  return [...[...asGiven.map(String), ...asRead].filter(mayHoldSecret), ...asRead.flatMap(passwordIn)];
+}
+
+/** An address alone holds no secret, and messages about failures name it. */
+function mayHoldSecret(text: string): boolean {
+  return !/^[a-z+]+:\/\/[A-Za-z0-9.:[\]-]+\/?$/.test(text);
 }
 
 /** A user without a password may be a token. */

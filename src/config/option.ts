@@ -49,8 +49,11 @@ export const CHECKSUMS = [
 ] as const;
 export type Checksum = (typeof CHECKSUMS)[number];
 
-/** URL schemes of NOTIFY. */
-export const NOTIFY_SCHEMES = [
+/** URL schemes of EVENTS. */
+export const EVENT_SCHEMES = [
   ...['mqtt', 'mqtts', 'ws', 'wss', 'redis', 'rediss', 'nats', 'tls'],
-  ...['amqp', 'amqps', 'kafka', 'kafkas', 'http', 'https'],
+  ...['amqp', 'amqps', 'kafka', 'kafkas'],
 ] as const;
+
+/** URL schemes of NOTIFY. */
+export const NOTIFY_SCHEMES = [...EVENT_SCHEMES, 'http', 'https'] as const;

@@ -2,7 +2,7 @@
 import type { ListenAddress, Rate, RegistryLocation } from './kinds.js';
 import * as kinds from './kinds.js';
 import { PROTOCOL_NAMES } from './protocol-names.js';
-import { CHECKSUMS, NOTIFY_SCHEMES, option, type Option, type TypedOption } from './option.js';
+import { CHECKSUMS, EVENT_SCHEMES, NOTIFY_SCHEMES, option, type Option, type TypedOption } from './option.js';
 import { signaturePolicy } from './signature-policy.js';
 
 /** The one option table: flags, variables, file keys, `--help` and docs/configuration.md come from it. */
@@ -245,6 +245,10 @@ export const OPTIONS = {
   NOTIFY_SECRET: option(kinds.signingSecret, {
     secret: true,
     help: 'Secret that signs messages to http and https URLs of NOTIFY: HMAC-SHA256 of the body, in the header `X-Hub-Signature-256`.',
+  }),
+  EVENTS: option(kinds.urls(EVENT_SCHEMES), {
+    secret: true,
+    help: 'URLs of brokers to read events from: pushes that a registry or a bridge publishes, and reports of units. Their options are in the query of each URL. See docs/events.md.',
   }),
   STATE_DIR: option(kinds.path, {
     help: 'Folder for what units report, and for the versions that were announced to receivers that do not keep messages (http, RabbitMQ, NATS without JetStream). Without it, units are kept in memory, and these receivers get all current versions again after a restart.',

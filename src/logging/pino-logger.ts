@@ -13,7 +13,9 @@ export interface LoggingOptions {
 }
 
 /** Contexts of Nest's own start-up lines, which are logged at level `debug`. */
-const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
+const FRAMEWORK = new Set([
+  ...['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication', 'NestMicroservice'],
+]);
 
 /** Nest logs a failed start, and a port that is in use, and also throws it. The caller logs it once. */
 const START_FAILED = new Set(['ExceptionHandler', 'NestApplication']);

@@ -1,4 +1,5 @@
 export { CacheMeter, type CacheSample } from './cache-meter.js';
+export { EventMeter, type EventBrokerSample } from './event-meter.js';
 export { DeliveryMeter, type DownloadOutcome } from './delivery-meter.js';
 export { FleetMeter, type FleetSample } from './fleet-meter.js';
 export { HttpMeter, type RouteMeter } from './http-meter.js';

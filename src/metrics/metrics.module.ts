@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { CacheMeter } from './cache-meter.js';
 import { DeliveryMeter } from './delivery-meter.js';
+import { EventMeter } from './event-meter.js';
 import { HttpMeter } from './http-meter.js';
 import { LimitMeter } from './limit-meter.js';
 import { FleetMeter } from './fleet-meter.js';
@@ -24,6 +25,7 @@ const METERS = [
   LimitMeter,
   DeliveryMeter,
   HttpMeter,
+  EventMeter,
   FleetMeter,
 ];
 

@@ -1,7 +1,6 @@
 import type { NOTIFY_SCHEMES, Settings } from '../config/index.js';
-import { loadDriver } from './driver.js';
+import { loadDriver, Target, urlOf } from '../broker/index.js';
 import type { Notifier } from './notifier.js';
-import { Target } from './target.js';
 
 interface Adapter {
   /** Name of its notifier, unless the URL contains one. */
@@ -18,33 +17,29 @@ const MQTT: Adapter = {
 const REDIS: Adapter = {
   name: 'redis',
   create: async (target, name) => {
-    const driver = await loadDriver(target.scheme, 'ioredis', () => import('ioredis'));
+    const driver = await loadDriver(target, 'ioredis', () => import('ioredis'));
     return (await import('./redis/index.js')).create(target, name, driver);
   },
 };
 const NATS: Adapter = {
   name: 'nats',
   create: async (target, name) => {
-    const transport = await loadDriver(
-      target.scheme,
-      '@nats-io/transport-node',
-      () => import('@nats-io/transport-node'),
-    );
-    const jetstream = await loadDriver(target.scheme, '@nats-io/jetstream', () => import('@nats-io/jetstream'));
+    const transport = await loadDriver(target, '@nats-io/transport-node', () => import('@nats-io/transport-node'));
+    const jetstream = await loadDriver(target, '@nats-io/jetstream', () => import('@nats-io/jetstream'));
     return (await import('./nats/index.js')).create(target, name, { transport, jetstream });
   },
 };
 const RABBITMQ: Adapter = {
   name: 'rabbitmq',
   create: async (target, name) => {
-    const driver = await loadDriver(target.scheme, 'amqplib', () => import('amqplib'));
+    const driver = await loadDriver(target, 'amqplib', () => import('amqplib'));
     return (await import('./rabbitmq/index.js')).create(target, name, driver);
   },
 };
 const KAFKA: Adapter = {
   name: 'kafka',
   create: async (target, name) => {
-    const driver = await loadDriver(target.scheme, 'kafkajs', () => import('kafkajs'));
+    const driver = await loadDriver(target, 'kafkajs', () => import('kafkajs'));
     return (await import('./kafka/index.js')).create(target, name, driver);
   },
 };
@@ -81,40 +76,21 @@ export async function builtInNotifiers(settings: Settings): Promise<Notifier[]> 
     notifiers.push((await import('./mqtt/index.js')).mqttNotifier(settings.mqttUrl, settings));
   for (const url of settings.notify ?? []) {
     const adapter = adapterOf(url);
-    const target = new Target(urlOf(url), settings.mqttTopic, adapter.optionsBehindHash);
-    notifiers.push(await adapter.create(target, nameOf(target, adapter, notifiers), settings));
+    const target = new Target(urlOf('NOTIFY', url), settings.mqttTopic, adapter.optionsBehindHash);
+    notifiers.push(
+      await adapter.create(
+        target,
+        target.name(
+          adapter.name,
+          notifiers.map(({ name }) => name),
+        ),
+        settings,
+      ),
+    );
   }
   return notifiers;
 }
 
 function adapterOf(url: string): Adapter {
   return ADAPTERS[url.slice(0, url.indexOf(':')) as keyof typeof ADAPTERS];
-}
-
-/** Parses a URL with one or several hosts, separated by commas. The URL has the first host, `hosts` has all. */
-function urlOf(text: string): URL {
-  const [, before = '', hosts = '', rest = ''] = /^([a-z+]+:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/.exec(text) ?? [];
-  const [first = '', ...others] = hosts.split(',');
-  const url = URL.canParse(before + first + rest) ? new URL(before + first + rest) : undefined;
-  if (!url)
-    throw new Target(new URL(`${text.slice(0, text.indexOf(':'))}://-`), undefined).wrong(
-      'a URL that cannot be read',
-      'a URL such as mqtt://broker.example.com:1883',
-    );
-  if (others.length > 0) url.searchParams.set('hosts', hosts);
-  return url;
-}
-
-function nameOf(target: Target, { name: base }: Adapter, taken: readonly Notifier[]): string {
-  const isTaken = (name: string): boolean => taken.some((notifier) => notifier.name === name);
-  const given = target.option('name');
-  if (given !== undefined) {
-    if (!/^[A-Za-z0-9._-]{1,64}$/.test(given))
-      throw target.wrong(`name=${given}`, 'a name of letters, digits, ., _ and -');
-    if (isTaken(given)) throw target.wrong(`name=${given} twice`, 'a name for each');
-    return given;
-  }
-  let name = base;
-  for (let i = 2; isTaken(name); i++) name = `${base}-${i}`;
-  return name;
 }

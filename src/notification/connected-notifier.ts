@@ -2,8 +2,7 @@ import { Subject, type Observable } from 'rxjs';
 import { link, linked } from '../abort.js';
 import { ExplainedError } from '../errors.js';
 import { delay } from '../timers.js';
-import type { BrokerAddress } from './broker-address.js';
-import { brokerFailure, type Refusal } from './broker-failure.js';
+import { brokerFailure, type BrokerAddress, type Refusal } from '../broker/index.js';
 import type { KeptNotices } from './kept-notices.js';
 import { Notifier, Undeliverable, type ReleaseNotice } from './notifier.js';
 

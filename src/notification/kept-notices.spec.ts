@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { KeptNotices } from './kept-notices.js';
-import { deviceOf, wordsOf } from './levels.js';
+import { deviceOf, wordsOf } from '../broker/index.js';
 import { payloadOf } from './notifier.js';
 
 const payload = (version: string, sizeBytes = 5): string => payloadOf({ device: 'x', release: { version, sizeBytes } });

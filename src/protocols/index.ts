@@ -3,3 +3,4 @@ export type { Ask, Identity } from './ask.js';
 export { DeviceProtocol, type Match } from './device-protocol.js';
 export { hasFailed, Offers, type Offer, type OfferOptions, type Withheld } from './offers.js';
 export { BUILT_IN_PROTOCOLS, PROTOCOL_PARTS } from './built-in.js';
+export { reportIn } from './native/report.js';

@@ -33,6 +33,7 @@ export class WebhookModule {
           inject: own.tokens,
         },
       ],
+      exports: [RefreshQueue, WEBHOOK_SOURCES],
     };
   }
 }

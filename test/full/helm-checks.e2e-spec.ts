@@ -116,6 +116,7 @@ describeWith(['helm'], 'the templates of the chart', () => {
     ],
     ['otaflux.notifySecret', 'NOTIFY_SECRET', ['a-long-signing-secret'], ['short']],
     ['otaflux.notify', 'NOTIFY', [['redis://h']], [['smtp://h'], ['redis://h', 'x']]],
+    ['otaflux.events', 'EVENTS', [['nats://h']], [['http://h'], ['nats://h', 'x']]],
   ])('say of %s what %s expects', (path, variable, right, wrong) => {
     const takes = (value: unknown): boolean => {
       try {

@@ -202,6 +202,7 @@ describeWith(['helm'], 'the schema of the chart', () => {
     ['cache.memory', 'CACHE_MEMORY', '64MiB', '64 megabytes'],
     ['cache.dir.size', 'CACHE_DISK', '20GiB', '20Gigs'],
     ['notify', 'NOTIFY', ['redis://r?topic=x'], ['smtp://r']],
+    ['events', 'EVENTS', ['nats://r?topic=x'], ['http://r']],
     ['signing.identityRegexp', 'COSIGN_CERTIFICATE_IDENTITY_REGEXP', '^a$', '('],
     ['signing.issuerRegexp', 'COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP', '^a$', '[a'],
   ])('otaflux.%s sets %s, and takes %j, but not %j', (path, variable, right, wrong) => {

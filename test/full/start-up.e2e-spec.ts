@@ -126,8 +126,16 @@ describe('otaflux serve', () => {
     const { modules } = await start([]);
     expect(modules).toContain('dist/bundle/serve.js');
     expect(modules.length).toBeLessThan(30);
+    expect(modules).not.toContain('dist/bundle/microservices.js');
     const packages = modules.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []);
     expect([...new Set(packages)].sort()).toEqual(['commander', 'reflect-metadata']);
+  });
+
+  it('loads the microservices of Nest for EVENTS only, from the bundle, and one client library', async () => {
+    const { modules } = await start(['--events', 'mqtt://127.0.0.1:1']);
+    expect(modules).toContain('dist/bundle/microservices.js');
+    const packages = modules.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []);
+    expect([...new Set(packages)].sort()).toEqual(['commander', 'mqtt', 'reflect-metadata']);
   });
 
   it('gives a plug-in its own modules, so that there is one copy of each', async () => {

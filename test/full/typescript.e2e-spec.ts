@@ -3,19 +3,22 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import mqtt from 'mqtt';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { blocksOf } from '../docs/page.js';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
 import { expectStop, stopped } from '../support/leftovers.js';
 import { PackedPackage, versionOf } from '../support/packed-package.js';
-import { REQUIRED } from '../support/real-server.js';
+import { itWith, Mosquitto, REQUIRED } from '../support/real-server.js';
 import { until } from '../support/service.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const firmware = firmwareBytes(20_000);
 /** What examples/typescript/package.json asks for beside otaflux. */
-const NEST = ['common', 'config', 'core', 'platform-express', 'terminus'].map((name) => `@nestjs/${name}`);
+const NEST = ['common', 'config', 'core', 'microservices', 'platform-express', 'terminus'].map(
+  (name) => `@nestjs/${name}`,
+);
 const OTHERS = [...NEST, 'reflect-metadata', 'rxjs', '@types/node'];
 
 /** The TypeScript of a page; applications listen on a free port, and say so. */
@@ -157,11 +160,14 @@ describe('examples/typescript, built against the packed package,', () => {
   });
 
   /** An application that has said where it listens. */
-  const listening = async (args: string[], env: NodeJS.ProcessEnv): Promise<{ child: ChildProcess; url: string }> => {
+  const listening = async (
+    args: string[],
+    env: NodeJS.ProcessEnv,
+  ): Promise<{ child: ChildProcess; url: string; lines: string[] }> => {
     const { child, lines } = launch(args, { NO_COLOR: '1', ...env });
     const port = (): string | undefined => /^listening on .*:(\d+)$/m.exec(lines.join('\n'))?.[1];
     await until(() => child.exitCode !== null || port() !== undefined, 'the application');
-    return { child, url: `http://127.0.0.1:${port() ?? lines.join('\n')}` };
+    return { child, lines, url: `http://127.0.0.1:${port() ?? lines.join('\n')}` };
   };
 
   it('is an application of your own, with OtaFlux as one of its modules', async () => {
@@ -187,5 +193,22 @@ describe('examples/typescript, built against the packed package,', () => {
     expect(version).toMatch(/^\d+\.\d+\.\d+/);
     expect(await (await fetch(`${url}/current?device=esp32`)).text()).toBe(version);
     await end(child);
+  });
+
+  itWith(['mosquitto'], 'holds the handlers of messages of docs/extending.md, too', async () => {
+    const broker = await new Mosquitto().start();
+    const page = modulesOf('docs/extending.md').findIndex((text) => text.includes('connectEvents'));
+    const { child, lines } = await listening([`dist/page-${page}.js`], {
+      REGISTRY_URL: `oci:${join(ROOT, 'test/fixtures/layouts')}`,
+      EVENTS: `mqtt://127.0.0.1:${broker.port}`,
+    });
+    const publisher = await mqtt.connectAsync(`mqtt://127.0.0.1:${broker.port}`);
+    await until(async () => {
+      await publisher.publishAsync('sensors/a/temperature', '21', { qos: 1 });
+      return lines.some((line) => line.includes('sensors/a/temperature: 21'));
+    }, 'the line of the handler');
+    await publisher.endAsync();
+    await end(child);
+    await broker.stop();
   });
 });

@@ -23,7 +23,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The ports of the brokers in otaflux.mqtt.url and otaflux.notify, and networkPolicy.egress.brokerPorts. */}}
+{{/* The ports of the brokers in otaflux.mqtt.url, otaflux.notify and otaflux.events, and networkPolicy.egress.brokerPorts. */}}
 {{- define "otaflux.brokerPorts" -}}
 {{- $mqtt := default dict .Values.otaflux.mqtt -}}
 {{- $more := .Values.networkPolicy.egress.brokerPorts -}}
@@ -33,7 +33,7 @@
 {{- $standard := dict "mqtt" 1883 "mqtts" 8883 "ws" 80 "wss" 443 "redis" 6379 "rediss" 6379 "nats" 4222 "tls" 4222
   "amqp" 5672 "amqps" 5671 "kafka" 9092 "kafkas" 9092 "http" 80 "https" 443 -}}
 {{- $ports := list -}}
-{{- range $url := append (default list .Values.otaflux.notify) (default "" $mqtt.url) -}}
+{{- range $url := append (concat (default list .Values.otaflux.notify) (default list .Values.otaflux.events)) (default "" $mqtt.url) -}}
 {{- if $url -}}
 {{- $scheme := splitList ":" $url | first -}}
 {{- $authority := regexFind "^[a-z+]+://[^/?#]*" $url | trimPrefix (printf "%s://" $scheme) -}}

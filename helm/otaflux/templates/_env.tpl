@@ -93,6 +93,7 @@
   "WEBHOOK_SECRET" $o.webhookSecret
   "MANAGEMENT_TOKEN" $o.managementToken
   "NOTIFY" $o.notify
+  "EVENTS" $o.events
   "NOTIFY_SECRET" $o.notifySecret
 -}}
 {{- if not $registry.existingSecret -}}

@@ -3,10 +3,8 @@ import { request, type Dispatcher } from 'undici';
 import { ExplainedError } from '../../errors.js';
 import { retryAfterMs } from '../../http-date.js';
 import { createDispatcher, ProxyRefusal, refusalOfProxy } from '../../http-proxy.js';
-import type { BrokerAddress } from '../broker-address.js';
-import { brokerFailure } from '../broker-failure.js';
+import { brokerFailure, type BrokerAddress, type TlsFiles } from '../../broker/index.js';
 import { Notifier, NotNow, type ReleaseNotice } from '../notifier.js';
-import type { TlsFiles } from '../target.js';
 
 export interface HttpNotifierOptions {
   readonly name: string;

@@ -1,7 +1,6 @@
 import type { Settings } from '../../config/index.js';
-import { addressOf } from '../broker-address.js';
+import { addressOf, type Target } from '../../broker/index.js';
 import type { Notifier } from '../notifier.js';
-import type { Target } from '../target.js';
 import { HttpNotifier } from './http-notifier.js';
 
 /** Returns the notifier of `http[s]://…#format=…`. Throws ConfigError. */

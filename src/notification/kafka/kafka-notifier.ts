@@ -3,11 +3,10 @@ import { randomBytes } from 'node:crypto';
 import type { Admin, Consumer, Kafka, KafkaConfig, Producer } from 'kafkajs';
 import { ExplainedError } from '../../errors.js';
 import { after, type Timer } from '../../timers.js';
-import type { BrokerAddress } from '../broker-address.js';
+import { KAFKA_REFUSALS, type BrokerAddress } from '../../broker/index.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
-import { KAFKA_REFUSALS } from './refusals.js';
 
 type Driver = typeof kafkajs;
 

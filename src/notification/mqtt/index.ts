@@ -5,9 +5,18 @@ import type { Settings } from '../../config/index.js';
 import { ConfigError } from '../../errors.js';
 import { percentDecoded } from '../../percent.js';
 import { isMqttTopic } from '../../config/index.js';
-import { addressOf, addressOfMqttUrl, type BrokerAddress } from '../broker-address.js';
+import {
+  addressOf,
+  addressOfMqttUrl,
+  demandMqttVersion,
+  demandPair,
+  MQTT_TOPIC_TAKES,
+  readPem,
+  type BrokerAddress,
+  type Target,
+  type TlsFiles,
+} from '../../broker/index.js';
 import type { Notifier } from '../notifier.js';
-import { demandPair, readPem, type Target, type TlsFiles } from '../target.js';
 import { MqttNotifier } from './mqtt-notifier.js';
 
 /** The settings of the notifier of MQTT_URL. */
@@ -20,7 +29,6 @@ type Wrong = (got: string, takes: string) => ConfigError;
 
 /** The options in the query of a URL, besides those of every target. */
 const OWN = ['client_id', 'version'];
-const VERSIONS = ['4', '5'];
 const logger = new Logger('MqttNotifier');
 const NO_TOPIC =
   'MQTT_TOPIC is not set: messages go to the topic /DEVICE, and all topics that begin with / are read back. Set MQTT_TOPIC, for example to firmware';
@@ -30,7 +38,7 @@ export function mqttNotifier(url: string, settings: MqttSettings): Notifier {
   const parsed = new URL(url);
   const wrong: Wrong = (got, takes) =>
     new ConfigError(`MQTT_URL: ${parsed.protocol}//${parsed.host}: got ${got}, expected ${takes}`);
-  demandOwn(parsed, wrong);
+  demandMqttVersion(parsed, wrong);
   for (const option of parsed.searchParams.keys())
     if (!OWN.includes(option)) throw wrong(`the option ${option}`, OWN.join(', '));
   if (settings.mqttTopic === undefined)
@@ -47,19 +55,10 @@ export function mqttNotifier(url: string, settings: MqttSettings): Notifier {
 /** Returns the notifier of an MQTT URL in NOTIFY. */
 export function create(target: Target, name: string): Notifier {
   target.demandKnown(...OWN);
-  demandOwn(target.url, (got, takes) => target.wrong(got, takes));
-  const topic = target.topic(isMqttTopic, 'a topic without + and #, such as firmware/releases');
+  demandMqttVersion(target.url, (got, takes) => target.wrong(got, takes));
+  const topic = target.topic(isMqttTopic, MQTT_TOPIC_TAKES);
   const { username, password } = target;
   return made(name, new URL(target.url), addressOf(target), topic, { username, password, ...target.tlsFiles() });
-}
-
-/** Throws for a version that does not exist, and for a path, which only WebSockets have. */
-function demandOwn({ protocol, pathname, searchParams }: URL, wrong: Wrong): void {
-  const version = searchParams.get('version');
-  if (version !== null && !VERSIONS.includes(version))
-    throw wrong(`version=${version}`, 'version=4 for MQTT 3.1.1, or version=5');
-  if (protocol.startsWith('mqtt') && pathname.length > 1)
-    throw wrong(`the path ${pathname}`, 'no path; the topic is an option');
 }
 
 interface Access extends Pick<IClientOptions, 'ca' | 'cert' | 'key'> {

@@ -2,12 +2,11 @@ import { Logger } from '@nestjs/common';
 import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { delay } from '../../timers.js';
-import type { BrokerAddress } from '../broker-address.js';
+import { MQTT_REFUSALS, type BrokerAddress } from '../../broker/index.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, Undeliverable, type ReleaseNotice } from '../notifier.js';
 import { consequencesOf, limitsOf, publishBytes, type BrokerLimits } from './broker-limits.js';
-import { MQTT_REFUSALS } from './refusals.js';
 
 export interface MqttNotifierOptions {
   readonly name: string;

@@ -2,14 +2,12 @@ import type * as natsJetStream from '@nats-io/jetstream';
 import type * as natsTransport from '@nats-io/transport-node';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
-import type { BrokerAddress } from '../broker-address.js';
+import { deviceOf, NATS_REFUSALS, wordsOf, type BrokerAddress } from '../../broker/index.js';
 import { ExplainedError } from '../../errors.js';
 import { delay } from '../../timers.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
-import { deviceOf, wordsOf } from '../levels.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
-import { NATS_REFUSALS } from './refusals.js';
 
 export interface NatsDriver {
   readonly transport: typeof natsTransport;

@@ -1,10 +1,8 @@
 import type { ChannelModel, ConfirmChannel } from 'amqplib';
 import { ExplainedError } from '../../errors.js';
-import type { BrokerAddress } from '../broker-address.js';
+import { RABBITMQ_REFUSALS, wordsOf, type BrokerAddress } from '../../broker/index.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
-import { wordsOf } from '../levels.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
-import { RABBITMQ_REFUSALS } from './refusals.js';
 
 interface Connection {
   readonly model: ChannelModel;

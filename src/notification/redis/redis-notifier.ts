@@ -1,9 +1,8 @@
 import type { Redis } from 'ioredis';
-import type { BrokerAddress } from '../broker-address.js';
+import { REDIS_REFUSALS, type BrokerAddress } from '../../broker/index.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
 import { payloadOf, type ReleaseNotice } from '../notifier.js';
-import { REDIS_REFUSALS } from './refusals.js';
 
 const CONNECT_MS = 10_000;
 /** Number of keys to read at once when messages are read back. */

@@ -2,7 +2,6 @@ import { codeOf, ExplainedError, reasonOf } from '../errors.js';
 import { speaksTls } from '../speaks-tls.js';
 import { isAboutCertificate, isAboutTls, isNotTls, wordsFor } from '../system-errors.js';
 import type { BrokerAddress } from './broker-address.js';
-import { NotNow, Undeliverable } from './notifier.js';
 
 /** What a kind of broker, or its client library, says when it refuses. The first row that matches counts. */
 export interface Refusal {
@@ -31,8 +30,7 @@ export async function brokerFailure(
   refusals: readonly Refusal[],
   signal: AbortSignal,
 ): Promise<Error> {
-  if (failure instanceof ExplainedError || failure instanceof Undeliverable || failure instanceof NotNow)
-    return failure;
+  if (failure instanceof ExplainedError) return failure;
   const chain = chainOf(failure);
   for (const { says, means } of refusals)
     if (chain.some((error) => says.test(factsOf(error))))

@@ -1,4 +1,4 @@
-import type { Refusal } from '../broker-failure.js';
+import type { Refusal } from './broker-failure.js';
 
 /** Redis answers with an error code in capitals (Redis, "RESP protocol", simple errors). */
 export const REDIS_REFUSALS: readonly Refusal[] = [

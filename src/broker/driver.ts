@@ -1,4 +1,5 @@
 import { codeOf, ConfigError } from '../errors.js';
+import type { Target } from './target.js';
 
 /**
  * Returns the client library of a broker, which users install themselves (an optional peer dependency).
@@ -6,11 +7,15 @@ import { codeOf, ConfigError } from '../errors.js';
  * @param load imports it, so that the compiler knows its types
  * @throws ConfigError that names the package to install
  */
-export async function loadDriver<T>(scheme: string, packageName: string, load: () => Promise<T>): Promise<T> {
+export async function loadDriver<T>(
+  { variable, scheme }: Pick<Target, 'variable' | 'scheme'>,
+  packageName: string,
+  load: () => Promise<T>,
+): Promise<T> {
   try {
     return await load();
   } catch (error) {
     if (codeOf(error) !== 'ERR_MODULE_NOT_FOUND' && codeOf(error) !== 'MODULE_NOT_FOUND') throw error;
-    throw new ConfigError(`NOTIFY: ${scheme}:// needs the package ${packageName}: run npm install ${packageName}`);
+    throw new ConfigError(`${variable}: ${scheme}:// needs the package ${packageName}: run npm install ${packageName}`);
   }
 }

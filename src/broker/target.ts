@@ -5,6 +5,9 @@ import { fileProblem } from '../file-problem.js';
 import { certificatesIn, privateKeyIn } from '../pem.js';
 import { percentDecoded } from '../percent.js';
 
+/** The options that contain URLs of brokers. */
+export type BrokerOption = 'NOTIFY' | 'EVENTS';
+
 /** PEM texts, as Node's TLS and all client libraries accept them. */
 export interface TlsFiles {
   readonly ca?: Buffer;
@@ -18,7 +21,7 @@ const COMMON = ['topic', 'name', 'ca', 'cert', 'key'];
 const DEFAULT_TOPIC = 'otaflux';
 
 /**
- * One URL of NOTIFY with its options. They are in its query, or after `#` if the query belongs to the receiver. Every
+ * One URL of NOTIFY or EVENTS with its options. They are in its query, or after `#` if the query belongs to the receiver. Every
  * method throws ConfigError with one line that contains no password.
  */
 export class Target {
@@ -29,6 +32,8 @@ export class Target {
     readonly url: URL,
     private readonly defaultTopic: string | undefined,
     readonly optionsBehindHash = false,
+    /** The option that contains the URL, for messages. */
+    readonly variable: BrokerOption = 'NOTIFY',
   ) {
     this.scheme = url.protocol.slice(0, -1);
     this.options = optionsBehindHash ? new URLSearchParams(url.hash.slice(1)) : url.searchParams;
@@ -78,9 +83,23 @@ export class Target {
     return topic;
   }
 
+  /** Returns the option `name`, otherwise `base`, with a number if it is taken. */
+  name(base: string, taken: readonly string[]): string {
+    const given = this.option('name');
+    if (given !== undefined) {
+      if (!/^[A-Za-z0-9._-]{1,64}$/.test(given))
+        throw this.wrong(`name=${given}`, 'a name of letters, digits, ., _ and -');
+      if (taken.includes(given)) throw this.wrong(`name=${given} twice`, 'a name for each');
+      return given;
+    }
+    let name = base;
+    for (let i = 2; taken.includes(name); i++) name = `${base}-${i}`;
+    return name;
+  }
+
   /** Returns the content of the PEM files of `ca`, `cert` and `key`. */
   tlsFiles(): TlsFiles {
-    const where = `NOTIFY: ${this.shown}`;
+    const where = `${this.variable}: ${this.shown}`;
     const read = (use: PemUse): TlsFiles => {
       const path = this.option(use);
       return path === undefined ? {} : { [use]: readPem(`${where}: ${use}`, path, use) };
@@ -100,7 +119,7 @@ export class Target {
   }
 
   wrong(got: string, takes: string): ConfigError {
-    return new ConfigError(`NOTIFY: ${this.shown}: got ${got}, expected ${takes}`);
+    return new ConfigError(`${this.variable}: ${this.shown}: got ${got}, expected ${takes}`);
   }
 }
 
@@ -130,4 +149,18 @@ export function demandPair(option: string, { cert, key }: TlsFiles): void {
   const [certificate] = certificatesIn(cert.toString('utf8'));
   if (certificate?.checkPrivateKey(privateKeyIn(key.toString('utf8')))) return;
   throw new ConfigError(`${option}: the key does not belong to the certificate. Give the key that it was issued for`);
+}
+
+/** Parses a URL with one or several hosts, separated by commas. The URL has the first host, `hosts` has all. */
+export function urlOf(variable: BrokerOption, text: string): URL {
+  const [, before = '', hosts = '', rest = ''] = /^([a-z+]+:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/.exec(text) ?? [];
+  const [first = '', ...others] = hosts.split(',');
+  const url = URL.canParse(before + first + rest) ? new URL(before + first + rest) : undefined;
+  if (!url)
+    throw new Target(new URL(`${text.slice(0, text.indexOf(':'))}://-`), undefined, false, variable).wrong(
+      'a URL that cannot be read',
+      'a URL such as mqtt://broker.example.com:1883',
+    );
+  if (others.length > 0) url.searchParams.set('hosts', hosts);
+  return url;
 }

@@ -1,4 +1,4 @@
-import type { Refusal } from '../broker-failure.js';
+import type { Refusal } from './broker-failure.js';
 
 /** The words of nats-server (server/errors.json) and of its client library. */
 export const NATS_REFUSALS: readonly Refusal[] = [

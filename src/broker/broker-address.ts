@@ -67,18 +67,18 @@ export function addressOfMqttUrl(url: URL, hasLogin: boolean): BrokerAddress {
   return { ...placeOf(url, undefined), hasLogin, options: MQTT_OPTIONS };
 }
 
-/** Returns the address of a URL in NOTIFY. */
+/** Returns the address of a URL in NOTIFY or EVENTS. */
 export function addressOf(target: Target): BrokerAddress {
   const mark = target.optionsBehindHash ? '#' : '?';
   return {
     ...placeOf(target.url, target.option('hosts')),
     hasLogin: target.username !== undefined || target.password !== undefined,
     options: {
-      url: 'NOTIFY',
-      login: `the user and the password in the URL of NOTIFY (${target.scheme}://USER:PASSWORD@HOST)`,
-      topic: `${mark}topic= in NOTIFY`,
-      ca: `${mark}ca=FILE in NOTIFY`,
-      certificate: `${mark}cert=FILE&key=FILE in NOTIFY`,
+      url: target.variable,
+      login: `the user and the password in the URL of ${target.variable} (${target.scheme}://USER:PASSWORD@HOST)`,
+      topic: `${mark}topic= in ${target.variable}`,
+      ca: `${mark}ca=FILE in ${target.variable}`,
+      certificate: `${mark}cert=FILE&key=FILE in ${target.variable}`,
     },
   };
 }

@@ -1,7 +1,11 @@
-import type { Refusal } from '../broker-failure.js';
+import type { Refusal } from './broker-failure.js';
 
 /** The error types of the Kafka protocol, and the words of kafkajs. */
 export const KAFKA_REFUSALS: readonly Refusal[] = [
+  {
+    says: /size of an answer out of range/,
+    means: ({ options }) => `the server does not speak Kafka. Check the host and port in ${options.url}`,
+  },
   {
     says: /mechanism is not supported|UNSUPPORTED_SASL_MECHANISM/,
     means: ({ options }) =>
@@ -14,8 +18,7 @@ export const KAFKA_REFUSALS: readonly Refusal[] = [
   },
   {
     says: /GROUP_AUTHORIZATION_FAILED/,
-    means: () =>
-      'the user may not use consumer groups. Allow it Read and Delete for groups with the prefix otaflux-read-',
+    means: () => 'the user may not use consumer groups. Allow it Read and Delete for groups with the prefix otaflux-',
   },
   {
     says: /(?:TOPIC|CLUSTER)_AUTHORIZATION_FAILED/,

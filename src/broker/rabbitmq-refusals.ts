@@ -1,4 +1,4 @@
-import type { Refusal } from '../broker-failure.js';
+import type { Refusal } from './broker-failure.js';
 
 /** The words of RabbitMQ and of amqplib. */
 export const RABBITMQ_REFUSALS: readonly Refusal[] = [

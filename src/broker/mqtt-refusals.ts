@@ -1,5 +1,5 @@
-import type { BrokerAddress } from '../broker-address.js';
-import type { Refusal } from '../broker-failure.js';
+import type { BrokerAddress } from './broker-address.js';
+import type { Refusal } from './broker-failure.js';
 
 const login = ({ hasLogin, options }: BrokerAddress): string =>
   hasLogin
