@@ -107,6 +107,9 @@ const REPOSITORY = `${NAME_PART}(?:/${NAME_PART})*`;
 
 export const repositoryPrefix: JsonSchema = { ...anyText, minimum: 0, pattern: `^\\s*/*(?:${REPOSITORY})?/*\\s*$` };
 
+/** YAML may have read it as a number. */
+export const deviceId: JsonSchema = { ...anyText, minimum: 0, pattern: `^\\s*${REPOSITORY}\\s*$` };
+
 const GLOB = '[a-z0-9._/-]*[*?\\[\\]{}()!@+|][a-z0-9._/*?\\[\\]{}()!@+|^-]*';
 
 /** Device ids and globs: a text with commas, or a list. */
@@ -121,6 +124,16 @@ export const deviceGlobs: JsonSchema = {
     pattern: `^\\s*(?:${REPOSITORY}|${GLOB})?\\s*$`,
     not: { type: 'string', pattern: '\\.\\.|//|^\\s*/' },
   },
+};
+
+const INTERVAL = `(?:(?:${REPOSITORY}|${GLOB}|\\*)=)?\\s*(?:[0-9]+(?:\\.[0-9]+)?(?:ms|s|m|h|d))+(?:~[0-9]{1,2}%)?`;
+
+/** Intervals with globs: a text with commas, or a list. Whether one is too long is left to the server. */
+export const pollIntervals: JsonSchema = {
+  type: ['string', 'array'],
+  minItems: 1,
+  ...separated(INTERVAL),
+  items: { type: 'string', pattern: `^\\s*${INTERVAL}\\s*$` },
 };
 
 /** Words of `words`: a text with commas, or a list. */

@@ -2,4 +2,12 @@ export { Fleet, type OfferedRelease, type Report, type Said } from './fleet.js';
 export { FleetModule, type FleetModuleOptions } from './fleet.module.js';
 export { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
 export type { UnitEvent, UnitEventKind } from './unit-event.js';
-export { OUTCOMES, type LastOutcome, type Offered, type Outcome, type UnitState } from './unit-state.js';
+export {
+  boundedAttributes,
+  boundedMessage,
+  OUTCOMES,
+  type LastOutcome,
+  type Offered,
+  type Outcome,
+  type UnitState,
+} from './unit-state.js';

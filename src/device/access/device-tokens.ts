@@ -11,7 +11,8 @@ type Tokens = ReadonlyMap<string, ReadonlySet<string>>;
 const LINE = /^(\S+)\s+sha256:([0-9a-f]{64})$/;
 
 /**
- * Authenticates a device by a token: `Authorization: Bearer TOKEN`, or Basic with the token as the password. The file
+ * Authenticates a device by a token: `Authorization: Bearer TOKEN`, or Basic with the token as the password, or
+ * `TargetToken TOKEN` and `GatewayToken TOKEN` as clients of hawkBit send it. The file
  * contains hashes, one `DEVICE sha256:HEX` per line. A device can have several lines while its token is replaced. The
  * file is read again when it changes. The time of a lookup reveals nothing about the token, because hashes are
  * compared.
@@ -51,7 +52,8 @@ function parseTokens(text: string): Tokens {
 }
 
 function tokenIn(header: string | undefined): string | undefined {
-  const [, scheme = '', credentials = ''] = /^(Bearer|Basic) +(\S+)$/i.exec(header ?? '') ?? [];
+  const [, scheme = '', credentials = ''] =
+    /^(Bearer|Basic|TargetToken|GatewayToken) +(\S+)$/i.exec(header ?? '') ?? [];
   if (scheme.toLowerCase() !== 'basic') return credentials || undefined;
   const text = Buffer.from(credentials, 'base64').toString('utf8');
   return text.slice(text.indexOf(':') + 1) || undefined;
