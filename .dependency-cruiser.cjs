@@ -28,6 +28,7 @@ const rooms = {
  */
 const sideDoors = [
   'config/yaml',
+  'control/units',
   'device/access/credentials',
   'firmware/(assessor|firmware-locator|passed-over|repository-prefix|select-version)',
   'oci/names',

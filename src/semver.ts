@@ -88,3 +88,13 @@ function identifier(text: string): Identifier {
   const digits = text.replace(/^0+(?=\d)/, '');
   return digits.length <= SAFE_DIGITS ? Number(digits) : { digits };
 }
+
+/**
+ * Returns whether a client that says that it runs `running` runs `version`: the same version, with or without `v`, and with
+ * `_` or `+` before the build, because a tag cannot contain `+`.
+ */
+export function isSameVersion(running: string | undefined, version: string): boolean {
+  if (running === undefined || running === version) return running === version;
+  const plain = running.replace(/^v(?=\d)/, '').replace('_', '+');
+  return plain === version;
+}

@@ -1,4 +1,4 @@
-import type { INestApplication, LoggerService, NestApplicationOptions } from '@nestjs/common';
+import type { Abstract, INestApplication, LoggerService, NestApplicationOptions, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
@@ -85,6 +85,11 @@ export class Service {
       await app.close();
       throw error;
     }
+  }
+
+  /** Returns a provider of the service by its injection token, such as `ReleaseService` or `Fleet`. */
+  get<T>(token: Type<T> | Abstract<T> | string | symbol): T {
+    return this.app.get<T>(token, { strict: false });
   }
 
   /**

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { packageVersion } from '../version.js';
 import { signUrlCommand, tokenCommand } from './access-commands.js';
 import { completionCommand } from './completion-command.js';
+import { unitsCommand } from './units-command.js';
 import { healthCommand, notifyCommand, statusCommand } from './control-commands.js';
 import { initCommand } from './init-command.js';
 import { listCommand } from './list-command.js';
@@ -40,6 +41,7 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     deleteCommand(),
     verifyCommand(),
     statusCommand(),
+    unitsCommand(),
     healthCommand(),
     notifyCommand(),
     tokenCommand(),

@@ -72,6 +72,18 @@ const VERSION = {
   },
 };
 
+const REPORT = {
+  type: 'object',
+  properties: {
+    version: { type: 'string', description: 'The version that the outcome is about. Default: the one last offered' },
+    outcome: { enum: ['installed', 'failed', 'rejected'] },
+    message: { type: 'string', description: 'Why it failed. At most 500 characters are kept' },
+    running: { type: 'string', description: 'The version that the unit runs now' },
+    hardware: { type: 'string' },
+    attributes: { type: 'object', additionalProperties: { type: 'string' }, maxProperties: 32 },
+  },
+};
+
 const bytes = (description: string): object => ({
   description,
   content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
@@ -155,6 +167,21 @@ export function openApi(): object {
     paths: {
       '/version': { get: VERSION },
       '/firmware': { get: FIRMWARE },
+      '/report': {
+        post: {
+          summary: 'A unit reports how an update has ended, or what it runs',
+          tags: ['device'],
+          parameters: [DEVICE, parameter('unit', 'query', 'The unit: 1 to 128 printable characters', true), ...SIGNED],
+          requestBody: { required: true, content: { 'application/json': { schema: REPORT } } },
+          responses: {
+            204: { description: 'Stored' },
+            ...REFUSALS,
+            405: text('A method other than POST'),
+            413: text('Over 64 KiB'),
+            415: text('Compressed'),
+          },
+        },
+      },
       '/webhooks/{source}': {
         post: {
           summary: 'A registry tells of a change',
@@ -234,6 +261,27 @@ export function openApi(): object {
             401: json('The token is missing or wrong'),
             404: json('It has no release'),
             503: json('It has no release now'),
+          },
+        },
+      },
+      '/units': {
+        get: {
+          summary: 'What the units of a product have reported',
+          description: MANAGEMENT,
+          tags: ['management'],
+          ...secured('managementToken'),
+          parameters: [
+            parameter('product', 'query', 'The device id', true),
+            parameter('unit', 'query', 'Only this one'),
+            parameter('after', 'query', 'The value of next in the page before'),
+            parameter('limit', 'query', 'Maximum number of units, 1 to 10,000. Default: 100'),
+            parameter('format', 'query', 'json or csv'),
+          ],
+          responses: {
+            200: json('A page of units, or one unit'),
+            400: json('A parameter is wrong'),
+            401: json('The token is missing or wrong'),
+            404: json('No such unit'),
           },
         },
       },

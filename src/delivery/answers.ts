@@ -35,8 +35,6 @@ export const badBody = (why: string, status = 400): DeviceRefusal =>
 export const bodyTooLarge = (): DeviceRefusal => new DeviceRefusal(413, 'Request body too large: send at most 64 KiB');
 export const unsupportedBody = (): DeviceRefusal =>
   new DeviceRefusal(415, 'Unsupported request body: send it without Content-Encoding');
-export const notStored = (): DeviceRefusal =>
-  new DeviceRefusal(503, 'The report could not be stored, try again later', ['Retry-After', String(jitteredSeconds())]);
 export const methodNotAllowed = (...allowed: readonly string[]): DeviceRefusal => {
   const methods = allowed.length > 0 ? allowed : ['GET', 'HEAD'];
   return new DeviceRefusal(405, `Method not allowed. Use ${methods.join(' or ')}`, ['Allow', methods.join(', ')]);

@@ -8,7 +8,6 @@ export {
   methodNotAllowed,
   missingUnit,
   noFirmware,
-  notStored,
   notByProxy,
   tooManyRequests,
   unauthorized,

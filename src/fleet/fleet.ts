@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
-import { explained } from '../errors.js';
+import { explained, OtaError } from '../errors.js';
 import type { Identity, UnitIdentity } from '../identity.js';
 import { FleetMeter } from '../metrics/index.js';
 import { after, type Timer } from '../timers.js';
@@ -167,6 +167,11 @@ export class Fleet implements OnApplicationShutdown {
   private note({ product, unit = '', running, hardware }: Said, protocol: string): Sighting {
     const key = `${product}\0${unit}`;
     let sighting = this.sightings.get(key);
+    // A unit that now runs something else may have installed an update, which must not be taken for its first sighting.
+    if (sighting && running !== undefined && sighting.running !== undefined && running !== sighting.running) {
+      void this.flush();
+      sighting = undefined;
+    }
     if (!sighting) {
       sighting = { product, unit, protocol, running, hardware, offered: undefined, atMs: this.clock.nowMs() };
       this.sightings.set(key, sighting);
@@ -209,10 +214,18 @@ export class Fleet implements OnApplicationShutdown {
 
   private async apply(identity: UnitIdentity, protocol: string, change: UnitChange): Promise<UnitState> {
     const { product, unit } = identity;
-    const { before, after: state } = await this.store.update({ product, unit }, change);
+    const { before, after: state } = await this.changed({ product, unit }, change);
     const end = endOf(before, state);
     if (end) this.tell(end.outcome, { product, unit }, protocol, end.version, end.message);
     return state;
+  }
+
+  private async changed(identity: UnitIdentity, change: UnitChange): ReturnType<FleetStore['update']> {
+    try {
+      return await this.store.update(identity, change);
+    } catch (error) {
+      throw OtaError.from(error, 'unavailable', 'what a unit has said cannot be stored');
+    }
   }
 
   private tell(

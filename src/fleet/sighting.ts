@@ -1,3 +1,4 @@
+import { isSameVersion } from '../semver.js';
 import type { LastOutcome, UnitState } from './unit-state.js';
 
 /** What a unit has said, and was offered, since its state was last stored. */
@@ -37,7 +38,9 @@ export function applied(
   };
   const { offer: known, outcome } = state;
   const isInstalled =
-    known && running === known.version && !(outcome?.outcome === 'installed' && outcome.digest === known.digest);
+    known &&
+    isSameVersion(running, known.version) &&
+    !(outcome?.outcome === 'installed' && outcome.digest === known.digest);
   // A unit may have run that version before it was offered again, for example after its tag was moved.
   if (!isInstalled || before?.running === running || before?.offer === undefined) return state;
   return { ...state, outcome: { outcome: 'installed', version: known.version, digest: known.digest, atMs: nowMs } };

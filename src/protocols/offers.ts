@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { Delivery, type DeviceRequest } from '../delivery/index.js';
-import { versionOf, type Release } from '../firmware/index.js';
+import type { Release } from '../firmware/index.js';
 import { Fleet, type UnitState } from '../fleet/index.js';
 import type { UnitIdentity } from '../identity.js';
+import { isSameVersion } from '../semver.js';
 import type { Ask } from './ask.js';
 
 /** Why a unit is offered nothing. `failed`: it has reported that this release failed or that it has rejected it. */
@@ -50,7 +51,7 @@ export class Offers {
     request: DeviceRequest,
     { protocol, oncePerRelease = false }: OfferOptions,
   ): Offer | Promise<Offer> {
-    if (runsVersion(ask.running, release.version)) return { release, withheld: 'up-to-date' };
+    if (isSameVersion(ask.running, release.version)) return { release, withheld: 'up-to-date' };
     if (!oncePerRelease || ask.unit === undefined) return this.offer(release, ask, request, protocol);
     const state = this.fleet.find(ask as UnitIdentity);
     const decide = (known: UnitState | undefined): Offer =>
@@ -63,14 +64,6 @@ export class Offers {
     this.fleet.offered(ask, protocol, release);
     return { release, withheld: undefined };
   }
-}
-
-/**
- * Returns whether a unit that says that it runs `running` runs `version`: the same semantic version, with or without `v`,
- * and with `+` or `_` before the build.
- */
-export function runsVersion(running: string | undefined, version: string): boolean {
-  return running !== undefined && (running === version || versionOf(running.replace('+', '_')) === version);
 }
 
 /** Returns whether a unit has reported that it could not install this release, or has rejected it. */

@@ -7,7 +7,7 @@ import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { firmwareRoute, productOfFile } from '../native/firmware-route.js';
 import { Fleet } from '../../fleet/index.js';
 import { printable } from '../../identity.js';
-import { runsVersion } from '../offers.js';
+import { isSameVersion } from '../../semver.js';
 import { saidIn } from '../said.js';
 
 const PROTOCOL = 'arduino';
@@ -105,7 +105,7 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
 /** Returns whether the unit runs `release`, by the MD5 of its flash or by the version that its sketch names. */
 function runs({ version, firmware }: Release, { running }: Ask, raw: IncomingMessage): boolean {
   if (headerOf(raw, 'sketch-md5')?.toLowerCase() === firmware.md5) return true;
-  return runsVersion(running?.replace(BUILD, ''), version);
+  return isSameVersion(running?.replace(BUILD, ''), version);
 }
 
 function arduinoHeaders(release: Release): readonly string[] {

@@ -7,6 +7,7 @@ import {
   missingUnit,
   parameter,
   prepare,
+  withPatience,
   type DeviceRequest,
 } from '../../delivery/index.js';
 import { OtaError } from '../../errors.js';
@@ -14,13 +15,15 @@ import type { Release } from '../../firmware/index.js';
 import { Fleet } from '../../fleet/index.js';
 import type { Ask } from '../ask.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
-import { runsVersion } from '../offers.js';
+import { isSameVersion } from '../../semver.js';
 import { saidIn } from '../said.js';
 import { firmwareRoute, productOfFile } from './firmware-route.js';
 import { reportIn } from './report.js';
 
 const PROTOCOL = 'native';
 const VERSION: Match = { route: '/version' };
+/** A report waits no longer for the registry to say whether there is such a product. */
+const PRODUCT_WAIT_MS = 3_000;
 const REPORT: Match = { route: '/report', takesBody: true };
 
 /**
@@ -77,7 +80,7 @@ export class NativeProtocol extends DeviceProtocol {
       return;
     }
     this.fleet.seen(ask, PROTOCOL);
-    if (!runsVersion(ask.running, release.version)) this.fleet.offered(ask, PROTOCOL, release);
+    if (!isSameVersion(ask.running, release.version)) this.fleet.offered(ask, PROTOCOL, release);
   }
 
   /** Answers 204 when the report is stored, so that it is not lost with this process. */
@@ -95,7 +98,7 @@ export class NativeProtocol extends DeviceProtocol {
    */
   private async demandProduct(product: string, request: DeviceRequest): Promise<void> {
     try {
-      await this.delivery.current(product, request);
+      await withPatience(Promise.resolve(this.delivery.current(product, request)), PRODUCT_WAIT_MS);
     } catch (error) {
       if (OtaError.isAnswer(error)) throw error;
     }

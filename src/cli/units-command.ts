@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { ConfigError } from '../errors.js';
+import { CliCommand } from './cli-command.js';
+import { ANSWERED, serverOf, withServer } from './server-options.js';
+
+/** `otaflux units PRODUCT [UNIT]`: what the units of a product have reported to a running server. */
+export function unitsCommand(): Command {
+  const command = new CliCommand('units')
+    .summary('Show the units of a product: what each runs, was offered and reported.')
+    .description(
+      'Shows the units of a product that a running server knows: what each unit runs, when it was seen, what it was offered, and how its last update ended. A unit is known after a request that names it.',
+    )
+    .argument('<product>', 'Device id, such as esp32. In other places of OtaFlux it is called device.')
+    .argument('[unit]', 'Show only this unit, with all that it has reported.')
+    .option('--limit <number>', 'Maximum number of units. Default: all.')
+    .option('--csv', 'Print the units as CSV.')
+    .withExamples(
+      { does: 'Show all units of esp32', call: 'otaflux units esp32' },
+      { does: 'Write a table for a spreadsheet', call: 'otaflux units esp32 --csv > units.csv' },
+    )
+    .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
+  return withServer(command).action(async (product: string, unit: string | undefined) => {
+    const { json, csv, limit } = command.opts<{ json?: boolean; csv?: boolean; limit?: string }>();
+    if (json && csv) throw new ConfigError('--json and --csv: expected one of them');
+    const most = limit === undefined ? Infinity : /^[1-9]\d{0,6}$/.test(limit) ? Number(limit) : NaN;
+    if (Number.isNaN(most))
+      throw new ConfigError(`--limit: got ${JSON.stringify(limit)}, expected a number from 1 to 9999999`);
+    const { units } = await import('./units.js');
+    const format = json ? 'json' : csv ? 'csv' : 'table';
+    process.exitCode = await units(await serverOf(command), { product, unit }, format, most);
+  });
+}

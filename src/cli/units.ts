@@ -1,0 +1,94 @@
+import { styleText } from 'node:util';
+import { csvOf, type UnitsPage, type UnitStatus } from '../control/units.js';
+import type { Identity } from '../identity.js';
+import { ask, EXIT_FAILURE, EXIT_NOT_ASKED, refuse, type ControlledServer } from './server-request.js';
+import { isColourful, tableOf } from './table.js';
+
+const PAGE = 1_000;
+
+/** Prints the units of a product, page by page, or one unit; resolves to the exit code. */
+export async function units(
+  server: ControlledServer,
+  { product, unit }: Identity,
+  format: 'json' | 'csv' | 'table',
+  most: number,
+): Promise<number> {
+  if (unit !== undefined) return one(server, product, unit, format);
+  let printed = 0;
+  for (let after: string | undefined; ;) {
+    const limit = Math.min(PAGE, most - printed);
+    const answer = await ask(server, 'GET', 'units', {
+      product,
+      limit: String(limit),
+      ...(after !== undefined && { after }),
+    });
+    if (!answer) return EXIT_NOT_ASKED;
+    if (answer.code !== 200) return refuse(server, answer);
+    const page = JSON.parse(answer.body) as UnitsPage;
+    if (format === 'csv') process.stdout.write(csvOf(page.units, after === undefined));
+    else if (format === 'json') for (const found of page.units) process.stdout.write(`${JSON.stringify(found)}\n`);
+    else printPage(page, after === undefined);
+    printed += page.units.length;
+    if (page.next === null || printed >= most) break;
+    after = page.next;
+  }
+  if (printed > 0) return 0;
+  process.stderr.write(
+    `otaflux: the server knows no unit of ${product}. A unit is known after its first request that names it, such as /version?device=${product}&unit=ID\n`,
+  );
+  return EXIT_FAILURE;
+}
+
+async function one(
+  server: ControlledServer,
+  product: string,
+  unit: string,
+  format: 'json' | 'csv' | 'table',
+): Promise<number> {
+  const answer = await ask(server, 'GET', 'units', { product, unit });
+  if (!answer) return EXIT_NOT_ASKED;
+  if (answer.code !== 200) return refuse(server, answer);
+  const found = JSON.parse(answer.body) as UnitStatus;
+  if (format === 'json') process.stdout.write(`${answer.body}\n`);
+  else if (format === 'csv') process.stdout.write(csvOf([found], true));
+  else process.stdout.write(`${tableOf(rowsOf(found)).join('\n')}\n`);
+  return 0;
+}
+
+function printPage({ product, total, byVersion, units: listed }: UnitsPage, isFirst: boolean): void {
+  if (isFirst && listed.length > 0) {
+    const versions = Object.entries(byVersion).map(([version, count]) => `${count} × ${version}`);
+    process.stdout.write(
+      `${product}: ${total} ${total === 1 ? 'unit' : 'units'}${versions.length > 0 ? `, ${versions.slice(0, 5).join(', ')}` : ''}\n\n`,
+    );
+  }
+  const head = ['UNIT', 'RUNNING', 'OFFERED', 'OUTCOME', 'LAST SEEN', 'HARDWARE', 'PROTOCOL'];
+  const rows = listed.map(({ unit, running, offered, outcome, lastSeen, hardware, protocol }) => [
+    unit,
+    running ?? '-',
+    offered?.version ?? '-',
+    outcome ? [outcome.outcome, outcome.version ?? ''].join(' ').trim() : '-',
+    lastSeen.replace(/\.\d+Z$/, 'Z'),
+    hardware ?? '-',
+    protocol ?? '-',
+  ]);
+  const [title = '', ...lines] = tableOf([head, ...rows]);
+  const shown = isFirst && listed.length > 0 ? [isColourful() ? styleText('bold', title) : title, ...lines] : lines;
+  for (const line of shown) process.stdout.write(`${line}\n`);
+}
+
+function rowsOf(found: UnitStatus): string[][] {
+  const { offered, outcome } = found;
+  return [
+    ['unit', found.unit],
+    ['running', found.running ?? '-'],
+    ['hardware', found.hardware ?? '-'],
+    ['protocol', found.protocol ?? '-'],
+    ['first seen', found.firstSeen],
+    ['last seen', found.lastSeen],
+    ['offered', offered ? `${offered.version} at ${offered.at}` : '-'],
+    ['outcome', outcome ? `${outcome.outcome} ${outcome.version ?? ''} at ${outcome.at}`.replace('  ', ' ') : '-'],
+    ...(outcome?.message == null ? [] : [['message', outcome.message]]),
+    ...Object.entries(found.attributes).map(([name, value]) => [name, value]),
+  ];
+}

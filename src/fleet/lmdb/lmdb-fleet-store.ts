@@ -1,0 +1,147 @@
+import { Logger } from '@nestjs/common';
+import type { Database, RootDatabase } from 'lmdb';
+import { explained, OtaError } from '../../errors.js';
+import type { UnitIdentity } from '../../identity.js';
+import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from '../fleet-store.js';
+import { unitStateSchema, type UnitState } from '../unit-state.js';
+import { VersionCounts } from '../version-counts.js';
+
+/** About 500 bytes of disk each. Further units are not stored. */
+const MAX_UNITS = 5_000_000;
+
+type UnitKey = [product: string, unit: string];
+/** The number of a product's units has the version `''`. */
+type CountKey = [product: string, version: string];
+
+/** The databases of an open environment. */
+export interface LmdbTables {
+  readonly root: RootDatabase;
+  readonly units: Database<unknown, UnitKey>;
+  readonly counts: Database<unknown, CountKey>;
+}
+
+/**
+ * Keeps units in LMDB, a key-value store in one file: memory-mapped, and consistent after a crash at any moment. Only one
+ * process writes to the file.
+ */
+export class LmdbFleetStore extends FleetStore {
+  private readonly logger = new Logger('LmdbFleetStore');
+  /** Changes that are not committed yet. */
+  private readonly uncommitted = new Map<string, UnitState>();
+  private readonly versions = new VersionCounts();
+  private total = 0;
+  private warned = false;
+
+  constructor(
+    private readonly tables: LmdbTables,
+    private readonly max = MAX_UNITS,
+  ) {
+    super();
+    this.readCounts();
+  }
+
+  override find({ product, unit }: UnitIdentity): UnitState | undefined {
+    return this.uncommitted.get(`${product}\0${unit}`) ?? this.stored([product, unit]);
+  }
+
+  override async update(
+    identity: UnitIdentity,
+    change: UnitChange,
+  ): Promise<{ before: UnitState | undefined; after: UnitState }> {
+    const { product, unit } = identity;
+    const before = this.find(identity);
+    const after = change(before);
+    if (after === before) return { before, after };
+    if (!before && this.total >= this.max) {
+      this.warnFull();
+      return { before, after };
+    }
+    const key = `${product}\0${unit}`;
+    this.uncommitted.set(key, after);
+    try {
+      // Writes of one turn of the event loop are committed together, so the counts are never wrong.
+      const written = this.tables.units.put([product, unit], after);
+      this.count(product, before, after);
+      await written;
+    } catch (error) {
+      throw OtaError.from(error, 'unavailable', 'the units in STATE_DIR cannot be written');
+    } finally {
+      if (this.uncommitted.get(key) === after) this.uncommitted.delete(key);
+    }
+    return { before, after };
+  }
+
+  override list(product: string, after: string | undefined, limit: number): Promise<readonly ListedUnit[]> {
+    const found: ListedUnit[] = [];
+    for (const { key } of this.tables.units.getRange({ start: [product, after ?? ''] })) {
+      const [name, unit] = key;
+      if (name !== product || found.length === limit) break;
+      if (unit === after) continue;
+      const state = this.find({ product, unit });
+      if (state) found.push({ unit, ...state });
+    }
+    return Promise.resolve(found);
+  }
+
+  override counts(product: string): Promise<UnitCounts> {
+    return Promise.resolve(this.versions.of(product));
+  }
+
+  override products(limit: number): Promise<readonly string[]> {
+    return Promise.resolve([...this.versions.names()].slice(0, limit));
+  }
+
+  override async close(): Promise<void> {
+    await this.tables.root.flushed;
+    await this.tables.root.close();
+  }
+
+  /** Returns what is on disk. A value that cannot be read counts as missing, and is replaced by the next change. */
+  private stored(key: UnitKey): UnitState | undefined {
+    try {
+      const value = this.tables.units.get(key);
+      return value === undefined ? undefined : unitStateSchema.parse(value);
+    } catch (error) {
+      this.logger.warn({ event: 'units.unreadable', device: key[0], unit: key[1], ...explained(error) });
+      return undefined;
+    }
+  }
+
+  private count(product: string, before: UnitState | undefined, after: UnitState): void {
+    if (!before) this.total++;
+    this.versions.change(product, before, after);
+    if (before && before.running === after.running) return;
+    const { units, byVersion } = this.versions.of(product);
+    void this.tables.counts.put([product, ''], units);
+    for (const version of [before?.running, after.running]) {
+      if (version === undefined) continue;
+      const count = byVersion.get(version);
+      if (count === undefined) void this.tables.counts.remove([product, version]);
+      else void this.tables.counts.put([product, version], count);
+    }
+  }
+
+  private readCounts(): void {
+    let current: { product: string; units: number; byVersion: Map<string, number> } | undefined;
+    for (const { key, value } of this.tables.counts.getRange()) {
+      const [product, version] = key;
+      const count = Number(value);
+      if (!Number.isSafeInteger(count) || count < 1) continue;
+      if (version === '') {
+        current = { product, units: count, byVersion: new Map() };
+        this.versions.set(product, count, current.byVersion);
+        this.total += count;
+      } else if (current?.product === product) current.byVersion.set(version, count);
+    }
+  }
+
+  private warnFull(): void {
+    if (this.warned) return;
+    this.warned = true;
+    this.logger.warn({
+      event: 'units.too_many',
+      limit: this.max,
+      reason: `STATE_DIR holds ${this.max} units, and no further unit is stored. Require credentials of devices, and delete the folder units in STATE_DIR if strangers have filled it`,
+    });
+  }
+}
