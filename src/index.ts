@@ -81,9 +81,15 @@ export {
   FirmwareModule,
   Release,
   ReleaseService,
+  type Annotations,
+  type Contents,
+  type Deliverable,
+  type Image,
+  type ImageSource,
   type Packing,
   type ReleaseChanged,
   type ReleaseStanding,
+  type StoredImage,
 } from './firmware/index.js';
 export { HealthModule } from './health/index.js';
 export { ManagementServer, MetricsModule, type RegistryOperation } from './metrics/index.js';

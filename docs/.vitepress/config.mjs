@@ -35,6 +35,7 @@ export default defineConfig({
           page('Devices', 'devices'),
           page('Arduino libraries', 'protocols/arduino'),
           page('Which version does my device get?', 'which-version'),
+          page('Releases with several files', 'files'),
           page('Registries', 'registries'),
           page('Signing', 'signing'),
           page('Webhooks', 'webhooks'),

@@ -6,9 +6,10 @@ import { fileProblem } from '../file-problem.js';
 import { Annotation, digestOf, MediaType, type Descriptor } from '../oci/index.js';
 import type { BlobSource } from '../registry/index.js';
 
-/** Everything that makes a pushed firmware. */
+/** Everything that makes a pushed release. */
 export interface Artifact {
-  readonly layer: BlobSource;
+  /** The firmware, and the other files of the release. */
+  readonly layers: readonly BlobSource[];
   readonly config: BlobSource;
   readonly manifest: { readonly descriptor: Descriptor; readonly bytes: Buffer };
 }
@@ -53,8 +54,11 @@ export async function describeFile(path: string, title: string, mediaType: strin
   return { descriptor, open: () => createReadStream(path) };
 }
 
-/** The artifact around `layer`, as oras 1.3 writes it (image-spec 1.1, manifest.md, "Guidelines for Artifact Usage"). */
-export function buildArtifact(layer: BlobSource, { artifactType, annotation, version }: ArtifactOptions): Artifact {
+/** The artifact around `layers`, the first of which is the firmware, as oras 1.3 writes it (image-spec 1.1, manifest.md, "Guidelines for Artifact Usage"). */
+export function buildArtifact(
+  layers: readonly [BlobSource, ...BlobSource[]],
+  { artifactType, annotation, version }: ArtifactOptions,
+): Artifact {
   const config: Descriptor = {
     mediaType: MediaType.ociEmpty,
     digest: digestOf(EMPTY),
@@ -62,14 +66,15 @@ export function buildArtifact(layer: BlobSource, { artifactType, annotation, ver
     data: EMPTY.toString('base64'),
   };
   const type =
-    artifactType ?? (layer.descriptor.mediaType === MediaType.espFirmware ? ESP_ARTIFACT_TYPE : UNKNOWN_ARTIFACT_TYPE);
+    artifactType ??
+    (layers[0].descriptor.mediaType === MediaType.espFirmware ? ESP_ARTIFACT_TYPE : UNKNOWN_ARTIFACT_TYPE);
   const bytes = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       mediaType: MediaType.ociManifest,
       artifactType: type,
       config,
-      layers: [layer.descriptor],
+      layers: layers.map(({ descriptor }) => descriptor),
       annotations: {
         [Annotation.created]: new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
         [Annotation.version]: version,
@@ -83,5 +88,9 @@ export function buildArtifact(layer: BlobSource, { artifactType, annotation, ver
     size: bytes.length,
     artifactType: type,
   };
-  return { layer, config: { descriptor: config, open: () => Readable.from([EMPTY]) }, manifest: { descriptor, bytes } };
+  return {
+    layers,
+    config: { descriptor: config, open: () => Readable.from([EMPTY]) },
+    manifest: { descriptor, bytes },
+  };
 }

@@ -6,9 +6,13 @@ import type { PushResult } from './push.js';
 
 /** What happened, and what happens next. The digest has a line of its own, for scripts. */
 export function summaryOf({ pushed, newer }: PushResult, device: string, settings: Settings): string[] {
-  const { repository, tag, version, digest, size, changed } = pushed;
+  const { repository, tag, version, digest, size, files, changed } = pushed;
+  const others = files > 1 ? `, and ${files - 1} more ${files > 2 ? 'files' : 'file'}` : '';
   const place = `${placeOf(settings)}${repository}`;
-  const lines = [`${changed ? 'Pushed' : 'Already there:'} ${place}:${tag} (${sizeText(size)})`, `Digest: ${digest}`];
+  const lines = [
+    `${changed ? 'Pushed' : 'Already there:'} ${place}:${tag} (${sizeText(size)}${others})`,
+    `Digest: ${digest}`,
+  ];
   const mustBeSigned = wantsSignatures(settings);
   const asking = `Devices that ask for "${device}"`;
   const ignored = newestFirst([tag], settings).length === 0;

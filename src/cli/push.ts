@@ -5,7 +5,7 @@ import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { compareVersions, newestFirst, versionOf, type Candidate } from '../firmware/select-version.js';
 import { Annotation, isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
-import type { ArtifactWriter, Registry } from '../registry/index.js';
+import type { ArtifactWriter, BlobSource, Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
 import { buildArtifact, describeFile, type Artifact } from './artifact.js';
 import { Progress, showRetries, StatusLine } from './progress.js';
@@ -25,7 +25,10 @@ export interface Pushed {
   readonly tag: string;
   readonly version: string;
   readonly digest: string;
+  /** Size of the firmware in bytes. */
   readonly size: number;
+  /** Number of files, with the firmware. */
+  readonly files: number;
   /** False when the same bytes were already in the registry under this version. */
   readonly changed: boolean;
 }
@@ -37,12 +40,12 @@ export interface PushResult {
   readonly newer: string | undefined;
 }
 
-/** Pushes `file`, or finds that the registry has it already. Rejects with ConfigError or OtaError. */
+/** Pushes `files`, the first of which is the firmware, or finds that the registry has them already. Rejects with ConfigError or OtaError. */
 export async function push(
   settings: Settings,
   device: string,
   version: string,
-  file: string,
+  files: readonly string[],
   options: PushOptions,
 ): Promise<PushResult> {
   const tag = tagFor(version);
@@ -51,11 +54,11 @@ export async function push(
     throw new ConfigError(
       `device: got ${JSON.stringify(device)}: ${whyNoDeviceId(device)}. Expected esp32 or line-1/sensor`,
     );
-  const layer = await describeFile(file, basename(file), options.mediaType);
-  demandSize(layer.descriptor.size, settings.maxFirmwareSize, options.force);
+  const layers = await layersOf(files, options);
+  for (const { descriptor } of layers) demandSize(descriptor.size, settings.maxFirmwareSize, options.force);
   const canonical = versionOf(tag) ?? tag;
-  const artifact = buildArtifact(layer, { ...options, version: canonical });
-  const result = { repository, tag, version: canonical, size: layer.descriptor.size };
+  const artifact = buildArtifact(layers, { ...options, version: canonical });
+  const result = { repository, tag, version: canonical, size: layers[0].descriptor.size, files: layers.length };
   const line = StatusLine.on(process.stderr);
   const onRetry = showRetries(line);
   const signal = new AbortController().signal;
@@ -68,13 +71,14 @@ export async function push(
       settings,
     );
     const newer = offered.find((one) => compareVersions(one.version, canonical) > 0)?.version;
-    const existing = await existingLayer(registry, repository, canonical, versions, signal);
-    if (existing?.tag === tag && existing.layer?.digest === layer.descriptor.digest)
+    const existing = await existingLayers(registry, repository, canonical, versions, signal);
+    const isSame = existing !== undefined && holds(existing.layers, layers);
+    if (isSame && existing.tag === tag)
       return { pushed: { ...result, digest: existing.digest, changed: false }, newer };
-    if (existing && existing.layer?.digest !== layer.descriptor.digest && !options.force) {
+    if (existing && !isSame && !options.force) {
       throw new OtaError(
         'protocol',
-        `${repository}:${existing.tag} exists with other bytes (${existing.layer?.digest ?? existing.digest}). Choose another version, or use --force to replace it`,
+        `${repository}:${existing.tag} exists with other ${existing.layers[0]?.digest === layers[0].descriptor.digest ? 'files' : 'bytes'} (${existing.digest}). Choose another version, or use --force to replace it`,
       );
     }
     await write(writer, repository, tag, artifact, line, signal);
@@ -82,6 +86,31 @@ export async function push(
   } finally {
     line?.clear();
   }
+}
+
+/** Returns a layer for each file. Throws ConfigError if one cannot be pushed. */
+async function layersOf(files: readonly string[], { mediaType }: PushOptions): Promise<[BlobSource, ...BlobSource[]]> {
+  const [firmware = '', ...others] = files;
+  const titles = new Set<string>();
+  for (const title of files.map((file) => basename(file))) {
+    if (titles.has(title))
+      throw new ConfigError(`file: two files have the name ${JSON.stringify(title)}. Rename one of them`);
+    titles.add(title);
+  }
+  const layers: [BlobSource, ...BlobSource[]] = [await describeFile(firmware, basename(firmware), mediaType)];
+  for (const file of others) layers.push(await describeFile(file, basename(file), undefined));
+  return layers;
+}
+
+/** Returns whether `existing` are the same files, by content and name, in the same order. */
+function holds(existing: readonly Layer[], layers: readonly BlobSource[]): boolean {
+  if (existing.length !== layers.length) return false;
+  const isAlone = layers.length === 1;
+  return layers.every(({ descriptor }, i) => {
+    const layer = existing[i];
+    const isNamed = isAlone || layer?.annotations?.[Annotation.title] === descriptor.annotations?.[Annotation.title];
+    return layer?.digest === descriptor.digest && isNamed;
+  });
 }
 
 /** A server with this limit would pass the version over, and serve an older one. */
@@ -100,11 +129,13 @@ async function write(
   line: StatusLine | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const { size, annotations } = artifact.layer.descriptor;
-  const progress = line && new Progress(line, annotations?.[Annotation.title] ?? '', size);
-  await writer.writeBlob(repository, artifact.layer, signal, (bytes) => {
-    progress?.update(bytes);
-  });
+  for (const layer of artifact.layers) {
+    const { size, annotations } = layer.descriptor;
+    const progress = line && new Progress(line, annotations?.[Annotation.title] ?? '', size);
+    await writer.writeBlob(repository, layer, signal, (bytes) => {
+      progress?.update(bytes);
+    });
+  }
   await writer.writeBlob(repository, artifact.config, signal);
   await writer.writeManifest(repository, tag, artifact.manifest.descriptor, artifact.manifest.bytes, signal);
 }
@@ -123,8 +154,11 @@ function tagFor(version: string): string {
 interface Existing {
   readonly tag: string;
   readonly digest: string;
-  readonly layer: Descriptor | undefined;
+  readonly layers: readonly Layer[];
 }
+
+/** A layer of an artifact. Its digest is missing if its descriptor cannot be read. */
+type Layer = Pick<Descriptor, 'annotations'> & { readonly digest?: string };
 
 /** The versions in `repository`, the newest first; none when it does not exist yet, because the push makes it. */
 async function versionsIn(registry: Registry, repository: string, signal: AbortSignal): Promise<Candidate[]> {
@@ -137,7 +171,7 @@ async function versionsIn(registry: Registry, repository: string, signal: AbortS
 }
 
 /** What the registry has under `version` already, by whichever tag; undefined for nothing. */
-async function existingLayer(
+async function existingLayers(
   registry: Registry,
   repository: string,
   version: string,
@@ -149,8 +183,8 @@ async function existingLayer(
   try {
     const descriptor = await registry.resolve(repository, same.tag, signal);
     const { content } = await registry.fetchManifest(repository, descriptor, signal);
-    const [layer] = content.kind === 'manifest' ? content.layers : [];
-    return { tag: same.tag, digest: descriptor.digest, layer: layer && 'fault' in layer ? undefined : layer };
+    const layers = content.kind === 'manifest' ? content.layers : [];
+    return { tag: same.tag, digest: descriptor.digest, layers };
   } catch (error) {
     // Somebody has deleted it just now.
     if (error instanceof OtaError && error.code === 'absent') return undefined;

@@ -96,19 +96,35 @@ const FIRMWARE = {
   parameters: [
     DEVICE,
     parameter('version', 'query', 'Exactly this version'),
-    parameter('Range', 'header', 'One range of bytes'),
+    parameter('file', 'query', 'Title of another file of the release, or digest of its layer. Default: the firmware'),
+    parameter('Range', 'header', 'Up to 32 ranges of bytes'),
     parameter('If-Range', 'header', 'The range only of this ETag or date'),
     parameter('If-None-Match', 'header', '304 for what is there already'),
     ...SIGNED,
   ],
   responses: {
     200: bytes('All of it, with ETag and Content-Length'),
-    206: bytes('The range'),
+    206: {
+      description: 'The range. Several ranges as multipart/byteranges',
+      content: {
+        'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
+        'multipart/byteranges': { schema: { type: 'string', format: 'binary' } },
+      },
+    },
     304: { description: 'The device has it already' },
     412: text('It is another one than If-Match names'),
     416: text('The range begins behind the end'),
     ...REFUSALS,
   },
+};
+
+const FIRMWARE_FILE = {
+  ...FIRMWARE,
+  summary: 'The same as /firmware?device=PRODUCT, for clients that need the name of a file',
+  parameters: [
+    parameter('product', 'path', 'The device id. It may contain slashes', true),
+    ...FIRMWARE.parameters.filter((one) => one !== DEVICE),
+  ],
 };
 
 const nullable = (type: string, format?: string): object => ({ type: [type, 'null'], ...(format && { format }) });
@@ -182,6 +198,7 @@ export function openApi(): object {
           },
         },
       },
+      '/firmware/{product}.bin': { get: FIRMWARE_FILE },
       '/webhooks/{source}': {
         post: {
           summary: 'A registry tells of a change',

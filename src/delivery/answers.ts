@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { OtaError } from '../errors.js';
+import type { Release } from '../firmware/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
 
 /** A refusal: an unsuccessful response, with the body that devices and dashboards expect. */
@@ -16,6 +17,11 @@ export class DeviceRefusal extends Error {
     this.name = 'DeviceRefusal';
   }
 }
+
+/** Files of a release that a refusal names. */
+const MAX_NAMED = 10;
+/** Characters of a requested title that a refusal repeats. */
+const MAX_FILE = 100;
 
 /** Range of `Retry-After`: 5 to 15 s, so that devices do not return at the same time. */
 const MIN_RETRY_AFTER_S = 5;
@@ -74,6 +80,15 @@ export const noFirmware = (device: string | undefined): DeviceRefusal =>
   new DeviceRefusal(404, device === undefined ? 'No firmware' : `No firmware for device '${device}'`);
 export const noVersion = (device: string, version: string, current: string): DeviceRefusal =>
   new DeviceRefusal(404, `${device} has no version ${version}. The current version is ${current}.`);
+/** The answer to a request for another file of a release. */
+export const noFile = ({ device, version, images }: Release, file: string): DeviceRefusal => {
+  const titles = images.slice(0, MAX_NAMED).map(({ title }) => title);
+  const more = images.length > MAX_NAMED ? ` and ${images.length - MAX_NAMED} more` : '';
+  return new DeviceRefusal(
+    404,
+    `${device} ${version} has no file ${JSON.stringify(file.slice(0, MAX_FILE))}. It has ${titles.join(', ')}${more}`,
+  );
+};
 export const wrongRegistry = (): DeviceRefusal =>
   new DeviceRefusal(502, 'The registry refused the request or gave a wrong answer. The log of the server says why');
 export const internalError = (): DeviceRefusal =>

@@ -3,27 +3,29 @@ import type { ServerResponse } from 'node:http';
 import type { Lease } from '../cache/index.js';
 import { Settings } from '../config/index.js';
 import { explained, OtaError, reasonOf } from '../errors.js';
-import { ReleaseService, type Release } from '../firmware/index.js';
+import { Release, ReleaseService, type Deliverable, type StoredImage } from '../firmware/index.js';
 import { DeliveryMeter } from '../metrics/index.js';
 import { parseVersion } from '../semver.js';
 import {
   answerRefusal,
   DeviceRefusal,
+  noFile,
   noFirmware,
   noVersion,
   preconditionFailed,
   rangeNotSatisfiable,
   refusalOf,
 } from './answers.js';
+import { answerOf, sendOneRange, sendRanges, type Answer } from './body.js';
 import { ClientAddress } from './client-address.js';
 import { allowsRange, evaluateConditions } from './conditions.js';
 import type { DeviceRequest } from './device-request.js';
-import { closeStream, Download, whenOwned } from './download.js';
+import { Download, whenOwned } from './download.js';
 import { Downloads } from './downloads.js';
 import { OfferedReleases } from './offered-releases.js';
 import { withPatience } from './patience.js';
-import { prepare, type Prepared } from './prepared.js';
-import { parseRange, type ByteRange } from './range.js';
+import { prepare, representationOf, type Representation } from './prepared.js';
+import { parseRanges, type Ranges } from './ranges.js';
 
 /** A missing file is restored and sent once more. If it is missing again, the disk is broken. */
 const MAX_TRIES = 2;
@@ -81,16 +83,47 @@ export class Delivery {
    * was offered, otherwise the current one. Throws or rejects with OtaError or DeviceRefusal.
    */
   wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
+    return this.atHand(this.wantedRelease(device, request, version));
+  }
+
+  /**
+   * Returns the image with the title `file` of the release that `wanted` returns, without waiting for the firmware of
+   * that release. See `image`.
+   */
+  wantedImage(
+    device: string,
+    request: DeviceRequest,
+    file: string,
+    version?: string,
+  ): StoredImage | Promise<StoredImage> {
+    const release = this.wantedRelease(device, request, version);
+    if (release instanceof Promise) return withPatience(release.then((found) => this.image(found, file)));
+    return this.image(release, file);
+  }
+
+  /**
+   * Returns an image of `release`, with all digests. If its bytes are not in the cache, they are downloaded first, and
+   * the result is a promise. Throws or rejects with OtaError, or with a refusal (404) if there is no such image.
+   *
+   * @param file title of the image, or digest of its layer
+   */
+  image(release: Release, file: string): StoredImage | Promise<StoredImage> {
+    const image = release.image(file);
+    if (!image) throw noFile(release, file);
+    const stored = this.releases.image(release, image);
+    return stored instanceof Promise ? withPatience(stored) : stored;
+  }
+
+  /** Returns the release that `wanted` returns, without waiting for its firmware. Send images of it with `image`. */
+  wantedRelease(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
     const offered = this.offeredTo(device, request);
-    if (offered && (version === undefined || offered.version === version)) return this.atHand(offered);
-    return this.atHand(
-      version === undefined
-        ? this.releases.current(device, request.receivedAtMs)
-        : this.releases
-            .exact(device, version, request.receivedAtMs)
-            .catch((error: unknown) => this.missing(device, version, error)),
-    );
+    if (offered && (version === undefined || offered.version === version)) return offered;
+    return version === undefined
+      ? this.releases.current(device, request.receivedAtMs)
+      : this.releases
+          .exact(device, version, request.receivedAtMs)
+          .catch((error: unknown) => this.missing(device, version, error));
   }
 
   /**
@@ -110,14 +143,25 @@ export class Delivery {
   }
 
   /**
-   * Answers `request` with the firmware of `release`: 200, 206, 304, or only headers for HEAD. The bytes are sent when
-   * the response owns its connection. Throws the DeviceRefusal of a condition, a range or the limit of downloads.
+   * Answers `request` with the firmware of a release, or with an image of it: 200, 206, 304, or only headers for HEAD.
+   * The bytes are sent when the response owns its connection. Throws the DeviceRefusal of a condition, a range or the
+   * limit of downloads.
    *
    * @param extra headers of the protocol, as a flat list of names and values
+   * @param contentType media type of the response. Default: `application/octet-stream`
    */
-  send(release: Release, request: DeviceRequest, response: ServerResponse, extra: readonly string[] = []): void {
+  send(
+    release: Release | StoredImage,
+    request: DeviceRequest,
+    response: ServerResponse,
+    extra: readonly string[] = [],
+    contentType?: string,
+  ): void {
     const { headers } = request.raw;
-    const answers = prepare(release);
+    const answers =
+      release instanceof Release && contentType === undefined
+        ? prepare(release)
+        : representationOf(release, contentType);
     const outcome = evaluateConditions(headers, answers.validators);
     if (outcome === 'precondition-failed') throw preconditionFailed();
     if (outcome === 'not-modified') {
@@ -130,8 +174,8 @@ export class Delivery {
       request.method === 'GET' &&
       headers.range !== undefined &&
       allowsRange(headers['if-range'] as string | undefined, answers.validators);
-    const range = ranged ? parseRange(headers.range, sizeBytes) : 'whole';
-    if (range === 'unsatisfiable') throw rangeNotSatisfiable(sizeBytes);
+    const ranges = ranged ? parseRanges(headers.range, sizeBytes) : 'whole';
+    if (ranges === 'unsatisfiable') throw rangeNotSatisfiable(sizeBytes);
     if (request.method === 'HEAD') {
       response.writeHead(200, [...answers.whole, ...extra]).end();
       return;
@@ -139,7 +183,7 @@ export class Delivery {
     whenOwned(response, () => {
       // If the response had to wait for another one, no caller would catch the error.
       try {
-        this.begin(release, range, answers, request, response, extra);
+        this.begin(release, ranges, answers, request, response, extra);
       } catch (error) {
         this.refuse(response, error, release.device);
       }
@@ -192,9 +236,9 @@ export class Delivery {
   }
 
   private begin(
-    release: Release,
-    range: ByteRange | 'whole',
-    answers: Prepared,
+    release: Deliverable,
+    ranges: Exclude<Ranges, 'unsatisfiable'>,
+    answers: Representation,
     request: DeviceRequest,
     response: ServerResponse,
     extra: readonly string[],
@@ -212,16 +256,17 @@ export class Delivery {
         this.meter.ended(complete ? 'complete' : 'broken_off');
       },
     );
-    const head = headOf(range, release.firmware.sizeBytes, answers, extra);
+    const answer = answerOf(ranges, release.firmware.sizeBytes, answers, extra);
     const lease = this.leaseOf(release, download);
-    if (lease?.bytes?.length === head.sizeBytes) sendFromMemory(lease.bytes, head, response, download);
+    if (lease?.bytes?.length === answer.sizeBytes && !answer.separators)
+      sendOneRange(lease.bytes, answer, response, download);
     else
-      this.sendFromStore(release, lease, head, response, download).catch((error: unknown) => {
+      this.sendFromStore(release, lease, answer, response, download).catch((error: unknown) => {
         if (!download.isOver) this.refuse(response, error, release.device);
       });
   }
 
-  private leaseOf(release: Release, download: Download): Lease | undefined {
+  private leaseOf(release: Deliverable, download: Download): Lease | undefined {
     const lease = this.releases.open(release);
     if (lease)
       download.onEnd(() => {
@@ -235,21 +280,18 @@ export class Delivery {
    * then.
    */
   private async sendFromStore(
-    release: Release,
+    release: Deliverable,
     known: Lease | undefined,
-    head: Head,
+    answer: Answer,
     response: ServerResponse,
     download: Download,
   ): Promise<void> {
     let lease = known;
     for (let tries = 1; !download.isOver; tries++) {
       try {
-        if (lease?.bytes) {
-          sendFromMemory(lease.bytes, head, response, download);
-          return;
-        }
         if (lease) {
-          await this.sendFromDisk(lease, head, response, download);
+          demandSize(lease, answer);
+          await sendRanges(lease, answer, response, download);
           return;
         }
       } catch (error) {
@@ -276,62 +318,15 @@ export class Delivery {
         );
     }
   }
-
-  private async sendFromDisk(lease: Lease, head: Head, response: ServerResponse, download: Download): Promise<void> {
-    const stream = lease.read(head.start, head.end);
-    download.onEnd(() => {
-      closeStream(stream);
-    });
-    const pieces = (stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
-    const first = await pieces.next();
-    if (download.isOver) return;
-    if (first.done)
-      throw new OtaError('unavailable', 'the firmware store sent no bytes. This is an error in the store');
-    response.writeHead(head.status, head.headers);
-    await download.sendPieces(first.value, pieces, head.end - head.start + 1);
-  }
-}
-
-/** Status, headers and range of a response with firmware. */
-interface Head {
-  readonly status: 200 | 206;
-  readonly headers: string[];
-  readonly start: number;
-  /** Inclusive. */
-  readonly end: number;
-  readonly isWhole: boolean;
-  /** Size of the complete firmware. */
-  readonly sizeBytes: number;
-}
-
-function headOf(range: ByteRange | 'whole', sizeBytes: number, answers: Prepared, extra: readonly string[]): Head {
-  if (range === 'whole') {
-    const headers = extra.length > 0 ? [...answers.whole, ...extra] : (answers.whole as string[]);
-    return { status: 200, headers, start: 0, end: sizeBytes - 1, isWhole: true, sizeBytes };
-  }
-  const { start, end } = range;
-  const headers = [
-    'Content-Type',
-    'application/octet-stream',
-    'Content-Length',
-    String(end - start + 1),
-    'Content-Range',
-    `bytes ${start}-${end}/${sizeBytes}`,
-    ...answers.common,
-    ...extra,
-  ];
-  return { status: 206, headers, start, end, isWhole: false, sizeBytes };
 }
 
 /** Read again after a wait: the compiler assumes that it has not changed. */
 const isOver = (download: Download): boolean => download.isOver;
 
-function sendFromMemory(bytes: Buffer, head: Head, response: ServerResponse, download: Download): void {
-  if (bytes.length !== head.sizeBytes)
+function demandSize({ bytes }: Lease, { sizeBytes }: Answer): void {
+  if (bytes && bytes.length !== sizeBytes)
     throw new OtaError(
       'unavailable',
-      `the firmware store has ${bytes.length} bytes of the firmware, expected ${head.sizeBytes}. This is an error in the store`,
+      `the firmware store has ${bytes.length} bytes of the firmware, expected ${sizeBytes}. This is an error in the store`,
     );
-  response.writeHead(head.status, head.headers);
-  download.sendBuffer(head.isWhole ? bytes : bytes.subarray(head.start, head.end + 1));
 }

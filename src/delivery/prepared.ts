@@ -1,23 +1,31 @@
-import type { Release } from '../firmware/index.js';
+import type { Deliverable, Release } from '../firmware/index.js';
 import type { Validators } from './conditions.js';
 
-/** The parts of all responses about a release, built once. Headers are flat lists, as `writeHead` accepts them. */
-export interface Prepared {
+/** The parts of all responses with the bytes of an image. Headers are flat lists, as `writeHead` accepts them. */
+export interface Representation {
+  readonly validators: Validators;
+  /** Headers of every response, without type, length and range. */
+  readonly common: readonly string[];
+  /** Headers of a response with all bytes. */
+  readonly whole: readonly string[];
+  readonly contentType: string;
+}
+
+/** The parts of all responses about a release, built once. */
+export interface Prepared extends Representation {
   /** The body is ASCII, because a version is. */
   readonly version: { readonly body: string; readonly headers: readonly string[] };
   /** UTF-8: the name of a signer may contain any letter. */
   readonly json: { readonly body: Buffer; readonly headers: readonly string[] };
-  readonly validators: Validators;
-  /** Headers of every response of `/firmware`, without length and range. */
-  readonly common: readonly string[];
-  /** Headers of a response with the complete firmware. */
-  readonly whole: readonly string[];
 }
 
 /** Number of hex digits in the ETag: Zephyr's fota_http only resumes with validators under 64 characters. */
 const ETAG_DIGITS = 32;
 
 const prepared = new WeakMap<Release, Prepared>();
+
+/** A proxy may store a response, but must revalidate it before it sends it to another device. */
+const CACHE = ['Cache-Control', 'no-cache'] as const;
 
 /** Returns the prepared responses of `release`. */
 export function prepare(release: Release): Prepared {
@@ -43,19 +51,6 @@ function build(release: Release): Prepared {
       signedBy: release.signer?.name,
     }),
   );
-  const etag = `"${firmware.sha256.slice(0, ETAG_DIGITS)}"`;
-  // A proxy may store a response, but must revalidate it before it sends it to another device.
-  const cache = ['Cache-Control', 'no-cache'];
-  const common = [
-    'ETag',
-    etag,
-    'Last-Modified',
-    release.currentSince.toUTCString(),
-    'Accept-Ranges',
-    'bytes',
-    ...cache,
-  ];
-  const type = ['Content-Type', 'application/octet-stream'];
   return {
     version: {
       body,
@@ -64,15 +59,28 @@ function build(release: Release): Prepared {
         'text/plain; charset=utf-8',
         'Content-Length',
         String(Buffer.byteLength(body)),
-        ...cache,
+        ...CACHE,
       ],
     },
     json: {
       body: json,
-      headers: ['Content-Type', 'application/json', 'Content-Length', String(json.length), 'Vary', 'Accept', ...cache],
+      headers: ['Content-Type', 'application/json', 'Content-Length', String(json.length), 'Vary', 'Accept', ...CACHE],
     },
-    validators: { etag, lastModifiedMs: release.currentSince.getTime() },
+    ...representationOf(release),
+  };
+}
+
+/** Returns the parts of responses with the bytes of a release or of an image. */
+export function representationOf(
+  { firmware, currentSince }: Deliverable,
+  contentType = 'application/octet-stream',
+): Representation {
+  const etag = `"${firmware.sha256.slice(0, ETAG_DIGITS)}"`;
+  const common = ['ETag', etag, 'Last-Modified', currentSince.toUTCString(), 'Accept-Ranges', 'bytes', ...CACHE];
+  return {
+    validators: { etag, lastModifiedMs: currentSince.getTime() },
     common,
-    whole: [...type, 'Content-Length', String(firmware.sizeBytes), ...common],
+    whole: ['Content-Type', contentType, 'Content-Length', String(firmware.sizeBytes), ...common],
+    contentType,
   };
 }

@@ -7,6 +7,12 @@ import { versionOf } from './select-version.js';
 /** What to do with the version that a signed manifest itself states. */
 export type SignedVersion = 'ignore' | 'check' | 'require';
 
+/** Whether a manifest may be served. */
+export type Assessment = Verification & {
+  /** Whether only the manifest with the firmware is signed, and neither its index nor other manifests of the index. */
+  readonly coversManifestOnly?: boolean;
+};
+
 /** Decides whether the manifest of a tag may be served, and locates its firmware. */
 export class Assessor {
   constructor(
@@ -22,7 +28,7 @@ export class Assessor {
    * manifest could be given a new tag: the version that is stated in the signed content must be that of the tag.
    * Rejects with OtaError, `absent` if an index has no firmware.
    */
-  async verify(repository: string, manifest: Descriptor, version: string, signal: AbortSignal): Promise<Verification> {
+  async verify(repository: string, manifest: Descriptor, version: string, signal: AbortSignal): Promise<Assessment> {
     const verdict = await this.verifier.verify(repository, manifest, signal);
     if (verdict.trusted) {
       if (verdict.signer === undefined || this.signedVersion === 'ignore') return verdict;
@@ -33,8 +39,9 @@ export class Assessor {
     const child = (await this.locate(repository, manifest, signal)).manifest;
     const own = await this.verifier.verify(repository, child, signal);
     if (!own.trusted) return verdict.code === 'no-signature' ? own : verdict;
-    if (own.signer === undefined || this.signedVersion === 'ignore') return own;
-    return this.refuteVersion(await this.statedVersion(repository, child, signal), version) ?? own;
+    const covered = { ...own, coversManifestOnly: true };
+    if (own.signer === undefined || this.signedVersion === 'ignore') return covered;
+    return this.refuteVersion(await this.statedVersion(repository, child, signal), version) ?? covered;
   }
 
   /** Returns the location of the firmware of `manifest`. Rejects with OtaError `absent` if it has none. */

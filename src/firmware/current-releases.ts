@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import type { FirmwareStore } from '../cache/index.js';
 import { OtaError } from '../errors.js';
+import { hexOf } from '../oci/index.js';
 import { KnownDevices, type DeviceState } from './known-devices.js';
 import type { Release, ReleaseChanged } from './release.js';
 
@@ -36,17 +37,16 @@ export class CurrentReleases {
   change(state: DeviceState, after: Release | undefined, isTrusted = true): void {
     const before = state.release;
     const nowMs = performance.now();
-    if (before && isTrusted && nowMs - before.toldAtMs < TOLD_MS && before.toldAtMs > 0) {
-      this.store.hold(before.firmware.sha256, before.toldAtMs + TOLD_MS);
-      state.superseded = [before, ...state.superseded.filter((release) => nowMs - release.toldAtMs < TOLD_MS)].slice(
-        0,
-        MAX_SUPERSEDED,
-      );
+    if (before?.equals(after)) {
+      // It may have another signer than before, or more images.
+      state.release = after;
+      return;
     }
+    if (before && isTrusted) this.keepOffered(state, before, nowMs);
     if (before && !isTrusted) state.distrustedAtMs = nowMs;
     state.release = after;
+    state.toldAtMs = state.superseded.find(({ release }) => release.equals(after))?.toldAtMs ?? -Infinity;
     this.devices.file(state);
-    if (before?.equals(after)) return;
     this.logger.log({
       event: after ? 'release.changed' : 'release.withdrawn',
       device: state.device,
@@ -58,6 +58,28 @@ export class CurrentReleases {
     this.changed.next({ device: state.device, before, after, sinceMs: state.hintedAtMs ?? nowMs });
   }
 
+  /** Notes that `release` was offered to a device. Called on the hot path. */
+  told(release: Release, nowMs: number): void {
+    const state = this.devices.get(release.device);
+    if (!state) return;
+    if (release.equals(state.release)) state.toldAtMs = nowMs;
+    else for (const one of state.superseded) if (release.equals(one.release)) one.toldAtMs = nowMs;
+  }
+
+  /** Returns the replaced releases of a device that were offered in the last minutes. */
+  stillOffered({ superseded }: DeviceState, nowMs: number): Release[] {
+    return superseded.filter(({ toldAtMs }) => nowMs - toldAtMs < TOLD_MS).map(({ release }) => release);
+  }
+
+  /** Keeps a release that is being replaced, for the devices that were offered it. */
+  private keepOffered(state: DeviceState, release: Release, nowMs: number): void {
+    const { toldAtMs } = state;
+    if (nowMs - toldAtMs >= TOLD_MS) return;
+    for (const sha256 of storedNames(release)) this.store.hold(sha256, toldAtMs + TOLD_MS);
+    const others = state.superseded.filter((one) => nowMs - one.toldAtMs < TOLD_MS && !release.equals(one.release));
+    state.superseded = [{ release, toldAtMs }, ...others].slice(0, MAX_SUPERSEDED);
+  }
+
   /**
    * Drops the releases of signers that are no longer trusted, at once and without a request. Marks the others to be
    * verified again. Returns the devices that have, or had, a release.
@@ -67,7 +89,7 @@ export class CurrentReleases {
     for (const state of states) {
       const trusted = (release: Release): boolean => trusts(state.device, release);
       // A request for its version finds and verifies it again.
-      state.superseded = state.superseded.filter((release) => release.signer === undefined && trusted(release));
+      state.superseded = state.superseded.filter(({ release }) => release.signer === undefined && trusted(release));
       state.verifyAgain = true;
       state.distrustedAtMs = performance.now();
       if (state.release && !trusted(state.release)) this.forget(state, state.release);
@@ -83,4 +105,9 @@ export class CurrentReleases {
     // It is not kept as a replaced release: it must not be available by its version either.
     this.change(state, undefined, false);
   }
+}
+
+/** Returns the names under which the store has the images of `release`, as far as its manifest says them. */
+function storedNames({ firmware, images }: Release): Set<string> {
+  return new Set([firmware.sha256, ...images.map(({ digest }) => hexOf(digest))]);
 }

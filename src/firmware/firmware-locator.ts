@@ -21,6 +21,9 @@ export interface Location {
   readonly manifest: Descriptor;
   readonly blob: Descriptor;
   readonly packing: Packing;
+  readonly content: Manifest;
+  /** The index that contains the manifest, if there is one. */
+  readonly index?: Index | undefined;
 }
 
 /** The index of an image for every platform has about 30 entries. More are not examined. */
@@ -37,11 +40,12 @@ export class FirmwareLocator {
   /** Returns the location of the firmware. Rejects with NoFirmware if the artifact has none. */
   async locate(repository: string, fetched: FetchedManifest, signal: AbortSignal): Promise<Location> {
     if (fetched.content.kind === 'manifest') return this.inManifest(fetched.content, fetched.descriptor);
+    const index = fetched.content;
     const reasons: string[] = [];
-    for (const child of childrenOf(fetched.content)) {
+    for (const child of childrenOf(index)) {
       const { content } = await fetchNamed(this.registry, repository, child, signal);
       try {
-        if (content.kind === 'manifest') return this.inManifest(content, child);
+        if (content.kind === 'manifest') return { ...this.inManifest(content, child), index };
         reasons.push('the index contains another index, which is not followed. Push the firmware as a manifest');
       } catch (error) {
         if (!(error instanceof NoFirmware)) throw error;
@@ -53,17 +57,15 @@ export class FirmwareLocator {
     );
   }
 
-  private inManifest(manifest: Manifest, descriptor: Descriptor): Location {
-    const layers = manifest.layers.filter(
-      (layer) => layer.mediaType !== MediaType.ociEmpty && ('fault' in layer || layer.size > 0),
-    );
-    const layer = this.choose(layers);
+  /** Returns the location of the firmware of `manifest`. Throws NoFirmware if there is none. */
+  inManifest(manifest: Manifest, descriptor: Descriptor): Location {
+    const layer = this.choose(layersOf(manifest));
     const blob = layer && readable(layer);
     if (!blob)
       throw new NoFirmware(
         'the artifact has no layer with content. Push a firmware file, for example with otaflux push',
       );
-    return { manifest: descriptor, blob, packing: packingOfLayer(blob) };
+    return { manifest: descriptor, blob, packing: packingOfLayer(blob), content: manifest };
   }
 
   /** Returns the first layer. If several layers are files and one is selected by its title, returns that one. */
@@ -96,8 +98,13 @@ function packingOfLayer(layer: Descriptor): Packing {
   return packing;
 }
 
+/** Returns the layers with content. */
+export function layersOf({ layers }: Manifest): (Descriptor | UnreadableLayer)[] {
+  return layers.filter((layer) => layer.mediaType !== MediaType.ociEmpty && ('fault' in layer || layer.size > 0));
+}
+
 /** Returns the manifests of an index without attestations (BuildKit's attestation storage). */
-function childrenOf(index: Index): Descriptor[] {
+export function childrenOf(index: Index): Descriptor[] {
   return index.manifests
     .filter(({ annotations, platform }) => {
       const attestation = annotations?.[Annotation.dockerReferenceType] === 'attestation-manifest';

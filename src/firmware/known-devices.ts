@@ -2,6 +2,12 @@ import type { OtaError } from '../errors.js';
 import type { DeviceSample } from '../metrics/index.js';
 import type { Release, ReleaseStanding } from './release.js';
 
+/** A replaced release, and when it was last offered to a device. */
+export interface Superseded {
+  readonly release: Release;
+  toldAtMs: number;
+}
+
 /** State of one device. Times are on the clock of `performance.now()`. */
 export interface DeviceState {
   readonly device: string;
@@ -16,8 +22,10 @@ export interface DeviceState {
   failures: number;
   /** Since when the registry answers that nothing exists, while the device still has a release. */
   absentSinceMs: number | undefined;
+  /** When the release was last offered to a device; `-Infinity` if never. */
+  toldAtMs: number;
   /** Replaced releases that were offered in the last minutes. */
-  superseded: Release[];
+  superseded: Superseded[];
   /** Whether newer versions were skipped because they are not trusted. */
   passedOver: boolean;
   /** Whether the release has to be verified again at the next refresh. */
@@ -61,6 +69,7 @@ export class KnownDevices {
       retryAtMs: -Infinity,
       failures: 0,
       absentSinceMs: undefined,
+      toldAtMs: -Infinity,
       superseded: [],
       passedOver: false,
       verifyAgain: false,

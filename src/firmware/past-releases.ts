@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import type { Clock } from '../clock.js';
 import { OtaError, explained } from '../errors.js';
 import { narrowed, recalled } from '../registry/index.js';
 import { dateAfter, type Release } from './release.js';
@@ -15,6 +16,7 @@ export class PastReleases {
     private readonly memory: ReleaseMemory,
     private readonly finder: ReleaseFinder,
     private readonly isTooOld: (ageMs: number) => boolean,
+    private readonly clock: Clock,
   ) {}
 
   /**
@@ -32,9 +34,9 @@ export class PastReleases {
     // Before the search: no key must be removed between the end of the search and the call of `told`.
     const kept = known ? undefined : await this.memory.recall(device);
     const { result, answers } = await this.memory.record(find);
-    const release = dated(result.release, kept);
+    const release = dated(result.release, kept, this.clock.nowMs());
     told({ ...result, release });
-    if (release === known) await this.memory.confirm(device);
+    if (release.isUnchanged(known)) await this.memory.confirm(device);
     else await this.memory.keep(release, narrowed(answers, this.finder.repositoryOf(device), release.tag));
     return release;
   }
@@ -61,11 +63,11 @@ export class PastReleases {
   private async recall(device: string, signal: AbortSignal): Promise<{ release: Release; ageMs: number } | undefined> {
     const kept = await this.memory.recall(device);
     if (!kept) return undefined;
-    const ageMs = Math.max(Date.now() - kept.confirmedAtMs, 0);
+    const ageMs = Math.max(this.clock.nowMs() - kept.confirmedAtMs, 0);
     if (this.isTooOld(ageMs)) return undefined;
     try {
       const found = await recalled(kept.answers, () => this.finder.current(device, undefined, signal));
-      const release = dated(found.release, kept);
+      const release = dated(found.release, kept, this.clock.nowMs());
       this.logger.log({
         event: 'release.recalled',
         device,
@@ -91,8 +93,8 @@ export class PastReleases {
  * Returns `release` with the date that it had before the start. If another release was stored, the date is later than
  * the stored one.
  */
-function dated(release: Release, kept: Kept | undefined): Release {
+function dated(release: Release, kept: Kept | undefined, nowMs: number): Release {
   if (kept?.currentSince === undefined) return release;
   const isSame = kept.version === release.version && kept.manifestDigest === release.manifestDigest;
-  return release.datedFrom(isSame ? kept.currentSince : dateAfter(kept.currentSince));
+  return release.datedFrom(isSame ? kept.currentSince : dateAfter(kept.currentSince, nowMs));
 }

@@ -1,12 +1,15 @@
 import { Logger } from '@nestjs/common';
 import pLimit from 'p-limit';
 import type { Firmware, FirmwareStore } from '../cache/index.js';
+import type { Clock } from '../clock.js';
 import { OtaError } from '../errors.js';
 import { algorithmOf, hexOf, inlineContent, type Descriptor } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
-import type { Signer, SignatureVerifier } from '../signature/index.js';
-import { Assessor, type SignedVersion } from './assessor.js';
+import type { SignatureVerifier } from '../signature/index.js';
+import { Assessor, type Assessment, type SignedVersion } from './assessor.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
+import type { Deliverable, Image, ImageSource } from './image.js';
+import { ReleaseContents } from './release-contents.js';
 import { dateAfter, Release } from './release.js';
 import type { Candidate } from './select-version.js';
 import { SortedTags } from './sorted-tags.js';
@@ -50,6 +53,7 @@ export interface Found {
 export class ReleaseFinder {
   private readonly logger = new Logger('ReleaseFinder');
   private readonly assessor: Assessor;
+  private readonly contents: ReleaseContents;
   private readonly untrusted: UntrustedVersions;
   private readonly withoutFirmware = new Map<string, NoFirmware>();
   private readonly pulls = pLimit(MAX_PULLS);
@@ -60,9 +64,11 @@ export class ReleaseFinder {
     private readonly verifier: SignatureVerifier,
     private readonly store: FirmwareStore,
     private readonly options: ReleaseFinderOptions,
+    private readonly clock: Clock,
   ) {
     const locator = new FirmwareLocator(registry, options.firmwareFile);
     this.assessor = new Assessor(registry, verifier, locator, options.signedVersion);
+    this.contents = new ReleaseContents(registry, locator);
     this.untrusted = new UntrustedVersions(options.untrustedMs);
     this.sorted = new SortedTags(options);
   }
@@ -132,7 +138,7 @@ export class ReleaseFinder {
   ): Promise<Release> {
     const repository = this.repositoryOf(device);
     const manifest = await this.registry.resolve(repository, candidate.tag, signal);
-    if (!again && known?.tag === candidate.tag && known.manifestDigest === manifest.digest) {
+    if (!again && known?.isComplete && known.tag === candidate.tag && known.manifestDigest === manifest.digest) {
       this.demandTrust(repository, known);
       return known;
     }
@@ -140,12 +146,13 @@ export class ReleaseFinder {
     const why = this.withoutFirmware.get(key);
     if (why) throw why;
     try {
-      const signer = await this.signerOf(repository, candidate, manifest, signal);
+      const { signer, coversManifestOnly } = await this.assess(repository, candidate, manifest, signal);
       const location = await this.locate(repository, manifest, signal);
+      const contents = await this.contents.of(repository, location, coversManifestOnly === true, signal);
       const firmware = await this.pull(repository, location, signal);
       const { version, tag } = candidate;
-      const since = dateAfter(known?.currentSince);
-      const release = new Release(device, version, tag, manifest.digest, firmware, location, since, signer);
+      const since = dateAfter(known?.currentSince, this.clock.nowMs());
+      const release = new Release(device, version, tag, manifest.digest, firmware, contents, since, signer);
       this.demandTrust(repository, release);
       return known ? sameAs(known, release) : release;
     } catch (error) {
@@ -162,31 +169,37 @@ export class ReleaseFinder {
     this.untrusted.forget(device === undefined ? undefined : this.repositoryOf(device));
   }
 
-  /** Downloads the bytes of `release` into the store, if they are not there. */
-  async restore(release: Release, signal: AbortSignal): Promise<void> {
-    if (await this.store.find(release.firmware.sha256)) return;
-    const firmware = await this.pull(this.repositoryOf(release.device), release.source, signal);
-    if (firmware.sha256 !== release.firmware.sha256)
+  /** Downloads `bytes` into the store, if they are not there. */
+  async restore({ device, version, firmware: known, source }: Deliverable, signal: AbortSignal): Promise<void> {
+    if (await this.store.find(known.sha256)) return;
+    const firmware = await this.pull(this.repositoryOf(device), source, signal);
+    if (firmware.sha256 !== known.sha256)
       throw new OtaError(
         'protocol',
-        `${release.device} ${release.version} was unpacked to other bytes than before. Check what the registry sends`,
+        `${device} ${version} was unpacked to other bytes than before. Check what the registry sends`,
       );
   }
 
+  /** Returns size and digests of an image of `device`. Downloads it into the store, if it is not there. */
+  async image(device: string, { source }: Image, signal: AbortSignal): Promise<Firmware> {
+    this.demandSize(source);
+    return this.pull(this.repositoryOf(device), source, signal);
+  }
+
   /** Returns the signer of `manifest`. Rejects with OtaError `untrusted` if no trusted signer has signed it. */
-  private async signerOf(
+  private async assess(
     repository: string,
     { version }: Candidate,
     manifest: Descriptor,
     signal: AbortSignal,
-  ): Promise<Signer | undefined> {
+  ): Promise<Extract<Assessment, { trusted: true }>> {
     const before = this.untrusted.recall(repository, version, manifest);
     if (before) throw before;
     const verdict = await traced('otaflux.verify', { repository, version }, () =>
       this.assessor.verify(repository, manifest, version, signal),
     );
     if (!verdict.trusted) throw this.untrusted.note(repository, version, manifest, verdict);
-    return verdict.signer;
+    return verdict;
   }
 
   /** Throws if the signer is no longer trusted: a key may have been removed during the requests to the registry. */
@@ -230,19 +243,18 @@ export class ReleaseFinder {
 
   private async locate(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Location> {
     const location = await this.assessor.locate(repository, manifest, signal);
-    if (location.blob.size > this.options.maxFirmwareBytes) {
-      throw new NoFirmware(
-        `the layer has ${location.blob.size} bytes, more than --max-firmware-size (${this.options.maxFirmwareBytes}). Raise the limit, or push a smaller file`,
-      );
-    }
+    this.demandSize(location);
     return location;
   }
 
-  private async pull(
-    repository: string,
-    { blob, packing }: Pick<Location, 'blob' | 'packing'>,
-    signal: AbortSignal,
-  ): Promise<Firmware> {
+  private demandSize({ blob }: ImageSource): void {
+    if (blob.size <= this.options.maxFirmwareBytes) return;
+    throw new NoFirmware(
+      `the layer has ${blob.size} bytes, more than --max-firmware-size (${this.options.maxFirmwareBytes}). Raise the limit, or push a smaller file`,
+    );
+  }
+
+  private async pull(repository: string, { blob, packing }: ImageSource, signal: AbortSignal): Promise<Firmware> {
     const plain = packing === 'none' && algorithmOf(blob.digest) === 'sha256';
     const stored = plain ? await this.store.find(hexOf(blob.digest)) : undefined;
     if (stored) return stored;
@@ -269,7 +281,7 @@ export class ReleaseFinder {
   /** Yields the firmware in a blob. The code that unpacks tars is loaded with the first tar. */
   private async *contentOf(
     repository: string,
-    { blob, packing }: Pick<Location, 'blob' | 'packing'>,
+    { blob, packing }: ImageSource,
     signal: AbortSignal,
     entry: number | undefined,
   ): AsyncGenerator<Buffer> {
@@ -307,13 +319,8 @@ export class ReleaseFinder {
   }
 }
 
-/**
- * Returns `known` if `found` is the same release, so that it stays the same object for devices that were offered it.
- */
+/** Returns `known` if nothing has changed, otherwise `found`. The same release keeps its date. */
 function sameAs(known: Release, found: Release): Release {
-  if (!found.equals(known)) return found;
-  if (found.signer?.name === known.signer?.name) return known;
-  const release = found.datedFrom(known.currentSince);
-  release.toldAtMs = known.toldAtMs;
-  return release;
+  if (found.isUnchanged(known)) return known;
+  return found.equals(known) ? found.datedFrom(known.currentSince) : found;
 }

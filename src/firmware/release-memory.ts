@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { codeOf, explained } from '../errors.js';
 import { recorded, type Answers } from '../registry/index.js';
@@ -31,7 +32,7 @@ const fileSchema = z.object({
 /** The answers of the registry in the search for a release, and when it was last confirmed. */
 export interface Kept {
   readonly answers: Answers;
-  /** On the clock of `Date.now()`. */
+  /** In milliseconds since the epoch. */
   readonly confirmedAtMs: number;
   /** The release that was found, and since when it has been current: `Last-Modified` survives a restart. */
   readonly version: string | undefined;
@@ -51,7 +52,10 @@ export class ReleaseMemory implements OnModuleInit {
   private readonly notedAtMs = new Map<string, number>();
   private failing = false;
 
-  constructor({ cacheDir }: Settings) {
+  constructor(
+    { cacheDir }: Settings,
+    private readonly clock: Clock,
+  ) {
     this.folder = cacheDir === undefined ? undefined : join(cacheDir, 'releases');
   }
 
@@ -61,8 +65,8 @@ export class ReleaseMemory implements OnModuleInit {
       await makeFolder(folder);
       for (const name of await readdir(folder)) {
         const path = join(folder, name);
-        const writtenMs = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now();
-        const tooOld = Date.now() - writtenMs > (name.endsWith('.tmp') ? MAX_WRITING_MS : MAX_AGE_MS);
+        const writtenMs = (await stat(path).catch(() => undefined))?.mtimeMs ?? this.clock.nowMs();
+        const tooOld = this.clock.nowMs() - writtenMs > (name.endsWith('.tmp') ? MAX_WRITING_MS : MAX_AGE_MS);
         if (tooOld) await rm(path, { force: true });
       }
     });
@@ -91,13 +95,13 @@ export class ReleaseMemory implements OnModuleInit {
         await rm(temporary, { force: true }).catch(() => undefined);
         throw error;
       }
-      this.note(device, Date.now());
+      this.note(device, this.clock.nowMs());
     });
   }
 
   /** Marks the stored answers of `device` as current. */
   async confirm(device: string): Promise<void> {
-    const now = Date.now();
+    const now = this.clock.nowMs();
     if (now - (this.notedAtMs.get(device) ?? -Infinity) < CONFIRM_MS) return;
     this.note(device, now);
     await this.inFolder((folder) => utimes(join(folder, nameOf(device)), now / 1000, now / 1000));

@@ -2,6 +2,7 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import pLimit from 'p-limit';
 import type { Observable } from 'rxjs';
 import { FirmwareStore, type Lease } from '../cache/index.js';
+import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { whyNoDeviceId } from '../repository-name.js';
@@ -10,12 +11,14 @@ import { isRepositoryName } from '../oci/index.js';
 import { Registry, RegistryState } from '../registry/index.js';
 import { SignatureVerifier } from '../signature/index.js';
 import { ExactReleases } from './exact-releases.js';
-import { CurrentReleases, TOLD_MS } from './current-releases.js';
+import { CurrentReleases } from './current-releases.js';
 import type { DeviceState, KnownDevices } from './known-devices.js';
 import { absentSince, isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
 import { PastReleases } from './past-releases.js';
 import { ReleaseMemory } from './release-memory.js';
+import type { Deliverable, Image, StoredImage } from './image.js';
 import { ReleaseFinder, type Found } from './release-finder.js';
+import { ReleaseImages } from './release-images.js';
 import { repositoryPrefix } from './repository-prefix.js';
 import { type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 import { traced } from '../tracing.js';
@@ -40,6 +43,7 @@ export class ReleaseService implements OnApplicationShutdown {
   private readonly finder: ReleaseFinder;
   private readonly past: PastReleases;
   private readonly exactReleases: ExactReleases;
+  private readonly images: ReleaseImages;
   private readonly refreshes = new SingleFlight<Release>();
   private readonly restores = new SingleFlight<void>();
   private readonly shutdown = new AbortController();
@@ -53,22 +57,30 @@ export class ReleaseService implements OnApplicationShutdown {
     private readonly settings: Settings,
     private readonly meter: ReleaseMeter,
     memory: ReleaseMemory,
+    clock: Clock,
     /** The state of the registry, for health checks and status. */
     readonly registryState: RegistryState,
   ) {
     this.releases = new CurrentReleases(store);
     this.devices = this.releases.devices;
-    this.finder = new ReleaseFinder(registry, verifier, store, {
-      prefix: repositoryPrefix(settings.repositoryPrefix),
-      prereleases: settings.prereleases,
-      minVersion: settings.minVersion,
-      signedVersion: settings.signedVersion,
-      maxUnverified: settings.maxUnverified,
-      untrustedMs: settings.refreshInterval,
-      firmwareFile: settings.firmwareFile,
-      maxFirmwareBytes: settings.maxFirmwareSize,
-    });
-    this.past = new PastReleases(memory, this.finder, (ageMs) => this.isTooOld(ageMs));
+    this.finder = new ReleaseFinder(
+      registry,
+      verifier,
+      store,
+      {
+        prefix: repositoryPrefix(settings.repositoryPrefix),
+        prereleases: settings.prereleases,
+        minVersion: settings.minVersion,
+        signedVersion: settings.signedVersion,
+        maxUnverified: settings.maxUnverified,
+        untrustedMs: settings.refreshInterval,
+        firmwareFile: settings.firmwareFile,
+        maxFirmwareBytes: settings.maxFirmwareSize,
+      },
+      clock,
+    );
+    this.images = new ReleaseImages(this.finder, store, this.shutdown.signal);
+    this.past = new PastReleases(memory, this.finder, (ageMs) => this.isTooOld(ageMs), clock);
     this.exactReleases = new ExactReleases(
       this.finder,
       settings.refreshInterval,
@@ -139,8 +151,8 @@ export class ReleaseService implements OnApplicationShutdown {
     const stale = this.devices.get(device);
     if (stale?.release && this.isTooOld(nowMs - stale.confirmedAtMs)) await this.current(device, nowMs);
     const state = this.devices.get(device);
-    const told = (state?.superseded ?? []).filter(({ toldAtMs }) => nowMs - toldAtMs < TOLD_MS);
-    const known = [state?.release, ...told].find((release) => release?.version === version);
+    const offered = state ? this.releases.stillOffered(state, nowMs) : [];
+    const known = [state?.release, ...offered].find((release) => release?.version === version);
     if (known) {
       await this.deliverable(known);
       return known;
@@ -178,25 +190,33 @@ export class ReleaseService implements OnApplicationShutdown {
 
   /** Notes that `release` was offered to a device. It stays available for the next ten minutes. */
   told(release: Release, nowMs = performance.now()): void {
-    release.toldAtMs = nowMs;
+    this.releases.told(release, nowMs);
   }
 
   /**
-   * Returns undefined if the bytes of `release` can be sent. Otherwise returns a promise that resolves when they can.
-   * It rejects with OtaError if they are no longer in the cache and cannot be downloaded again.
+   * Returns undefined if the bytes of a release or image can be sent. Otherwise returns a promise that resolves when
+   * they can. It rejects with OtaError if they are no longer in the cache and cannot be downloaded again.
    */
-  deliverable(release: Release): Promise<void> | undefined {
-    const { sha256 } = release.firmware;
+  deliverable(bytes: Deliverable): Promise<void> | undefined {
+    const { sha256 } = bytes.firmware;
     if (this.store.has(sha256)) return undefined;
-    return this.restores.run(sha256, () => this.finder.restore(release, this.shutdown.signal));
+    return this.restores.run(sha256, () => this.finder.restore(bytes, this.shutdown.signal));
   }
 
   /**
-   * Returns a lease of the bytes of `release` for a download. Release it when the download ends. Returns undefined if
-   * the bytes are not in the cache: see `deliverable`.
+   * Returns an image of `release` with all of its digests. Its bytes can be sent: if they are not in the cache, they
+   * are downloaded first, and the result is a promise. Throws or rejects with OtaError.
    */
-  open(release: Release): Lease | undefined {
-    return this.store.open(release.firmware.sha256);
+  image(release: Release, image: Image): StoredImage | Promise<StoredImage> {
+    return this.images.of(release, image);
+  }
+
+  /**
+   * Returns a lease of the bytes of a release or image for a download. Release it when the download ends. Returns
+   * undefined if the bytes are not in the cache: see `deliverable`.
+   */
+  open({ firmware }: Deliverable): Lease | undefined {
+    return this.store.open(firmware.sha256);
   }
 
   /** Returns the current releases of all devices that have one. */
@@ -338,8 +358,8 @@ export class ReleaseService implements OnApplicationShutdown {
       confirmedAtMs: performance.now(),
     });
     this.lastFailure = undefined;
-    this.meter.refreshed(before === release ? 'unchanged' : 'changed');
-    if (before !== release) this.releases.change(state, release, !again);
+    this.meter.refreshed(release.equals(before) ? 'unchanged' : 'changed');
+    this.releases.change(state, release, !again);
     state.hintedAtMs = undefined;
   }
 

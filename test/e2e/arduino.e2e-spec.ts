@@ -14,6 +14,7 @@ function espImage(sizeBytes: number, seed: string): Buffer {
 
 const first = espImage(50_000, 'first');
 const second = espImage(60_000, 'second');
+const fileSystem = firmwareBytes(70_000, 'littlefs');
 const factory = espImage(40_000, 'factory');
 
 describe.each([
@@ -88,12 +89,36 @@ describe.each([
   });
 
   it.each(['spiffs', 'littlefs', 'fatfs', 'flashfs'] as const)(
-    'gets no firmware for its file system %s',
+    'gets no firmware for its file system %s, of which the release has none',
     async (mode) => {
       await start();
       expect(await call({ sketch: factory }, { mode })).toMatchObject({ result: 'NO_UPDATES' });
     },
   );
+
+  it.each([
+    ['spiffs', 'spiffs.bin'],
+    ['spiffs', 'littlefs.bin'],
+    ['littlefs', 'littlefs.bin'],
+    ['littlefs', 'littlefs'],
+    ['fatfs', 'fatfs.bin'],
+    ['flashfs', 'littlefs.bin'],
+  ] as const)('gets for its file system %s the file %s, unless it has its version', async (mode, title) => {
+    registry.pushFiles('sensor', '1.0.0', { 'app.bin': first, 'other.bin': second, [title]: fileSystem });
+    await start();
+    const taken = { result: 'OK', flashed: fileSystem, available: '1.0.0' };
+    expect(await call({ sketch: first }, { mode })).toEqual(taken);
+    expect(await call({ sketch: first, version: '0.9.0' }, { mode })).toEqual(taken);
+    expect(await call({ sketch: factory, version: '1.0.0' }, { mode })).toMatchObject({ result: 'NO_UPDATES' });
+    expect(await call({ sketch: factory })).toMatchObject({ result: 'OK', flashed: first });
+  });
+
+  it('gets no file system of another kind', async () => {
+    registry.pushFiles('sensor', '1.0.0', { 'app.bin': first, 'fatfs.bin': fileSystem });
+    await start();
+    for (const mode of ['spiffs', 'littlefs', '__proto__' as 'spiffs', 'app.bin' as 'spiffs'])
+      expect(await call({ sketch: factory }, { mode: mode as 'spiffs' })).toMatchObject({ result: 'NO_UPDATES' });
+  });
 
   it('takes a gzip image, if its chip unpacks one', async () => {
     registry.push('sensor', '2.0.0', gzipSync(first));

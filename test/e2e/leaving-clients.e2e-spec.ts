@@ -27,10 +27,14 @@ const VERSION = 'GET /version?device=big HTTP/1.1\r\nHost: x\r\n\r\n';
 const HEAD = 'HEAD /firmware?device=big HTTP/1.1\r\nHost: x\r\n\r\n';
 const GET = 'GET /firmware?device=big HTTP/1.1\r\nHost: x\r\n\r\n';
 const RANGE = 'GET /firmware?device=big HTTP/1.1\r\nHost: x\r\nRange: bytes=100-\r\n\r\n';
+const SEVERAL =
+  'GET /firmware?device=big HTTP/1.1\r\nHost: x\r\nRange: bytes=100-9999999,10000100-10000109,10000200-\r\n\r\n';
 
 const pipelines: Record<string, string[]> = {
   'one download': [GET],
   'one range': [RANGE],
+  'several ranges': [SEVERAL],
+  'a download, then several ranges, five times': Array.from({ length: 5 }, () => [GET, SEVERAL]).flat(),
   'a version and five downloads': [VERSION, GET, GET, GET, GET, GET],
   'a version and five ranges': [VERSION, RANGE, RANGE, RANGE, RANGE, RANGE],
   'two headers, a version and two downloads': [HEAD, HEAD, VERSION, GET, RANGE],
@@ -105,8 +109,8 @@ describe.each(sample(cases, 2))('a client that leaves, over $scheme, with firmwa
     socket.pause();
     socket.write(requests.join(''));
     // A pipeline with one body ends where the second would begin.
-    const bodies = requests.filter((request) => request === GET || request === RANGE).length;
-    const enough = Math.min(bytes, bodies * (firmware.length - 200));
+    const bodies = requests.filter((request) => [GET, RANGE, SEVERAL].includes(request)).length;
+    const enough = Math.min(bytes, bodies * (firmware.length - 300));
     let read = 0;
     if (enough > 0)
       await new Promise<void>((resolve) => {

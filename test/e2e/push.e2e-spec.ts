@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
@@ -131,6 +131,43 @@ describe('otaflux push to a folder', () => {
       );
     }
     expect(await push('once', '1.0.0', plainFile, '--force')).toMatchObject({ code: 0 });
+  });
+
+  it('pushes several files as one release, the firmware first, and each is served by its name', async () => {
+    const littlefs = firmwareBytes(30_000, 'littlefs');
+    const littlefsFile = file('littlefs.bin', littlefs);
+    const first = await push('two', '1.0.0', espFile, littlefsFile);
+    expect(first.stdout).toMatch(/^Pushed oci:.*two:1\.0\.0 \(40 KB, and 1 more file\)\n/);
+    expect((await push('two', '1.0.0', espFile, littlefsFile)).stdout).toMatch(/^Already there: /);
+    const other = file('other.bin', littlefs);
+    for (const files of [[espFile], [espFile, other], [littlefsFile, espFile], [espFile, littlefsFile, plainFile]])
+      expect(await push('two', '1.0.0', ...files)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('two:1.0.0 exists with other'),
+      });
+    const json = await push('two', '1.1.0', espFile, littlefsFile, plainFile, '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({ size: esp.length, files: 3, changed: true });
+    const service = await TestService.start({ REGISTRY_URL: `oci:${root}` });
+    expect(await (await service.version('two')).text()).toBe(versionBody('1.1.0', esp));
+    const served = await service.firmware('two&file=littlefs.bin');
+    expect(Buffer.from(await served.arrayBuffer()).equals(littlefs)).toBe(true);
+    await service.stop();
+  });
+
+  it('refuses two files of one name, a missing one, and an empty one', async () => {
+    const nested = join(folder, 'nested');
+    mkdirSync(nested, { recursive: true });
+    const twin = file('nested/firmware.bin', plain);
+    for (const [files, reason] of [
+      [[espFile, twin], 'file: two files have the name "firmware.bin". Rename one of them'],
+      [[espFile, join(folder, 'missing.bin')], 'missing.bin'],
+      [[espFile, file('empty.bin', Buffer.alloc(0))], 'is empty'],
+    ] as const)
+      expect(await push('refused', '1.0.0', ...files)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(reason),
+      });
+    expect(existsSync(join(root, 'refused'))).toBe(false);
   });
 
   it('loses nothing when eight are pushed at once, and leaves no temporary file', async () => {

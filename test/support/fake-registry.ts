@@ -170,6 +170,33 @@ export class FakeRegistry {
     });
   }
 
+  /** Pushes files as `oras push` does, in their order, and returns the descriptor of the manifest, for an index. */
+  pushFiles(
+    name: string,
+    tag: string | undefined,
+    files: Readonly<Record<string, Buffer>>,
+    annotations: { manifest?: Record<string, string>; layers?: Record<string, Record<string, string>> } = {},
+    mediaType = 'application/octet-stream',
+  ): { mediaType: string; digest: string; size: number } {
+    this.putBlob(name, EMPTY);
+    const config = { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256(EMPTY), size: EMPTY.length };
+    const layers = Object.entries(files).map(([title, bytes]) => ({
+      mediaType,
+      digest: this.putBlob(name, bytes),
+      size: bytes.length,
+      annotations: { 'org.opencontainers.image.title': title, ...annotations.layers?.[title] },
+    }));
+    const digest = this.putManifest(name, tag, {
+      schemaVersion: 2,
+      mediaType: MANIFEST,
+      config,
+      layers,
+      ...(annotations.manifest && { annotations: annotations.manifest }),
+    });
+    const size = this.repository(name).manifests.get(digest)?.bytes.length ?? 0;
+    return { mediaType: MANIFEST, digest, size };
+  }
+
   private receive(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? '/', this.url);
     const kind = kindOf(url.pathname);

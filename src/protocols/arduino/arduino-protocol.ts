@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Delivery, deviceIn, parameter, type DeviceRequest } from '../../delivery/index.js';
-import type { Release } from '../../firmware/index.js';
+import type { Deliverable, Release } from '../../firmware/index.js';
 import type { Ask } from '../ask.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { firmwareRoute, productOfFile } from '../native/firmware-route.js';
@@ -16,6 +16,16 @@ const USER_AGENT = /^ESP(?:8266|32)-http-Update/i;
 const CHIPS = ['esp32', 'esp8266'] as const;
 /** Tasmota adds the name of its build: `14.2.0(tasmota32)`. */
 const BUILD = /\([^()]*\)$/;
+/**
+ * The file systems of each mode. The ESP8266 says `spiffs` for LittleFS, too, and the ESP32 says `flashfs` for whichever
+ * its partition has.
+ */
+const FILE_SYSTEMS = {
+  spiffs: ['spiffs', 'littlefs'],
+  littlefs: ['littlefs'],
+  fatfs: ['fatfs'],
+  flashfs: ['flashfs', 'littlefs', 'spiffs', 'fatfs'],
+} as const;
 
 const headersOf = new WeakMap<Release, readonly string[]>();
 
@@ -58,11 +68,7 @@ export class ArduinoProtocol extends DeviceProtocol {
     const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
     if (mode === 'version')
       return whenFound(this.delivery.current(ask.product, request), this.offer(request, response));
-    // A file system is no firmware: flashed into the place of one, it would end the device.
-    if (mode !== 'sketch') {
-      response.writeHead(304).end();
-      return;
-    }
+    if (mode !== 'sketch') return this.sendFileSystem(mode, ask, request, response);
     const wanted = this.delivery.wanted(ask.product, request, parameter(request.query, 'version'));
     return whenFound(wanted, (release) => {
       const headers = arduinoHeaders(release);
@@ -74,6 +80,29 @@ export class ArduinoProtocol extends DeviceProtocol {
       this.fleet.offered(ask, PROTOCOL, release);
       this.fleet.downloading(ask, PROTOCOL, release);
       this.delivery.send(release, request, response, headers);
+    });
+  }
+
+  /**
+   * Sends the image of a file system. Answers 304 if the release has none, because the firmware must not be flashed in
+   * its place, or if the unit has the version of the release: no header has the MD5 of its file system.
+   */
+  private sendFileSystem(
+    mode: string,
+    ask: Ask,
+    request: DeviceRequest,
+    response: ServerResponse,
+  ): void | Promise<void> {
+    const wanted = this.delivery.wantedRelease(ask.product, request, parameter(request.query, 'version'));
+    return whenFound(wanted, (release) => {
+      const title = titlesOf(mode).find((name) => release.image(name));
+      if (title === undefined || runsVersion(ask.running?.replace(BUILD, ''), release.version)) {
+        response.writeHead(304, ['x-version', release.version]).end();
+        return;
+      }
+      return whenFound(this.delivery.image(release, title), (image) => {
+        this.delivery.send(image, request, response, headersFor(image));
+      });
     });
   }
 
@@ -111,14 +140,22 @@ function runs({ version, firmware }: Release, { running }: Ask, raw: IncomingMes
 function arduinoHeaders(release: Release): readonly string[] {
   let headers = headersOf.get(release);
   if (!headers) {
-    const { version, firmware } = release;
-    headers = ['x-MD5', firmware.md5, 'x-SHA256', firmware.sha256, 'x-version', version];
+    headers = headersFor(release);
     headersOf.set(release, headers);
   }
   return headers;
 }
 
-function whenFound(release: Release | Promise<Release>, answer: (release: Release) => void): void | Promise<void> {
-  if (release instanceof Promise) return release.then(answer);
-  answer(release);
+function headersFor({ version, firmware }: Deliverable): readonly string[] {
+  return ['x-MD5', firmware.md5, 'x-SHA256', firmware.sha256, 'x-version', version];
+}
+
+/** Returns the titles of images that fit the mode of an update, such as `littlefs.bin`. */
+function titlesOf(mode: string): readonly string[] {
+  const names = Object.hasOwn(FILE_SYSTEMS, mode) ? FILE_SYSTEMS[mode as keyof typeof FILE_SYSTEMS] : [];
+  return names.flatMap((name) => [`${name}.bin`, name]);
+}
+
+function whenFound<T>(found: T | Promise<T>, answer: (found: T) => void | Promise<void>): void | Promise<void> {
+  return found instanceof Promise ? found.then(answer) : answer(found);
 }

@@ -25,6 +25,8 @@ const VERSION: Match = { route: '/version' };
 /** A report waits no longer for the registry to say whether there is such a product. */
 const PRODUCT_WAIT_MS = 3_000;
 const REPORT: Match = { route: '/report', takesBody: true };
+/** Part of a query that may ask for another file of the release. */
+const FILE = 'file=';
 
 /**
  * The protocol of the Rust OtaFlux and its ESP32 client: `/version`, then `/firmware` (CONTRACT, "Device endpoints").
@@ -56,6 +58,8 @@ export class NativeProtocol extends DeviceProtocol {
     if (request.path === REPORT.route) return this.report(ask, request, response);
     const { product } = ask;
     const isOffer = request.path === VERSION.route;
+    const file = !isOffer && request.query.includes(FILE) ? parameter(request.query, 'file') : undefined;
+    if (file !== undefined) return this.sendFile(product, file, request, response);
     const release = isOffer
       ? this.delivery.current(product, request)
       : this.delivery.wanted(product, request, parameter(request.query, 'version'));
@@ -65,6 +69,21 @@ export class NativeProtocol extends DeviceProtocol {
         this.answer(found, isOffer, ask, request, response);
       });
     this.answer(release, isOffer, ask, request, response);
+  }
+
+  /** Answers `&file=TITLE`. */
+  private sendFile(
+    product: string,
+    file: string,
+    request: DeviceRequest,
+    response: ServerResponse,
+  ): void | Promise<void> {
+    const image = this.delivery.wantedImage(product, request, file, parameter(request.query, 'version'));
+    if (image instanceof Promise)
+      return image.then((found) => {
+        this.delivery.send(found, request, response);
+      });
+    this.delivery.send(image, request, response);
   }
 
   private answer(release: Release, isOffer: boolean, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
