@@ -96,7 +96,7 @@ export class ArduinoProtocol extends DeviceProtocol {
     const wanted = this.delivery.wantedRelease(ask.product, request, parameter(request.query, 'version'));
     return whenFound(wanted, (release) => {
       const title = titlesOf(mode).find((name) => release.image(name));
-      if (title === undefined || runsVersion(ask.running?.replace(BUILD, ''), release.version)) {
+      if (title === undefined || isSameVersion(ask.running?.replace(BUILD, ''), release.version)) {
         response.writeHead(304, ['x-version', release.version]).end();
         return;
       }

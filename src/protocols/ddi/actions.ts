@@ -5,7 +5,8 @@ import type { Release } from '../../firmware/index.js';
 import type { Fleet, UnitState } from '../../fleet/index.js';
 import type { UnitIdentity } from '../../identity.js';
 import { demandProduct } from '../demand-product.js';
-import type { Offers } from '../offers.js';
+import { isSameVersion } from '../../semver.js';
+import { hasFailed, type Offers } from '../offers.js';
 import { handedOut, hasEnded, openAction, standingOf, type Action } from './action.js';
 import { actionIdOf } from './action-id.js';
 import { actionOver, noAction } from './refusal.js';
@@ -55,13 +56,10 @@ export class Actions {
     request: DeviceRequest,
   ): Promise<OfferedAction | undefined> {
     const current = await this.delivery.current(unit.product, request);
-    const { outcome } = state ?? {};
-    // A unit may go on naming an old version, for example in a file that its integrator has forgotten.
-    const isInstalled = outcome?.outcome === 'installed' && outcome.digest === current.manifestDigest;
-    const ask = { ...unit, running: isInstalled ? current.version : state?.running };
+    const ask = { ...unit, running: hasInstalled(state, current) ? current.version : state?.running };
     const { release, withheld } = await this.offers.of(ask, request, { protocol: PROTOCOL, oncePerRelease: true });
     if (withheld !== undefined) return undefined;
-    return { id: actionIdOf(unit, release.manifestDigest, state?.retries), release };
+    return { id: idOf(unit, state, release), release };
   }
 
   /** Notes that an open action was offered again. */
@@ -98,7 +96,7 @@ export class Actions {
     const action = openAction(state);
     const current = await this.current(unit, request);
     if (action?.id === id) return this.releaseOf(action, current, unit, request);
-    if (current && actionIdOf(unit, current.manifestDigest, state?.retries) === id) return current;
+    if (current && idOf(unit, state, current) === id) return current;
     throw noAction(id);
   }
 
@@ -154,9 +152,9 @@ export class Actions {
     request: DeviceRequest,
   ): Promise<OfferedAction> {
     if (hasEnded(state, id)) throw actionOver();
-    const offered = openAction(state) ? undefined : await this.offerTo(unit, state, request);
-    if (offered?.id !== id) throw noAction(id);
-    return offered;
+    const current = openAction(state) ? undefined : await this.delivery.current(unit.product, request);
+    if (!current || idOf(unit, state, current) !== id || !mayTake(state, current)) throw noAction(id);
+    return { id, release: current };
   }
 
   private async releaseOf(
@@ -171,4 +169,18 @@ export class Actions {
     if (release.manifestDigest !== digest) throw noAction(id);
     return release;
   }
+}
+
+function idOf(unit: UnitIdentity, state: UnitState | undefined, { manifestDigest }: Release): number {
+  return actionIdOf(unit, manifestDigest, state?.retries);
+}
+
+/** A unit may go on naming an old version afterwards, for example in a file that its integrator has forgotten. */
+function hasInstalled(state: UnitState | undefined, { manifestDigest }: Release): boolean {
+  return state?.outcome?.outcome === 'installed' && state.outcome.digest === manifestDigest;
+}
+
+/** Returns whether a unit would be offered `release`, without telling the fleet that it was. */
+function mayTake(state: UnitState | undefined, release: Release): boolean {
+  return !isSameVersion(state?.running, release.version) && !hasInstalled(state, release) && !hasFailed(state, release);
 }

@@ -22,7 +22,14 @@ import { parseActionId } from './action-id.js';
 import { Actions, PROTOCOL } from './actions.js';
 import { ArtifactFiles } from './artifact-files.js';
 import { configDataIn, confirmationIn, feedbackIn, installedIn } from './bodies.js';
-import { artifactAnswer, cancelAnswer, deploymentAnswer, pollAnswer, type PollLinks } from './documents.js';
+import {
+  artifactAnswer,
+  cancelAnswer,
+  deploymentAnswer,
+  pollAnswer,
+  type Artifact,
+  type PollLinks,
+} from './documents.js';
 import { afterCancelFeedback, afterConfigData, afterDenial, afterFeedback, afterRunning } from './lifecycle.js';
 import { actionOver, answerInJson, noAction, noResource } from './refusal.js';
 import { CONTROLLER, routeOf, type Resource } from './routes.js';
@@ -52,7 +59,7 @@ export class DdiProtocol extends DeviceProtocol {
   ) {
     super();
     this.actions = new Actions(delivery, fleet, offers, clock);
-    this.files = new ArtifactFiles(links);
+    this.files = new ArtifactFiles(delivery, links);
     this.intervals = new PollIntervals(pollInterval);
     this.defaultProduct = ddiDefaultProduct;
   }
@@ -147,7 +154,7 @@ export class DdiProtocol extends DeviceProtocol {
   private async deployment(unit: UnitIdentity, request: DeviceRequest): Promise<object> {
     const id = actionIn(request);
     const release = await this.actions.handOut(unit, id, request);
-    return deploymentAnswer(id, release, this.files.of(release, this.folderOf(id, request), unit, request));
+    return deploymentAnswer(id, release, await this.files.of(release, this.folderOf(id, request), unit, request));
   }
 
   private async cancelWanted(unit: UnitIdentity, request: DeviceRequest): Promise<number> {
@@ -162,10 +169,10 @@ export class DdiProtocol extends DeviceProtocol {
     const state = await this.actions.find(unit);
     const release = await this.actions.release(unit, id, request);
     if (!hasEnded(state, id) || state?.outcome?.outcome !== 'installed') throw noAction(id);
-    return deploymentAnswer(id, release, this.files.of(release, this.folderOf(id, request), unit, request));
+    return deploymentAnswer(id, release, await this.files.of(release, this.folderOf(id, request), unit, request));
   }
 
-  private async artifactsOf(unit: UnitIdentity, request: DeviceRequest): Promise<ReturnType<ArtifactFiles['of']>> {
+  private async artifactsOf(unit: UnitIdentity, request: DeviceRequest): Promise<Artifact[]> {
     const id = actionIn(request);
     const release = await this.actions.release(unit, id, request);
     return this.files.of(release, this.folderOf(id, request), unit, request);
@@ -176,8 +183,9 @@ export class DdiProtocol extends DeviceProtocol {
     const release = await this.actions.release(unit, id, request);
     const file = this.files.find(release, decoded(request.params.file ?? ''));
     if (!file) throw noResource();
+    const stored = await this.files.stored(release, file.image);
     if (file.isChecksum) {
-      sendText(response, `${file.md5}  ${file.name}`);
+      sendText(response, `${stored.firmware.md5}  ${file.name}`);
       return;
     }
     // Only a complete request is the begin of a download. SWUpdate sends HEAD before it.
@@ -185,7 +193,7 @@ export class DdiProtocol extends DeviceProtocol {
       this.fleet.downloading(unit, PROTOCOL, release);
       await this.begin(unit, id);
     }
-    this.delivery.send(release, request, response);
+    this.delivery.send(stored, request, response);
   }
 
   /** Notes that the unit has begun its action, for clients that report nothing before the end. */

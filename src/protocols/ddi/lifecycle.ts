@@ -1,4 +1,5 @@
 import { boundedAttributes, boundedMessage, type Outcome, type UnitState } from '../../fleet/index.js';
+import { isSameVersion } from '../../semver.js';
 import {
   begunVersion,
   cancelled,
@@ -71,7 +72,7 @@ export function afterRunning(state: UnitState, version: string | undefined, nowM
   if (version === undefined) return state;
   const action = openAction(state);
   const after = { ...state, running: version };
-  if (!action?.isStarted || action.version !== version) return after;
+  if (!action?.isStarted || !isSameVersion(version, action.version)) return after;
   return withOutcome(running(after), 'installed', action, undefined, nowMs);
 }
 
