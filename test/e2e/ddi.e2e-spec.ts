@@ -501,6 +501,15 @@ describe('a newer release', () => {
     expect(newer).not.toBe(link);
   });
 
+  it('with the manifest of the older one is the same release', async () => {
+    await start();
+    const id = await unit().action();
+    await push('1.0.1', first);
+    expect(await unit().link()).toBe(`deploymentBase/${id}`);
+    await unit().feedback(id, 'closed', 'success');
+    expect(await unit().link()).toBeUndefined();
+  });
+
   it('waits for a unit that cannot cancel any more', async () => {
     await start();
     const id = await unit().action();

@@ -59,9 +59,12 @@ export function openAction(state: UnitState | undefined): Action | undefined {
 /** What a unit is asked to do with its open action: go on, cancel it, or nothing: then it is forgotten. */
 export type Standing = 'offered' | 'cancel' | 'forgotten';
 
-/** Returns the standing of an open action while `release` is the current release. Undefined: there is none. */
+/**
+ * Returns the standing of an open action while `release` is the current release. Undefined: there is none. The digest
+ * decides: the same manifest under another tag has the same bytes.
+ */
 export function standingOf(action: Action, release: ActionRelease | undefined, nowMs: number): Standing {
-  if (action.digest === release?.manifestDigest && action.version === release.version) return 'offered';
+  if (action.digest === release?.manifestDigest) return 'offered';
   if (action.cancelMs !== undefined && nowMs - action.cancelMs > MAX_CANCEL_MS) return 'forgotten';
   return action.isCancelRefused ? 'offered' : 'cancel';
 }

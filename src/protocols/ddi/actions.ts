@@ -163,7 +163,7 @@ export class Actions {
     { product }: UnitIdentity,
     request: DeviceRequest,
   ): Promise<Release> {
-    if (current?.version === version && current.manifestDigest === digest) return current;
+    if (current?.manifestDigest === digest) return current;
     const release = await this.delivery.wanted(product, request, version);
     // The tag was moved: the action promised other bytes.
     if (release.manifestDigest !== digest) throw noAction(id);
