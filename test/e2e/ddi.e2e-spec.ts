@@ -337,6 +337,39 @@ describe('feedback', () => {
     expect(await unit().link()).toMatch(/^deploymentBase/);
   });
 
+  it('of failure is forgotten by otaflux units retry: the unit tries again, as another action', async () => {
+    await start();
+    const id = await unit().action();
+    await unit().feedback(id, 'closed', 'failure', ['no space']);
+    const retried = await service.management.post('/units/retry').query({ product: 'gateway', unit: 'unit-1' });
+    expect([retried.status, retried.body]).toMatchObject([
+      200,
+      { product: 'gateway', unit: 'unit-1', forgotten: { outcome: 'failed', version: '1.0.0', message: 'no space' } },
+    ]);
+    const again = await unit().action();
+    expect(again).not.toBe(id);
+    expect(await unit().feedback(id, 'closed', 'failure')).toBe(410);
+    expect(await unit().feedback(again, 'closed', 'success')).toBe(200);
+    expect(await unit().link()).toBeUndefined();
+    for (const [query, status] of [
+      [{ product: 'gateway', unit: 'nobody' }, 404],
+      [{ product: 'gateway' }, 400],
+      [{ product: 'GATEWAY', unit: 'unit-1' }, 400],
+    ] as const)
+      expect((await service.management.post('/units/retry').query(query)).status).toBe(status);
+    expect((await service.api.post('/units/retry').query({ product: 'gateway', unit: 'unit-1' })).status).toBe(404);
+  });
+
+  it('that never comes leaves no unit stuck: retry makes a new action of an open one', async () => {
+    await start();
+    const id = await unit().action();
+    await service.management.post('/units/retry').query({ product: 'gateway', unit: 'unit-1' }).expect(200);
+    const again = await unit().action();
+    expect(again).not.toBe(id);
+    expect(await unit().action()).toBe(again);
+    expect(await unit().feedback(id, 'closed', 'failure')).toBe(404);
+  });
+
   it.each([
     ['a number', 12],
     ['text', '12'],

@@ -37,13 +37,17 @@ interface Notes {
   readonly ended?: number | undefined;
   /** The version of a cancelled action that the unit had begun, and may have installed all the same. */
   readonly begun?: string | undefined;
+  /** The retries of the unit when the action was handed out. */
+  readonly retries?: number | undefined;
   /** Whether the unit has sent its configData. */
   readonly config?: boolean | undefined;
 }
 
 /** Returns the action that a unit has not closed, or undefined. The state comes from a store, so it is checked. */
 export function openAction(state: UnitState | undefined): Action | undefined {
-  const { action, version, digest, started, runs, cancelMs, refused } = notesOf(state);
+  const { action, version, digest, started, runs, cancelMs, refused, retries = 0 } = notesOf(state);
+  // The operator has asked the unit to begin anew.
+  if (retries !== (state?.retries ?? 0)) return undefined;
   if (typeof action !== 'number' || typeof version !== 'string' || typeof digest !== 'string') return undefined;
   return {
     id: action,
@@ -79,7 +83,7 @@ export const begunVersion = (state: UnitState | undefined): string | undefined =
 /** Returns the state after a release was handed out as the action `id`. */
 export function handedOut(state: UnitState, id: number, { version, manifestDigest: digest }: ActionRelease): UnitState {
   const { ended, begun, config } = notesOf(state);
-  return withNotes(state, { action: id, version, digest, ended, begun, config });
+  return withNotes(state, { action: id, version, digest, ended, begun, config, retries: state.retries });
 }
 
 /** Returns the state after the unit has begun its action. */
