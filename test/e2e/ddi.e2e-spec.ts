@@ -370,6 +370,17 @@ describe('feedback', () => {
     expect(await unit().feedback(id, 'closed', 'failure')).toBe(404);
   });
 
+  it('before the end explains a failure', async () => {
+    await start();
+    const id = await unit().action();
+    await unit().feedback(id, 'proceeding', 'none', ['[ERROR] : HASH mismatch', '[INFO] : Swupdate was here']);
+    await unit().feedback(id, 'proceeding', 'none', ['All right.']);
+    await unit().feedback(id, 'closed', 'failure', ['No suitable .swu image found']);
+    expect(await unit().state()).toMatchObject({
+      outcome: { message: '[ERROR] : HASH mismatch | No suitable .swu image found' },
+    });
+  });
+
   it.each([
     ['a number', 12],
     ['text', '12'],

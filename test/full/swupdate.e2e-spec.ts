@@ -1,4 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Fleet, type UnitState } from '../../src/fleet/index.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { SWUPDATE, SwupdateBoard } from '../support/clients/swupdate.js';
@@ -52,5 +57,114 @@ describeWith(SWUPDATE, 'the real SWUpdate in hawkBit mode', () => {
     board.start(service.url, { suricatta: '-c 2' });
     await until(async () => (await outcome()) === 'installed', 'the report');
     expect(await state()).toMatchObject({ running: '1.1.0', outcome: { version: '1.1.0' } });
+    const polls = await service.metrics();
+    expect(polls).not.toMatch(/controller\/v1[^}]*status="[45]/);
+  });
+
+  it.each([2, 3])('reports with -c %d also after a restart of the server', async (confirmed) => {
+    const folder = mkdtempSync(join(tmpdir(), 'otaflux-swupdate-state-'));
+    await start({ STATE_DIR: folder });
+    push('1.1.0', board.pack('1.1.0', image));
+    board.start(service.url);
+    await until(() => board.flashed(image.length).equals(image), 'the image in flash');
+    await board.stop();
+    await service.stop();
+    await start({ STATE_DIR: folder });
+    board.start(service.url, { suricatta: `-c ${confirmed}` });
+    await until(async () => (await outcome()) !== undefined, 'the report');
+    expect(await outcome()).toBe(confirmed === 2 ? 'installed' : 'failed');
+    await board.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('reports an image that it refuses, and is not offered it again, but the next one', async () => {
+    await start();
+    push('1.1.0', board.pack('1.1.0', image, 'type = "raw";', Buffer.from('another image')));
+    board.start(service.url);
+    await until(async () => (await outcome()) === 'failed', 'the report');
+    expect((await state())?.outcome?.message).toMatch(/hash/i);
+    push('1.2.0', board.pack('1.2.0', image));
+    await until(() => board.flashed(image.length).equals(image), 'the image in flash');
+  });
+
+  it('cancels a download when a newer release comes, and installs that one', async () => {
+    await start();
+    const large = firmwareBytes(1_500_000, 'large');
+    push('1.1.0', board.pack('1.1.0', large));
+    board.start(service.url, { suricatta: '-n 100k' });
+    await until(async () => (await state())?.notes?.started === true, 'the begin of the download');
+    push('1.2.0', board.pack('1.2.0', image));
+    await until(() => board.flashed(image.length).equals(image), 'the newer image in flash');
+    expect(board.flashed(large.length).equals(large)).toBe(false);
+    await board.stop();
+    board.start(service.url, { suricatta: '-c 2' });
+    await until(async () => (await state())?.outcome?.version === '1.2.0', 'the report');
+    expect(await outcome()).toBe('installed');
+  });
+
+  it('resumes a download that was cut', async () => {
+    const proxy = await cuttingProxy(() => service.port, [200_000, 300_000]);
+    await start({ PUBLIC_URL: `http://127.0.0.1:${proxy.port}` });
+    const large = firmwareBytes(900_000, 'large');
+    push('1.1.0', board.pack('1.1.0', large));
+    board.start(service.url);
+    await until(() => board.flashed(large.length).equals(large), 'the image in flash');
+    expect(proxy.cuts()).toBe(2);
+    expect(await service.metrics()).toMatch(/artifacts\/:file",status="206"/);
+    await board.stop();
+    proxy.close();
+  });
+
+  it('sends its token, and downloads with the link alone', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'otaflux-swupdate-tokens-'));
+    const token = '0123456789abcdef0123456789abcdef';
+    const hash = createHash('sha256').update(token).digest('hex');
+    writeFileSync(join(folder, 'tokens'), `gateway sha256:${hash}\n`);
+    await start({ DEVICE_TOKENS_PATH: join(folder, 'tokens') });
+    push('1.1.0', board.pack('1.1.0', image));
+    board.start(service.url, { token, suricatta: '--disable-token-for-dwl' });
+    await until(() => board.flashed(image.length).equals(image), 'the image in flash');
+    rmSync(folder, { recursive: true, force: true });
   });
 });
+
+/** A proxy that ends a connection after so many bytes of the server, once for each number. */
+async function cuttingProxy(
+  to: () => number,
+  after: number[],
+): Promise<{ port: number; cuts: () => number; close: () => void }> {
+  const wanted = after.length;
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = connect({ port: to(), host: '127.0.0.1' });
+    let bytes = 0;
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket);
+      socket.on('error', () => other.destroy()).on('close', () => other.destroy());
+    }
+    client.on('data', (piece: Buffer) => upstream.write(piece));
+    upstream.on('data', (piece: Buffer) => {
+      bytes += piece.length;
+      const [limit = Infinity] = after;
+      if (bytes <= limit) {
+        client.write(piece);
+        return;
+      }
+      after.shift();
+      client.end(piece.subarray(0, Math.max(0, piece.length - (bytes - limit))));
+      upstream.destroy();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    cuts: () => wanted - after.length,
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}

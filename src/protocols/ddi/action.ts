@@ -15,6 +15,8 @@ export interface Action {
   readonly isStarted: boolean;
   /** Whether the unit has said since then that it runs this version. It may still report, after tests of its own. */
   readonly isRunning: boolean;
+  /** The last error that the unit has reported meanwhile. */
+  readonly error: string | undefined;
   /** When the unit was first asked to cancel it, on the wall clock. */
   readonly cancelMs: number | undefined;
   /** Whether the unit has refused to cancel it. */
@@ -31,6 +33,7 @@ interface Notes {
   readonly digest?: string | undefined;
   readonly started?: boolean | undefined;
   readonly runs?: boolean | undefined;
+  readonly error?: string | undefined;
   readonly cancelMs?: number | undefined;
   readonly refused?: boolean | undefined;
   /** The id of the last action that ended. */
@@ -45,7 +48,7 @@ interface Notes {
 
 /** Returns the action that a unit has not closed, or undefined. The state comes from a store, so it is checked. */
 export function openAction(state: UnitState | undefined): Action | undefined {
-  const { action, version, digest, started, runs, cancelMs, refused, retries = 0 } = notesOf(state);
+  const { action, version, digest, started, runs, error, cancelMs, refused, retries = 0 } = notesOf(state);
   // The operator has asked the unit to begin anew.
   if (retries !== (state?.retries ?? 0)) return undefined;
   if (typeof action !== 'number' || typeof version !== 'string' || typeof digest !== 'string') return undefined;
@@ -55,6 +58,7 @@ export function openAction(state: UnitState | undefined): Action | undefined {
     digest,
     isStarted: started === true,
     isRunning: runs === true,
+    error: typeof error === 'string' ? error : undefined,
     cancelMs: typeof cancelMs === 'number' ? cancelMs : undefined,
     isCancelRefused: refused === true,
   };
@@ -86,8 +90,9 @@ export function handedOut(state: UnitState, id: number, { version, manifestDiges
   return withNotes(state, { action: id, version, digest, ended, begun, config, retries: state.retries });
 }
 
-/** Returns the state after the unit has begun its action. */
-export const started = (state: UnitState): UnitState => withNotes(state, { ...notesOf(state), started: true });
+/** Returns the state after the unit has begun its action, and has reported an error, if there is one. */
+export const started = (state: UnitState, error?: string): UnitState =>
+  withNotes(state, { ...notesOf(state), started: true, ...(error !== undefined && { error }) });
 /** Returns the state after the unit has sent its configData. */
 export const configured = (state: UnitState): UnitState => withNotes(state, { ...notesOf(state), config: true });
 /** Returns the state after the unit has said that it runs the version of its action. */

@@ -15,12 +15,16 @@ const FINISHED = ['none', 'success', 'failure'] as const;
 /** SWUpdate sends up to 48 lines. The last ones say why it has failed. */
 const MAX_LINES = 8;
 const MAX_MESSAGE = 500;
+const ERROR = /error|fail|mismatch|invalid/i;
+const MAX_ERROR = 240;
 
 /** What a unit reports of its action. The id and the time in the body are not read: clients send any text there, or none. */
 export interface Feedback {
   readonly execution: (typeof EXECUTIONS)[number];
   readonly finished: (typeof FINISHED)[number];
   readonly message: string | undefined;
+  /** The last line that reports an error. SWUpdate sends the reason of a failure before it closes the action. */
+  readonly error: string | undefined;
 }
 
 /** Returns the feedback in a body: `{"status":{"execution":"closed","result":{"finished":"success"}}}`. */
@@ -31,6 +35,9 @@ export function feedbackIn(body: Buffer): Feedback {
     execution: oneOf(EXECUTIONS, execution, 'status.execution'),
     finished: oneOf(FINISHED, finished, 'status.result.finished'),
     message: messageIn(details),
+    error: linesIn(details)
+      .findLast((line) => ERROR.test(line))
+      ?.slice(0, MAX_ERROR),
   };
 }
 
@@ -81,10 +88,13 @@ export function confirmationIn(body: Buffer): { readonly isDenied: boolean; read
 }
 
 function messageIn(details: unknown): string | undefined {
-  if (!Array.isArray(details)) return undefined;
-  const lines = details.filter((line): line is string => typeof line === 'string' && line.trim() !== '');
-  const text = lines.slice(-MAX_LINES).join(' | ');
+  const text = linesIn(details).slice(-MAX_LINES).join(' | ');
   return text === '' ? undefined : text.slice(-MAX_MESSAGE);
+}
+
+function linesIn(details: unknown): string[] {
+  if (!Array.isArray(details)) return [];
+  return details.filter((line): line is string => typeof line === 'string' && line.trim() !== '');
 }
 
 function objectIn(value: unknown, name: string): Readonly<Record<string, unknown>> {

@@ -22,9 +22,9 @@ export interface Step {
 
 /** Returns the state after feedback for the open action of a unit. */
 export function afterFeedback(state: UnitState, action: Action, feedback: Feedback, nowMs: number): Step {
-  const { execution, finished, message } = feedback;
+  const { execution, finished, message, error } = feedback;
   if (execution === 'closed') {
-    if (finished === 'failure') return { state: closed(state, action, 'failed', message, nowMs) };
+    if (finished === 'failure') return { state: closed(state, action, 'failed', withError(action, message), nowMs) };
     const begun = begunVersion(state);
     // SWUpdate reports after the reboot, for whatever it is offered then. A unit that has not begun this action reports
     // the one that was cancelled after it was installed. This one stays offered.
@@ -36,7 +36,12 @@ export function afterFeedback(state: UnitState, action: Action, feedback: Feedba
   if (execution === 'canceled') return { state: action.cancelMs === undefined ? state : cancelled(state, action) };
   // A unit that runs the version and begins again would never report: it would install it for ever.
   if (action.isRunning) return { state: closed(state, action, 'installed', undefined, nowMs), isOver: true };
-  return { state: action.isStarted ? state : started(state) };
+  return { state: action.isStarted && error === undefined ? state : started(state, error) };
+}
+
+function withError({ error }: Action, message: string | undefined): string | undefined {
+  if (error === undefined || message?.includes(error)) return message;
+  return message === undefined ? error : `${error} | ${message}`;
 }
 
 /** Returns the state after feedback for the cancellation of the open action of a unit. */
