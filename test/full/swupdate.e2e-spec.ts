@@ -8,7 +8,7 @@ import { Fleet, type UnitState } from '../../src/fleet/index.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { SWUPDATE, SwupdateBoard } from '../support/clients/swupdate.js';
 import { FakeRegistry } from '../support/fake-registry.js';
-import { describeWith } from '../support/real-server.js';
+import { describeWith, itWith } from '../support/real-server.js';
 import { TestService, until, type TestOptions } from '../support/service.js';
 
 const image = firmwareBytes(300_000, 'image');
@@ -115,6 +115,31 @@ describeWith(SWUPDATE, 'the real SWUpdate in hawkBit mode', () => {
     proxy.close();
   });
 
+  itWith(
+    ['zck', 'zck_read_header'],
+    'downloads only the parts that it lacks, by several ranges in one request',
+    async () => {
+      const proxy = await cuttingProxy(() => service.port, []);
+      await start();
+      const old = firmwareBytes(2_000_000, 'old');
+      const changed = Buffer.from(old);
+      for (const at of [100_000, 500_000, 900_000, 1_300_000, 1_700_000])
+        firmwareBytes(1_000, `${at}`).copy(changed, at);
+      const source = join(board.folder, 'source');
+      writeFileSync(source, old);
+      const { file, header } = board.zchunk(changed);
+      const properties = `url = "http://127.0.0.1:${proxy.port}/firmware?device=gateway&version=1.1.0&file=gateway.zck"; source = "${source}"; chain = "raw";`;
+      const swu = board.pack('1.1.0', header, `type = "delta"; properties: { ${properties} };`);
+      registry.pushFiles('gateway', '1.1.0', { 'gateway.swu': swu, 'gateway.zck': file });
+      board.start(service.url);
+      await until(() => board.flashed(changed.length).equals(changed), 'the image in flash');
+      expect(proxy.requests()).toMatch(/Range: bytes=\d+-\d+,\d+-\d+/i);
+      expect(await service.metrics()).toMatch(/path="\/firmware",status="206"/);
+      expect(proxy.received()).toBeLessThan(changed.length / 2);
+      proxy.close();
+    },
+  );
+
   it('sends its token, and downloads with the link alone', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'otaflux-swupdate-tokens-'));
     const token = '0123456789abcdef0123456789abcdef';
@@ -132,8 +157,10 @@ describeWith(SWUPDATE, 'the real SWUpdate in hawkBit mode', () => {
 async function cuttingProxy(
   to: () => number,
   after: number[],
-): Promise<{ port: number; cuts: () => number; close: () => void }> {
+): Promise<{ port: number; cuts: () => number; requests: () => string; received: () => number; close: () => void }> {
   const wanted = after.length;
+  let requests = '';
+  let received = 0;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connect({ port: to(), host: '127.0.0.1' });
@@ -145,9 +172,13 @@ async function cuttingProxy(
       sockets.add(socket);
       socket.on('error', () => other.destroy()).on('close', () => other.destroy());
     }
-    client.on('data', (piece: Buffer) => upstream.write(piece));
+    client.on('data', (piece: Buffer) => {
+      requests += piece.toString('latin1');
+      upstream.write(piece);
+    });
     upstream.on('data', (piece: Buffer) => {
       bytes += piece.length;
+      received += piece.length;
       const [limit = Infinity] = after;
       if (bytes <= limit) {
         client.write(piece);
@@ -162,6 +193,8 @@ async function cuttingProxy(
   return {
     port: (server.address() as AddressInfo).port,
     cuts: () => wanted - after.length,
+    requests: () => requests,
+    received: () => received,
     close: () => {
       for (const socket of sockets) socket.destroy();
       server.close();

@@ -48,6 +48,16 @@ export class SwupdateBoard {
     return readFileSync(join(folder, 'out.swu'));
   }
 
+  /** Returns a zchunk file of `image`, and its header, which belongs into the .swu. */
+  zchunk(image: Buffer): { file: Buffer; header: Buffer } {
+    const folder = mkdtempSync(join(this.folder, 'zchunk-'));
+    writeFileSync(join(folder, 'image.bin'), image);
+    runProgram('zck', ['-u', '-h', 'sha256', '-o', 'image.zck', 'image.bin'], folder);
+    const size = Number(/Header size: (\d+)/i.exec(runProgram('zck_read_header', ['image.zck'], folder))?.[1]);
+    const file = readFileSync(join(folder, 'image.zck'));
+    return { file, header: file.subarray(0, size) };
+  }
+
   /**
    * Starts the daemon.
    *
