@@ -5,12 +5,14 @@ import { gather, parseOption } from '../config/index.js';
 import { hashToken } from '../device/access/credentials.js';
 import { signedQuery } from '../signed-url.js';
 import { ConfigError, reasonOf } from '../errors.js';
+import { isUnitName } from '../identity.js';
 import { whyNoDeviceId } from '../repository-name.js';
 import { isRepositoryName } from '../oci/names.js';
 import { CliCommand } from './cli-command.js';
 import { addFlags, givenFlags } from './flags.js';
 
-const TOKEN_BYTES = 32;
+/** 32 characters: the HTTP client of Zephyr's hawkBit has room for no more. */
+const TOKEN_BYTES = 24;
 const MILLISECONDS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `otaflux token DEVICE`: a new token, and the line for DEVICE_TOKENS_PATH. */
@@ -21,17 +23,23 @@ export function tokenCommand(): Command {
       'Makes an access token for a device. Prints the token, which is shown only once, and the line for the file of --device-tokens-path.',
     )
     .argument('<device>', 'Device id.')
+    .option('--unit <unit>', 'Make a token for this unit of the device only, such as a serial number.')
     .option('--file <path>', 'Append the line to this file, and print only the token.')
     .option('--json', 'Print token and line as JSON.')
-    .withExamples({ does: 'Add a token to the file of the server', call: 'otaflux token esp32 --file tokens.txt' })
+    .withExamples(
+      { does: 'Add a token to the file of the server', call: 'otaflux token esp32 --file tokens.txt' },
+      { does: 'Make a token for one unit', call: 'otaflux token esp32 --unit 24:6f:28:aa:bb:cc --file tokens.txt' },
+    )
     .withExitCodes({ 0: 'The token is made.', 2: 'An argument, an option or the file is wrong.' });
   return command.action((device: string) => {
     demandDevice(device);
-    const { file, json } = command.opts<{ file?: string; json?: boolean }>();
+    const { file, json, unit } = command.opts<{ file?: string; json?: boolean; unit?: string }>();
+    demandUnit(unit);
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
-    const line = `${device} sha256:${hashToken(token)}`;
+    const name = unit === undefined ? device : `${device}#${lineSafe(unit)}`;
+    const line = `${name} sha256:${hashToken(token)}`;
     if (file !== undefined) append(file, line);
-    if (json) process.stdout.write(`${JSON.stringify({ device, token, line })}\n`);
+    if (json) process.stdout.write(`${JSON.stringify({ device, unit, token, line })}\n`);
     else process.stdout.write(file === undefined ? `${token}\n${line}\n` : `${token}\n`);
   });
 }
@@ -50,6 +58,7 @@ export function signUrlCommand(): Command {
         'http://localhost:8080',
       ),
     )
+    .option('--unit <unit>', 'Make URLs for this unit of the device only.')
     .option('--json', 'Print the result as JSON.')
     .withExamples({
       does: 'Make URLs that are valid for a week',
@@ -61,7 +70,13 @@ export function signUrlCommand(): Command {
     });
   return addFlags(command, ['DEVICE_URL_SECRET']).action(async (device: string) => {
     demandDevice(device);
-    const { expiresIn, url, json } = command.opts<{ expiresIn: string; url: string; json?: boolean }>();
+    const { expiresIn, url, json, unit } = command.opts<{
+      expiresIn: string;
+      url: string;
+      json?: boolean;
+      unit?: string;
+    }>();
+    demandUnit(unit);
     const given = await gather({ flags: givenFlags(command), environment: process.env });
     const [secret] = (parseOption('DEVICE_URL_SECRET', given) as string[] | undefined) ?? [];
     if (secret === undefined)
@@ -69,9 +84,11 @@ export function signUrlCommand(): Command {
     if (!URL.canParse(url))
       throw new ConfigError(`--url: got ${JSON.stringify(url)}, expected a URL such as https://ota.example.com`);
     const expires = Math.floor((Date.now() + millisecondsOf(expiresIn)) / 1000);
-    const at = (path: string): string => `${url.replace(/\/+$/, '')}/${path}?${signedQuery(secret, device, expires)}`;
+    const at = (path: string): string =>
+      `${url.replace(/\/+$/, '')}/${path}?${signedQuery(secret, device, expires, unit)}`;
     const result = {
       device,
+      unit,
       version: at('version'),
       firmware: at('firmware'),
       expires: new Date(expires * 1000).toISOString(),
@@ -85,6 +102,18 @@ function demandDevice(device: string): void {
     throw new ConfigError(
       `device: got ${JSON.stringify(device)}: ${whyNoDeviceId(device)}. Expected esp32 or line-1/sensor`,
     );
+}
+
+function demandUnit(unit: string | undefined): void {
+  if (unit !== undefined && !isUnitName(unit))
+    throw new ConfigError(
+      `--unit: got ${JSON.stringify(unit)}, expected 1 to 128 printable characters, such as 24:6f:28:aa:bb:cc`,
+    );
+}
+
+/** White space would end the name in the file of tokens. */
+function lineSafe(unit: string): string {
+  return unit.replaceAll(/[\s%]/g, encodeURIComponent);
 }
 
 function millisecondsOf(text: string): number {

@@ -183,6 +183,7 @@ export function openApi(): object {
     paths: {
       '/version': { get: VERSION },
       '/firmware': { get: FIRMWARE },
+      '/firmware/{product}.bin': { get: FIRMWARE_FILE },
       '/report': {
         post: {
           summary: 'A unit reports how an update has ended, or what it runs',
@@ -198,7 +199,6 @@ export function openApi(): object {
           },
         },
       },
-      '/firmware/{product}.bin': { get: FIRMWARE_FILE },
       '/webhooks/{source}': {
         post: {
           summary: 'A registry tells of a change',

@@ -37,6 +37,15 @@ export interface Report {
   readonly notes?: UnitState['notes'];
 }
 
+/** The line of the log for each event of a unit. */
+const LOG_LINES: Readonly<Record<UnitEventKind, { readonly event: string }>> = {
+  checked: { event: 'unit.checked' },
+  offered: { event: 'unit.offered' },
+  downloading: { event: 'unit.downloading' },
+  installed: { event: 'unit.installed' },
+  failed: { event: 'unit.failed' },
+  rejected: { event: 'unit.rejected' },
+};
 /** Sightings are collected for so long, so that a request does not wait for the store. */
 const COLLECT_MS = 1_000;
 /** Sightings of more units than this are stored at once. */
@@ -254,7 +263,7 @@ export class Fleet implements OnApplicationShutdown {
     if (isEnd) this.meter.ended(protocol, kind);
     if (!this.logs && !this.subject.observed) return;
     const event: UnitEvent = { kind, product, unit, protocol, version, message, atMs: this.clock.nowMs() };
-    if (this.logs) this.logger.debug({ event: `unit.${kind}`, device: product, unit, protocol, version, message });
+    if (this.logs) this.logger.debug({ ...LOG_LINES[kind], device: product, unit, protocol, version, message });
     this.subject.next(event);
   }
 

@@ -6,17 +6,15 @@ export const MAX_MESSAGE = 500;
 export const MAX_ATTRIBUTES = 32;
 export const MAX_ATTRIBUTE_TEXT = 128;
 
-export const OUTCOMES = ['installed', 'failed', 'rejected'] as const;
+export const OUTCOMES = ['installed', 'failed', 'rejected'] as const satisfies readonly Outcome[];
 /** How an update ended, according to its unit. `rejected`: the unit has refused it before it was installed. */
-export type Outcome = (typeof OUTCOMES)[number];
+export type Outcome = 'installed' | 'failed' | 'rejected';
 
 const text = z.string().max(256);
 const timeMs = z.number().min(0).max(8.64e15);
 
-/** The release that a unit was offered. */
 const offerSchema = z.object({
   version: text,
-  /** Digest of the manifest, so that a moved tag is another offer. */
   digest: text,
   atMs: timeMs,
 });
@@ -24,14 +22,13 @@ const offerSchema = z.object({
 const outcomeSchema = z.object({
   outcome: z.enum(OUTCOMES),
   version: text.optional(),
-  /** Digest of the manifest; undefined if the unit has named a version that it was not offered. */
   digest: text.optional(),
   message: z.string().max(MAX_MESSAGE).optional(),
   atMs: timeMs,
 });
 
 /** Checks what a store on disk or a broker returns. */
-export const unitStateSchema = z.object({
+export const unitStateSchema: z.ZodType<UnitState> = z.object({
   protocol: text.optional(),
   running: text.optional(),
   hardware: text.optional(),
@@ -44,10 +41,25 @@ export const unitStateSchema = z.object({
   retries: z.number().int().min(0).optional(),
 });
 
-/** An offer to a unit. Times are on the wall clock, in milliseconds since the epoch. */
-export type Offered = Readonly<z.infer<typeof offerSchema>>;
+/** An offer to a unit. */
+export interface Offered {
+  readonly version: string;
+  /** Digest of the manifest, so that a moved tag is another offer. */
+  readonly digest: string;
+  /** On the wall clock, in milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
 /** The last outcome of a unit. */
-export type LastOutcome = Readonly<z.infer<typeof outcomeSchema>>;
+export interface LastOutcome {
+  readonly outcome: Outcome;
+  readonly version?: string | undefined;
+  /** Digest of the manifest; undefined if the unit has named a version that it was not offered. */
+  readonly digest?: string | undefined;
+  readonly message?: string | undefined;
+  /** On the wall clock, in milliseconds since the epoch. */
+  readonly atMs: number;
+}
 
 /**
  * What a unit has said of itself, and what it was offered. Nothing of it is verified. Times are on the wall clock, in

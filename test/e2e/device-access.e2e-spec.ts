@@ -43,6 +43,56 @@ describe('who may ask for which device', () => {
   };
   const statusOf = async (target: string, headers = ''): Promise<number> => (await get(target, headers)).status;
 
+  it('can be one unit: its token, and its URL, are good for no other unit', async () => {
+    const path = join(folder, 'tokens');
+    const made = await run(['token', 'esp32', '--unit', 'unit 1%', '--file', path]);
+    expect(made.code).toBe(0);
+    expect(made.stdout.trim()).toHaveLength(32);
+    expect(readFileSync(path, 'utf8')).toMatch(/^esp32#unit%201%25 sha256:[0-9a-f]{64}\n$/);
+    appendFileSync(path, `esp32 sha256:${hashToken('all')}\nline-1/sensor#b sha256:${hashToken('both')}\n`);
+    appendFileSync(path, `esp32#b sha256:${hashToken('both')}\n`);
+    await start({ DEVICE_TOKENS_PATH: path, DEVICE_URL_SECRET: 's3cret-of-16-characters' });
+    const by = (token: string): string => `Authorization: Bearer ${token.trim()}\r\n`;
+    const one = by(made.stdout);
+    expect(await statusOf('/version?device=esp32&unit=unit%201%25', one)).toBe(200);
+    expect(await statusOf('/version?device=esp32', one)).toBe(200);
+    for (const path of ['/version', '/firmware'])
+      expect(await statusOf(`${path}?device=esp32&unit=unit%202`, one)).toBe(403);
+    expect(await statusOf('/version?device=line-1/sensor&unit=unit%201%25', one)).toBe(403);
+    expect(await statusOf('/version?device=esp32&unit=anything', by('all'))).toBe(200);
+    expect(await statusOf('/version?device=esp32&unit=b', by('both'))).toBe(200);
+    expect(await statusOf('/version?device=line-1/sensor&unit=b', by('both'))).toBe(200);
+    expect(await statusOf('/version?device=line-1/sensor&unit=a', by('both'))).toBe(403);
+    const urls = await run(['sign-url', 'esp32', '--unit', 'a&b', '--json', '--url', service.url], {
+      DEVICE_URL_SECRET: 's3cret-of-16-characters',
+    });
+    const { version } = JSON.parse(urls.stdout) as { version: string };
+    expect((await fetch(version)).status).toBe(200);
+    expect((await fetch(version.replace('a%26b', 'c'))).status).toBe(403);
+    expect((await fetch(version.replace('&unit=a%26b', ''))).status).toBe(403);
+    const report = (unit: string): Promise<Response> =>
+      fetch(`${service.url}/report?device=esp32&unit=${unit}`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer both' },
+        body: '{"outcome":"failed"}',
+      });
+    expect((await report('b')).status).toBe(204);
+    expect((await report('a')).status).toBe(403);
+    expect((await service.management.get('/units').query({ product: 'esp32', unit: 'a' })).status).toBe(404);
+  });
+
+  it.each(['esp32# sha256:HEX', 'esp32#%0a sha256:HEX', 'esp32#%zz sha256:HEX', 'esp32 a sha256:HEX'])(
+    'is not told by a file with the line %j',
+    async (line) => {
+      const path = join(folder, 'tokens');
+      writeFileSync(path, line.replace('HEX', hashToken('x')));
+      await expect(start({ DEVICE_TOKENS_PATH: path })).rejects.toThrow(
+        'line 1: expected DEVICE sha256:HEX or DEVICE#UNIT',
+      );
+      await start({});
+    },
+  );
+
   it('is everybody for all, by default', async () => {
     await start({});
     expect(await statusOf('/version?device=esp32')).toBe(200);

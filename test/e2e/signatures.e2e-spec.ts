@@ -3,6 +3,7 @@ import { sign } from 'node:crypto';
 import { mkdtempSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ReleaseService } from '../../src/firmware/index.js';
 import { firmwareBytes, versionBody } from '../support/bytes.js';
 import { amount } from '../support/extent.js';
 import { FakeRegistry, INDEX, MANIFEST } from '../support/fake-registry.js';
@@ -335,6 +336,25 @@ describe('with a key', () => {
       expect(await service.versionOf('fw')).toBe('1.0.0');
       signLegacy(registry, 'fw', pushIndex('1.1.0', other).child, ours);
       expect(await service.versionOf('fw')).toBe('1.1.0');
+    });
+
+    it.each([
+      ['index', 200],
+      ['child', 404],
+    ] as const)('signed on the %s: a file of another child gets %d', async (signed, status) => {
+      const push = (title: string, image: Buffer): { mediaType: string; digest: string; size: number } =>
+        registry.pushFiles('fw', undefined, { [title]: image });
+      const children = [push('app.bin', firmware), push('foreign.bin', other)];
+      const annotations = { 'vnd.otaflux.requires': '>=1.0.0' };
+      const body = { schemaVersion: 2, mediaType: INDEX, manifests: children, annotations };
+      const index = registry.putManifest('fw', '1.0.0', body, INDEX);
+      signBundle(registry, 'fw', signed === 'index' ? index : children[0]!.digest, ours);
+      await start();
+      expect(await service.versionOf('fw')).toBe('1.0.0');
+      expect((await service.firmware('fw&file=foreign.bin')).status).toBe(status);
+      expect((await service.firmware('fw&file=app.bin')).status).toBe(200);
+      const { annotations: kept } = await service.service.app.get(ReleaseService, { strict: false }).current('fw');
+      expect(kept).toEqual(signed === 'index' ? annotations : {});
     });
 
     it('does not take the signature on an index for a child that it does not name', async () => {

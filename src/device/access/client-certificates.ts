@@ -6,16 +6,17 @@ import { parseYaml } from '../../config/yaml.js';
 import { Reloaded } from '../../reloaded.js';
 import type { DeviceRequest } from '../../delivery/index.js';
 import type { Identity } from '../../protocols/index.js';
+import { covers, grantIn, isUnit } from './grant.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 
 /** Names of certificates, and the devices (ids or globs) for which each is valid. */
-type DeviceMap = ReadonlyMap<string, (device: string) => boolean>;
+type DeviceMap = ReadonlyMap<string, (identity: Identity) => boolean>;
 
 const mapSchema = z.record(z.string(), z.union([z.string(), z.array(z.string())]));
 
 /**
  * Authenticates a device by the client certificate that the handshake verified. The common name or one of the subject
- * alternative names (DNS or URI) must be the device id, or TLS_DEVICE_MAP must assign the device to the certificate, as
+ * alternative names (DNS or URI) must be the device id, or `DEVICE#UNIT` for one unit, or TLS_DEVICE_MAP must assign the device to the certificate, as
  * for a gateway.
  */
 export class ClientCertificates extends DeviceAuthenticator {
@@ -32,11 +33,11 @@ export class ClientCertificates extends DeviceAuthenticator {
         : new Reloaded('--tls-device-map', [mapPath], parseMap, new Logger('ClientCertificates'));
   }
 
-  override accessOf({ raw }: DeviceRequest, { product }: Identity): Access {
+  override accessOf({ raw }: DeviceRequest, identity: Identity): Access {
     const names = this.namesOf(raw.socket as TLSSocket);
     if (names.length === 0) return 'unknown';
     const map = this.map?.current;
-    return names.some((name) => name === product || map?.get(name)?.(product)) ? 'allowed' : 'other';
+    return names.some((name) => covers(grantIn(name), identity) || map?.get(name)?.(identity)) ? 'allowed' : 'other';
   }
 
   override close(): void {
@@ -73,7 +74,14 @@ function parseMap(text: string): DeviceMap {
   const result = mapSchema.safeParse(parseYaml(text) ?? {});
   if (!result.success)
     throw new Error('expected a YAML map of certificate names to device ids or globs, such as gateway-1: ["line-1/*"]');
-  return new Map(
-    Object.entries(result.data).map(([name, devices]) => [name, picomatch([devices].flat(), { dot: true })]),
-  );
+  return new Map(Object.entries(result.data).map(([name, devices]) => [name, matcherOf([devices].flat())]));
+}
+
+/** Each entry is a device id, a glob of device ids, or one of these followed by `#UNIT`. */
+function matcherOf(devices: readonly string[]): (identity: Identity) => boolean {
+  const matchers = devices.map((device) => {
+    const { product, unit } = grantIn(device);
+    return { matches: picomatch(product, { dot: true }), unit };
+  });
+  return (identity) => matchers.some(({ matches, unit }) => matches(identity.product) && isUnit(unit, identity));
 }

@@ -1,6 +1,7 @@
 import type { ClientAddress, DeviceRequest } from '../../delivery/index.js';
 import type { Identity } from '../../protocols/index.js';
 import { DeviceAuthenticator, type Access } from './device-authenticator.js';
+import { covers, grantIn } from './grant.js';
 import { deviceNamedIn } from './distinguished-name.js';
 
 /**
@@ -18,10 +19,11 @@ export class ProxyHeader extends DeviceAuthenticator {
     this.header = header.toLowerCase();
   }
 
-  override accessOf({ raw }: DeviceRequest, { product }: Identity): Access {
+  override accessOf({ raw }: DeviceRequest, identity: Identity): Access {
     const named = raw.headers[this.header];
     // A proxy that has received no certificate sends an empty header.
     if (typeof named !== 'string' || !named.trim() || !this.addresses.isProxied(raw)) return 'unknown';
-    return deviceNamedIn(named) === product ? 'allowed' : 'other';
+    const device = deviceNamedIn(named);
+    return device !== undefined && covers(grantIn(device), identity) ? 'allowed' : 'other';
   }
 }
