@@ -34,6 +34,7 @@ export default defineConfig({
         items: [
           page('Devices', 'devices'),
           page('Arduino libraries', 'protocols/arduino'),
+          page('hawkBit clients', 'protocols/hawkbit'),
           page('Which version does my device get?', 'which-version'),
           page('Releases with several files', 'files'),
           page('Registries', 'registries'),
@@ -52,6 +53,7 @@ export default defineConfig({
           page('Observability', 'observability'),
           page('Troubleshooting', 'troubleshooting'),
           page('Migrating from the Rust server', 'migrating'),
+          page('Migrating from hawkBit', 'migrating-from-hawkbit'),
         ],
       },
       { text: 'Reference', items: [page('Configuration', 'configuration'), page('Command line', 'cli')] },
