@@ -19,7 +19,8 @@ export function unitsCommand(): Command {
       { does: 'Write a table for a spreadsheet', call: 'otaflux units esp32 --csv > units.csv' },
     )
     .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
-  command.addCommand(retryCommand());
+  // Both commands have the same options: each reads those behind its own name.
+  command.enablePositionalOptions().helpCommand(false).addCommand(retryCommand());
   return withServer(command).action(async (product: string, unit: string | undefined) => {
     const { json, csv, limit } = command.opts<{ json?: boolean; csv?: boolean; limit?: string }>();
     if (json && csv) throw new ConfigError('--json and --csv: expected one of them');
@@ -44,8 +45,7 @@ function retryCommand(): Command {
     .withExamples({ does: 'Let the unit gw-0815 try again', call: 'otaflux units retry gateway gw-0815' })
     .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
   return withServer(command).action(async (product: string, unit: string) => {
-    // The command above has the same options, and takes what comes before its own name.
-    const { json } = command.optsWithGlobals<{ json?: boolean }>();
+    const { json } = command.opts<{ json?: boolean }>();
     const { retry } = await import('./units.js');
     process.exitCode = await retry(await serverOf(command), { product, unit }, json ?? false);
   });

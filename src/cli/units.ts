@@ -64,9 +64,10 @@ export async function retry(server: ControlledServer, { product, unit }: UnitIde
   if (json) process.stdout.write(`${answer.body}\n`);
   else if (forgotten)
     process.stdout.write(
-      `${unit}: forgot that ${forgotten.version ?? 'the update'} was ${forgotten.outcome}. The unit is offered it again at its next request\n`,
+      `${unit}: the outcome "${forgotten.outcome}" of ${forgotten.version ?? 'its last update'} is forgotten. The unit is offered the current release again at its next request\n`,
     );
-  else process.stdout.write(`${unit}: it had reported no outcome. It is offered what it does not run\n`);
+  else
+    process.stdout.write(`${unit}: no outcome was stored. The unit is offered the current release unless it runs it\n`);
   return 0;
 }
 
