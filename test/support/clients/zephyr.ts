@@ -75,7 +75,7 @@ export class ZephyrUnit {
   private async run(client: RawClient): Promise<Ended> {
     for (;;) {
       if (this.steps.length > MAX_STEPS) throw new Error('it asks for ever');
-      const poll = this.parsed<Poll>(await this.request(client, 'GET', this.base));
+      const poll = this.parsed(await this.request(client, 'GET', this.base)) as Poll;
       if (poll.config.polling.sleep.length !== 8) throw new Error(`sleep ${poll.config.polling.sleep}`);
       this.sleep = poll.config.polling.sleep;
       const { cancelAction, configData, deploymentBase } = poll._links ?? {};
@@ -109,7 +109,7 @@ export class ZephyrUnit {
   /** Returns whether an image was installed. */
   private async deploy(client: RawClient, href: string): Promise<boolean> {
     const path = this.release === '4.1' ? this.pathOf(href) : `${this.base}/${this.tailOf(href, 'deploymentBase/')}`;
-    const { id, deployment } = this.parsed<Deployment>(await this.request(client, 'GET', path));
+    const { id, deployment } = this.parsed(await this.request(client, 'GET', path)) as Deployment;
     if (typeof id !== 'string' || !(Number(id) > 0 && Number(id) <= 2_147_483_647)) throw new Error(`id ${id}`);
     const [chunk, ...others] = deployment.chunks;
     if (chunk?.part !== 'bApp' || others.length > 0) throw new Error('expecting 1 chunk bApp');
@@ -176,8 +176,8 @@ export class ZephyrUnit {
     ].join('\r\n');
   }
 
-  private parsed<T>({ body }: RawResponse): T {
+  private parsed({ body }: RawResponse): unknown {
     if (body.length > RESPONSE_BUFFER - 1) throw new Error(`the answer has ${body.length} bytes`);
-    return JSON.parse(body.toString()) as T;
+    return JSON.parse(body.toString());
   }
 }
