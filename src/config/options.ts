@@ -204,7 +204,7 @@ export const OPTIONS = {
   }),
   POLL_INTERVAL: option<PollInterval[]>(pollIntervals, {
     default: '5m~10%',
-    help: 'How often units ask for updates, for protocols whose server says so (hawkBit DDI). `~10%` makes it vary by 10 % more or less, so that units do not ask at the same time. Intervals of single devices: `esp32=1h,gateway-*=10m~20%,*=5m~10%`.',
+    help: 'How often units ask for updates, for protocols whose server says so (hawkBit DDI, SWUpdate). `~10%` makes it vary by 10 % more or less, so that units do not ask at the same time. Intervals of single devices: `esp32=1h,gateway-*=10m~20%,*=5m~10%`.',
   }),
   DDI_DEFAULT_PRODUCT: option(kinds.deviceId, {
     help: 'Device id that the tenant `DEFAULT` of hawkBit DDI clients stands for, because many clients cannot name another tenant.',

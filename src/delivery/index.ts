@@ -18,6 +18,7 @@ export { Delivery } from './delivery.js';
 export { isDownload } from './download.js';
 export { DeliveryModule } from './delivery.module.js';
 export type { DeviceRequest } from './device-request.js';
+export { evaluateConditions } from './conditions.js';
 export { DEVICE_WAIT_MS, withPatience } from './patience.js';
 export { Links } from './links.js';
 export { jsonIn, MAX_BODY_BYTES, readBody } from './request-body.js';

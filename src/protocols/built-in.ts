@@ -3,7 +3,10 @@ import type { ProtocolName } from '../config/index.js';
 import { ArduinoProtocol } from './arduino/arduino-protocol.js';
 import type { DeviceProtocol } from './device-protocol.js';
 import { DdiProtocol } from './ddi/ddi-protocol.js';
+import { EsphomeProtocol } from './esphome/esphome-protocol.js';
 import { NativeProtocol } from './native/native-protocol.js';
+import { RaucProtocol } from './rauc/rauc-protocol.js';
+import { SwupdateProtocol } from './swupdate/swupdate-protocol.js';
 
 /**
  * The built-in protocols, in the order in which they are asked: one that tells its clients by their headers comes before
@@ -13,5 +16,8 @@ export const BUILT_IN_PROTOCOLS: Readonly<Record<ProtocolName, Type<DeviceProtoc
   // A tenant may be called `firmware`.
   ddi: DdiProtocol,
   arduino: ArduinoProtocol,
+  esphome: EsphomeProtocol,
   native: NativeProtocol,
+  rauc: RaucProtocol,
+  swupdate: SwupdateProtocol,
 };

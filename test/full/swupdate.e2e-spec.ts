@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Fleet, type UnitState } from '../../src/fleet/index.js';
 import { firmwareBytes } from '../support/bytes.js';
-import { SWUPDATE, SwupdateBoard } from '../support/clients/swupdate.js';
+import { SWUPDATE, SwupdateBoard } from '../support/clients/swupdate-board.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { describeWith, itWith } from '../support/real-server.js';
 import { TestService, until, type TestOptions } from '../support/service.js';

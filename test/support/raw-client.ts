@@ -70,7 +70,8 @@ export class RawClient {
         .map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
     );
     const status = Number(lines[0]?.split(' ')[1]);
-    const length = head || status === 304 || status === 204 ? 0 : Number(headers.get('content-length') ?? NaN);
+    const length =
+      head || status < 200 || status === 204 || status === 304 ? 0 : Number(headers.get('content-length') ?? NaN);
     if (Number.isNaN(length)) throw new Error(`no Content-Length in ${text}`);
     await this.waitFor(
       () => this.buffer.length,

@@ -1,6 +1,6 @@
-import { invalidDevice, noFirmware } from '../../delivery/index.js';
-import { isRepositoryName } from '../../oci/index.js';
+import { noFirmware } from '../../delivery/index.js';
 import type { Match } from '../device-protocol.js';
+import { productInPath } from '../in-path.js';
 
 const BY_QUERY: Match = { route: '/firmware' };
 const FOLDER = '/firmware/';
@@ -21,16 +21,5 @@ export function firmwareRoute(path: string): Match | undefined {
  */
 export function productOfFile(file: string): string {
   if (!file.endsWith(SUFFIX)) throw noFirmware(undefined);
-  const product = decoded(file.slice(0, -SUFFIX.length));
-  if (!isRepositoryName(product)) throw invalidDevice(product);
-  return product;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    // No device id contains a percent sign, so it is refused.
-    return text;
-  }
+  return productInPath(file.slice(0, -SUFFIX.length));
 }

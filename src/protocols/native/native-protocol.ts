@@ -7,13 +7,12 @@ import {
   missingUnit,
   parameter,
   prepare,
-  withPatience,
   type DeviceRequest,
 } from '../../delivery/index.js';
-import { OtaError } from '../../errors.js';
 import type { Release } from '../../firmware/index.js';
 import { Fleet } from '../../fleet/index.js';
 import type { Ask } from '../ask.js';
+import { demandProduct } from '../demand-product.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { isSameVersion } from '../../semver.js';
 import { saidIn } from '../said.js';
@@ -22,8 +21,6 @@ import { reportIn } from './report.js';
 
 const PROTOCOL = 'native';
 const VERSION: Match = { route: '/version' };
-/** A report waits no longer for the registry to say whether there is such a product. */
-const PRODUCT_WAIT_MS = 3_000;
 const REPORT: Match = { route: '/report', takesBody: true };
 /** Part of a query that may ask for another file of the release. */
 const FILE = 'file=';
@@ -106,21 +103,9 @@ export class NativeProtocol extends DeviceProtocol {
   private async report({ product, unit }: Ask, request: DeviceRequest, response: ServerResponse): Promise<void> {
     if (unit === undefined) throw missingUnit();
     const report = reportIn(request.body);
-    await this.demandProduct(product, request);
+    await demandProduct(this.delivery, product, request);
     await this.fleet.report({ product, unit }, PROTOCOL, report);
     response.writeHead(204).end();
-  }
-
-  /**
-   * Throws for a product without a release, so that strangers cannot fill the store with made-up names. While the
-   * registry cannot say, the report is stored.
-   */
-  private async demandProduct(product: string, request: DeviceRequest): Promise<void> {
-    try {
-      await withPatience(Promise.resolve(this.delivery.current(product, request)), PRODUCT_WAIT_MS);
-    } catch (error) {
-      if (OtaError.isAnswer(error)) throw error;
-    }
   }
 
   private offer(release: Release, request: DeviceRequest, response: ServerResponse): void {
