@@ -19,8 +19,7 @@ export function unitsCommand(): Command {
       { does: 'Write a table for a spreadsheet', call: 'otaflux units esp32 --csv > units.csv' },
     )
     .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
-  // Both commands have the same options: each reads those behind its own name.
-  command.enablePositionalOptions().helpCommand(false).addCommand(retryCommand());
+  command.helpCommand(false).addCommand(retryCommand(command));
   return withServer(command).action(async (product: string, unit: string | undefined) => {
     const { json, csv, limit } = command.opts<{ json?: boolean; csv?: boolean; limit?: string }>();
     if (json && csv) throw new ConfigError('--json and --csv: expected one of them');
@@ -34,7 +33,7 @@ export function unitsCommand(): Command {
 }
 
 /** `otaflux units retry PRODUCT UNIT`: lets a unit try a failed release again. */
-function retryCommand(): Command {
+function retryCommand(units: Command): Command {
   const command = new CliCommand('retry')
     .summary('Let a unit try again the release that it has failed to install.')
     .description(
@@ -45,8 +44,9 @@ function retryCommand(): Command {
     .withExamples({ does: 'Let the unit gw-0815 try again', call: 'otaflux units retry gateway gw-0815' })
     .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
   return withServer(command).action(async (product: string, unit: string) => {
-    const { json } = command.opts<{ json?: boolean }>();
+    // Commander gives options that both commands have to the first one, wherever they are written.
+    const { json } = units.opts<{ json?: boolean }>();
     const { retry } = await import('./units.js');
-    process.exitCode = await retry(await serverOf(command), { product, unit }, json ?? false);
+    process.exitCode = await retry(await serverOf(units), { product, unit }, json ?? false);
   });
 }
