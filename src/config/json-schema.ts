@@ -127,13 +127,21 @@ export const deviceGlobs: JsonSchema = {
 };
 
 const INTERVAL = `(?:(?:${REPOSITORY}|${GLOB}|\\*)=)?\\s*(?:[0-9]+(?:\\.[0-9]+)?(?:ms|s|m|h|d))+(?:~[0-9]{1,2}%)?`;
+/** 0, and more than 23:59:59 in one unit. A sum may be longer and is left to the server. */
+const NO_INTERVAL = [
+  '(?:^|[=,])\\s*(?:0+(?:\\.0+)?(?:s|m|h|d)|0*[0-4]?[0-9]{0,2}ms)\\s*(?:[~,]|$)',
+  ...Object.entries({ ms: 86_399_499, s: 86_399, m: 1_439, h: 23, d: 0 }).map(
+    ([unit, limit]) => `(?:^|[=,a-z])\\s*${above(limit)}(?:\\.[0-9]+)?${unit}(?:[~,0-9]|\\s|$)`,
+  ),
+].join('|');
 
-/** Intervals with globs: a text with commas, or a list. Whether one is too long is left to the server. */
+/** Intervals with globs: a text with commas, or a list. */
 export const pollIntervals: JsonSchema = {
   type: ['string', 'array'],
   minItems: 1,
   ...separated(INTERVAL),
-  items: { type: 'string', pattern: `^\\s*${INTERVAL}\\s*$` },
+  not: { type: 'string', pattern: NO_INTERVAL },
+  items: { type: 'string', pattern: `^\\s*${INTERVAL}\\s*$`, not: { pattern: NO_INTERVAL } },
 };
 
 /** Words of `words`: a text with commas, or a list. */
