@@ -23,6 +23,7 @@ export {
   type Option,
   type OPTIONS,
   type PolicyRule,
+  type PollInterval,
   type Rate,
   type RegistryLocation,
   type SettingName,
