@@ -34,6 +34,9 @@ export default defineConfig({
         items: [
           page('Devices', 'devices'),
           page('Arduino libraries', 'protocols/arduino'),
+          page('ESPHome and ESP Web Tools', 'protocols/esphome'),
+          page('SWUpdate (general)', 'protocols/swupdate'),
+          page('RAUC', 'protocols/rauc'),
           page('hawkBit clients', 'protocols/hawkbit'),
           page('Which version does my device get?', 'which-version'),
           page('Releases with several files', 'files'),

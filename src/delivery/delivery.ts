@@ -79,6 +79,16 @@ export class Delivery {
   }
 
   /**
+   * Returns the release that a unit may take instead of `current`, which requires a version that it does not run. Resolves
+   * to undefined if there is none. Rejects with OtaError, after the time that a device waits.
+   *
+   * @param running the version that the unit runs; undefined if it does not say
+   */
+  steppingStone(current: Release, running: string | undefined): Promise<Release | undefined> {
+    return withPatience(this.releases.steppingStone(current, running));
+  }
+
+  /**
    * Returns the release to send to `device`: the one with `version`, if that is set, otherwise the one that this client
    * was offered, otherwise the current one. Throws or rejects with OtaError or DeviceRefusal.
    */
@@ -217,8 +227,11 @@ export class Delivery {
     }
   }
 
-  /** Returns the release that the client of `request` was offered, unless it has to be verified again since then. */
-  private offeredTo(device: string, { raw, receivedAtMs }: DeviceRequest): Release | undefined {
+  /**
+   * Returns the release that the client of `request` was offered, unless it has to be verified again since then. Its bytes
+   * may have been dropped.
+   */
+  offeredTo(device: string, { raw, receivedAtMs }: DeviceRequest): Release | undefined {
     return this.offered.to(raw, device, receivedAtMs, this.releases.distrustedAtMs(device));
   }
 

@@ -57,6 +57,11 @@ export class ExactReleases {
     return this.finding.run(key, () => this.look(key, device, candidate, known));
   }
 
+  /** Returns the versions of `device`, newest first. Rejects with OtaError `absent` if there are none. */
+  async list(device: string): Promise<readonly Candidate[]> {
+    return this.candidates(device);
+  }
+
   /** Drops all releases, because keys have changed. They are verified again at the next request. */
   forget(): void {
     this.releases.clear();

@@ -18,6 +18,7 @@ import { NoFirmware } from './no-firmware.js';
 import { ofRightEntry } from './other-entry.js';
 import { MAX_PASSED_OVER } from './passed-over.js';
 import { UntrustedVersions } from './untrusted-versions.js';
+import { isSameVersion } from '../semver.js';
 import { traced } from '../tracing.js';
 
 export interface ReleaseFinderOptions {
@@ -56,6 +57,7 @@ export class ReleaseFinder {
   private readonly contents: ReleaseContents;
   private readonly untrusted: UntrustedVersions;
   private readonly withoutFirmware = new Map<string, NoFirmware>();
+  private readonly differing = new Set<string>();
   private readonly pulls = pLimit(MAX_PULLS);
   private readonly sorted: SortedTags;
 
@@ -154,6 +156,7 @@ export class ReleaseFinder {
       const since = dateAfter(known?.currentSince, this.clock.nowMs());
       const release = new Release(device, version, tag, manifest.digest, firmware, contents, since, signer);
       this.demandTrust(repository, release);
+      this.compareVersions(key, release);
       return known ? sameAs(known, release) : release;
     } catch (error) {
       if (error instanceof NoFirmware) this.passOver(key, candidate, error);
@@ -305,6 +308,20 @@ export class ReleaseFinder {
         throw new OtaError('protocol', error.message, { cause: error });
       throw error;
     }
+  }
+
+  /** Warns if an ESP image says that it is another version than its tag. */
+  private compareVersions(key: string, { device, version, firmware: { esp } }: Release): void {
+    const own = esp?.app?.version;
+    if (own === undefined || isSameVersion(own, version) || this.differing.has(key)) return;
+    if (this.differing.size >= MAX_REMEMBERED) this.differing.clear();
+    this.differing.add(key);
+    this.logger.warn({
+      event: 'release.version_differs',
+      device,
+      version,
+      reason: `the image says that it is version ${own}, but its tag is ${version}. Units that report the version in the image are offered the release again and again. Set PROJECT_VER to the version of the tag`,
+    });
   }
 
   private passOver(key: string, candidate: Candidate, error: NoFirmware): void {

@@ -22,6 +22,7 @@ import { ReleaseImages } from './release-images.js';
 import { repositoryPrefix } from './repository-prefix.js';
 import { type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 import { traced } from '../tracing.js';
+import { SteppingStones } from './stepping-stones.js';
 import { SingleFlight, type Lane } from './single-flight.js';
 
 /** How long the service remembers that a device has no firmware (CONTRACT, "Freshness"). */
@@ -43,6 +44,7 @@ export class ReleaseService implements OnApplicationShutdown {
   private readonly finder: ReleaseFinder;
   private readonly past: PastReleases;
   private readonly exactReleases: ExactReleases;
+  private readonly steppingStones: SteppingStones;
   private readonly images: ReleaseImages;
   private readonly refreshes = new SingleFlight<Release>();
   private readonly restores = new SingleFlight<void>();
@@ -87,6 +89,7 @@ export class ReleaseService implements OnApplicationShutdown {
       (ageMs) => this.isTooOld(ageMs),
       this.shutdown.signal,
     );
+    this.steppingStones = new SteppingStones(this.exactReleases);
     meter.observe(
       () => this.devices.samples(),
       () => this.devices.count(({ failure }) => failure !== undefined),
@@ -165,6 +168,19 @@ export class ReleaseService implements OnApplicationShutdown {
       await this.deliverable(recalled);
       return recalled;
     }
+  }
+
+  /**
+   * Returns the release that a unit may take if it may not take `current`, because that one requires a version that the
+   * unit does not run: the highest older release that it may take. Resolves to undefined if there is none. Rejects with
+   * OtaError.
+   *
+   * @param running the version that the unit runs; undefined if it does not say
+   */
+  async steppingStone(current: Release, running: string | undefined): Promise<Release | undefined> {
+    const release = await this.steppingStones.below(current, running);
+    if (release) await this.deliverable(release);
+    return release;
   }
 
   /**

@@ -41,6 +41,7 @@ export interface Report {
 const LOG_LINES: Readonly<Record<UnitEventKind, { readonly event: string }>> = {
   checked: { event: 'unit.checked' },
   offered: { event: 'unit.offered' },
+  withheld: { event: 'unit.withheld' },
   downloading: { event: 'unit.downloading' },
   installed: { event: 'unit.installed' },
   failed: { event: 'unit.failed' },
@@ -96,6 +97,17 @@ export class Fleet implements OnApplicationShutdown {
     const sighting = this.note(said, protocol);
     sighting.offered = release;
     this.tell('offered', said as UnitIdentity, protocol, release.version);
+  }
+
+  /**
+   * Notes that a unit, or a device that does not say which unit it is, must not get `release`.
+   *
+   * @param reason a word for the metric: one of a few
+   * @param message why, for people
+   */
+  withheld(said: Said, protocol: string, release: OfferedRelease, reason: string, message: string): void {
+    this.meter.withheldFor(protocol, reason);
+    if (said.unit !== undefined) this.tell('withheld', said as UnitIdentity, protocol, release.version, message);
   }
 
   /** Notes that a unit has started to download `release`. Without a unit, does nothing. */

@@ -1,8 +1,11 @@
 import type { UnitIdentity } from '../identity.js';
 import type { Outcome } from './unit-state.js';
 
-/** What happened to a unit. `checked`: it has asked whether there is an update. */
-export type UnitEventKind = 'checked' | 'offered' | 'downloading' | Outcome;
+/**
+ * What happened to a unit. `checked`: it has asked whether there is an update. `withheld`: it must not get the current
+ * release; `message` says why.
+ */
+export type UnitEventKind = 'checked' | 'offered' | 'withheld' | 'downloading' | Outcome;
 
 /** An event of one unit. */
 export interface UnitEvent extends UnitIdentity {

@@ -20,6 +20,7 @@ const OTHER = 'other';
 export class FleetMeter {
   readonly maxProducts = MAX_PRODUCTS;
   private readonly outcomes: Counter<'protocol' | 'outcome'>;
+  private readonly withheld: Counter<'protocol' | 'reason'>;
   private read: () => Promise<readonly FleetSample[]> = () => Promise.resolve([]);
 
   constructor(metrics: MetricsRegistry) {
@@ -28,6 +29,12 @@ export class FleetMeter {
       name: 'otaflux_unit_outcomes_total',
       help: 'Updates that units have ended, by protocol and outcome: installed, failed or rejected.',
       labelNames: ['protocol', 'outcome'],
+      registers,
+    });
+    this.withheld = new Counter({
+      name: 'otaflux_offers_withheld_total',
+      help: 'Requests of units that were offered nothing, by protocol and reason: hardware, requires or failed.',
+      labelNames: ['protocol', 'reason'],
       registers,
     });
     const samples = (): Promise<readonly FleetSample[]> => this.read();
@@ -46,6 +53,10 @@ export class FleetMeter {
 
   observe(read: () => Promise<readonly FleetSample[]>): void {
     this.read = read;
+  }
+
+  withheldFor(protocol: string, reason: string): void {
+    this.withheld.labels(protocol, reason).inc();
   }
 
   ended(protocol: string, outcome: string): void {

@@ -1,17 +1,22 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { Delivery, type DeviceRequest } from '../delivery/index.js';
 import type { Release } from '../firmware/index.js';
 import { Fleet, type UnitState } from '../fleet/index.js';
 import type { UnitIdentity } from '../identity.js';
 import { isSameVersion } from '../semver.js';
 import type { Ask } from './ask.js';
+import { hardwareMismatch, isGuarded, versionMismatch, type Mismatch } from './guards.js';
 
-/** Why a unit is offered nothing. `failed`: it has reported that this release failed or that it has rejected it. */
-export type Withheld = 'up-to-date' | 'failed';
+/**
+ * Why a unit is offered nothing. `failed`: it has reported that this release failed or that it has rejected it. `hardware`:
+ * the release is for other hardware. `requires`: it requires a version that the unit does not run, and there is no other
+ * release that the unit may take.
+ */
+export type Withheld = 'up-to-date' | 'failed' | 'hardware' | 'requires';
 
 /** What a unit is offered. */
 export interface Offer {
-  /** The current release of the product. */
+  /** The release that the unit may take, or the current one of the product if it may take none. */
   readonly release: Release;
   /** Why the unit is not offered `release`. Undefined if it is offered. */
   readonly withheld: Withheld | undefined;
@@ -25,12 +30,19 @@ export interface OfferOptions {
   readonly oncePerRelease?: boolean;
 }
 
+/** Products about which the operator was warned. */
+const MAX_WARNED = 10_000;
+
 /**
- * Decides which release a unit is offered, for all protocols: the current one of its product, unless the unit runs it.
- * Tells the fleet what the unit has said and what it was offered. Creates no promise if everything is in memory.
+ * Decides which release a unit is offered, for all protocols: the current one of its product, unless the unit runs it, or
+ * must not get it. Tells the fleet what the unit has said and what it was offered. Creates no promise if everything is in
+ * memory.
  */
 @Injectable()
 export class Offers {
+  private readonly logger = new Logger('Offers');
+  private readonly warned = new Set<string>();
+
   constructor(
     private readonly delivery: Delivery,
     private readonly fleet: Fleet,
@@ -45,17 +57,53 @@ export class Offers {
       : this.decide(release, ask, request, options);
   }
 
-  private decide(
+  /**
+   * Returns what a client may take instead of `current`: itself, an older release from which it can go on, or nothing. Does
+   * not note it as an offer. Rejects with OtaError.
+   */
+  async guarded(current: Release, ask: Ask, protocol: string): Promise<Offer> {
+    const known = ask.unit === undefined ? undefined : await this.fleet.find(ask as UnitIdentity);
+    const running = ask.running ?? known?.running;
+    const hardware = ask.hardware ?? known?.hardware;
+    let release: Release | undefined = current;
+    let mismatch: Mismatch | undefined = versionMismatch(current, running);
+    if (mismatch) {
+      if (running === undefined) this.warnUnsaid(current, mismatch);
+      release = await this.delivery.steppingStone(current, running);
+    }
+    const wrong = release && hardwareMismatch(release, hardware);
+    if (release && !wrong) return { release, withheld: undefined };
+    mismatch = wrong ?? mismatch;
+    if (!mismatch) return { release: current, withheld: undefined };
+    const { reason, message } = mismatch;
+    this.fleet.withheld(ask, protocol, current, reason, message);
+    return { release: current, withheld: reason };
+  }
+
+  private decide(current: Release, ask: Ask, request: DeviceRequest, options: OfferOptions): Offer | Promise<Offer> {
+    if (isSameVersion(ask.running, current.version)) return { release: current, withheld: 'up-to-date' };
+    if (!isGuarded(current, ask.hardware)) return this.unlessFailed(current, ask, request, options);
+    return this.guarded(current, ask, options.protocol).then((offer) => {
+      if (offer.withheld !== undefined) return offer;
+      return isSameVersion(ask.running, offer.release.version)
+        ? { release: offer.release, withheld: 'up-to-date' }
+        : this.unlessFailed(offer.release, ask, request, options);
+    });
+  }
+
+  private unlessFailed(
     release: Release,
     ask: Ask,
     request: DeviceRequest,
     { protocol, oncePerRelease = false }: OfferOptions,
   ): Offer | Promise<Offer> {
-    if (isSameVersion(ask.running, release.version)) return { release, withheld: 'up-to-date' };
     if (!oncePerRelease || ask.unit === undefined) return this.offer(release, ask, request, protocol);
     const state = this.fleet.find(ask as UnitIdentity);
-    const decide = (known: UnitState | undefined): Offer =>
-      hasFailed(known, release) ? { release, withheld: 'failed' } : this.offer(release, ask, request, protocol);
+    const decide = (known: UnitState | undefined): Offer => {
+      if (!hasFailed(known, release)) return this.offer(release, ask, request, protocol);
+      this.fleet.withheld(ask, protocol, release, 'failed', 'the unit has reported that it could not install it');
+      return { release, withheld: 'failed' };
+    };
     return state instanceof Promise ? state.then(decide) : decide(state);
   }
 
@@ -63,6 +111,19 @@ export class Offers {
     this.delivery.offer(release, request);
     this.fleet.offered(ask, protocol, release);
     return { release, withheld: undefined };
+  }
+
+  private warnUnsaid({ device, version }: Release, { message }: Mismatch): void {
+    const key = `${device} ${version}`;
+    if (this.warned.has(key)) return;
+    if (this.warned.size >= MAX_WARNED) this.warned.clear();
+    this.warned.add(key);
+    this.logger.warn({
+      event: 'release.requires_unsaid',
+      device,
+      version,
+      reason: `${message}. Such units get the highest version without a condition. Make them send &running=VERSION`,
+    });
   }
 }
 

@@ -8,6 +8,8 @@ import { firmwareRoute, productOfFile } from '../native/firmware-route.js';
 import { Fleet } from '../../fleet/index.js';
 import { printable } from '../../identity.js';
 import { isSameVersion } from '../../semver.js';
+import { isGuarded } from '../guards.js';
+import { Offers } from '../offers.js';
 import { saidIn } from '../said.js';
 
 const PROTOCOL = 'arduino';
@@ -41,6 +43,7 @@ export class ArduinoProtocol extends DeviceProtocol {
   constructor(
     private readonly delivery: Delivery,
     private readonly fleet: Fleet,
+    private readonly offers: Offers,
   ) {
     super();
   }
@@ -58,7 +61,7 @@ export class ArduinoProtocol extends DeviceProtocol {
       product,
       unit: printable(headerOf(raw, 'sta-mac')) ?? said.unit,
       running: printable(headerOf(raw, 'version')) ?? said.running,
-      hardware: said.hardware,
+      hardware: said.hardware ?? (isEsp8266(raw) ? 'ESP8266' : undefined),
       channel: said.channel,
     };
   }
@@ -67,20 +70,40 @@ export class ArduinoProtocol extends DeviceProtocol {
     this.fleet.seen(ask, PROTOCOL);
     const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
     if (mode === 'version')
-      return whenFound(this.delivery.current(ask.product, request), this.offer(request, response));
+      return whenFound(this.delivery.current(ask.product, request), (current) =>
+        whenFound(this.guarded(current, ask), (release) => {
+          if (release) this.offer(release, request, response);
+          else response.writeHead(304).end();
+        }),
+      );
     if (mode !== 'sketch') return this.sendFileSystem(mode, ask, request, response);
-    const wanted = this.delivery.wanted(ask.product, request, parameter(request.query, 'version'));
-    return whenFound(wanted, (release) => {
-      const headers = arduinoHeaders(release);
-      if (runs(release, ask, request.raw)) {
-        response.writeHead(304, headers as string[]).end();
-        return;
-      }
-      // The answer to the question is the download itself.
-      this.fleet.offered(ask, PROTOCOL, release);
-      this.fleet.downloading(ask, PROTOCOL, release);
-      this.delivery.send(release, request, response, headers);
-    });
+    const version = parameter(request.query, 'version');
+    return whenFound(this.delivery.wanted(ask.product, request, version), (current) =>
+      whenFound(version === undefined ? this.guarded(current, ask) : current, (release) => {
+        if (release) this.sendFirmware(release, ask, request, response);
+        else response.writeHead(304).end();
+      }),
+    );
+  }
+
+  /** Returns what the unit may take instead of `current`, or undefined if it may take nothing. */
+  private guarded(current: Release, ask: Ask): Release | undefined | Promise<Release | undefined> {
+    if (!isGuarded(current, ask.hardware)) return current;
+    return this.offers
+      .guarded(current, ask, PROTOCOL)
+      .then(({ release, withheld }) => (withheld === undefined ? release : undefined));
+  }
+
+  private sendFirmware(release: Release, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
+    const headers = arduinoHeaders(release);
+    if (runs(release, ask, request.raw)) {
+      response.writeHead(304, headers as string[]).end();
+      return;
+    }
+    // The answer to the question is the download itself.
+    this.fleet.offered(ask, PROTOCOL, release);
+    this.fleet.downloading(ask, PROTOCOL, release);
+    this.delivery.send(release, request, response, headers);
   }
 
   /**
@@ -107,11 +130,9 @@ export class ArduinoProtocol extends DeviceProtocol {
   }
 
   /** The answer to `getAvailableVersion()`, which reads `x-version` and no body. */
-  private offer(request: DeviceRequest, response: ServerResponse): (release: Release) => void {
-    return (release) => {
-      this.delivery.offer(release, request);
-      response.writeHead(200, [...arduinoHeaders(release), 'Content-Length', '0']).end();
-    };
+  private offer(release: Release, request: DeviceRequest, response: ServerResponse): void {
+    this.delivery.offer(release, request);
+    response.writeHead(200, [...arduinoHeaders(release), 'Content-Length', '0']).end();
   }
 }
 
@@ -120,6 +141,10 @@ function isArduino(raw: IncomingMessage): boolean {
     USER_AGENT.test(raw.headers['user-agent'] ?? '') ||
     CHIPS.some((chip) => raw.headers[`x-${chip}-sketch-md5`] !== undefined)
   );
+}
+
+function isEsp8266({ headers }: IncomingMessage): boolean {
+  return headers['x-esp8266-sketch-md5'] !== undefined || /^ESP8266-/i.test(headers['user-agent'] ?? '');
 }
 
 /** Returns the header `x-ESP32-NAME` or `x-ESP8266-NAME`. */

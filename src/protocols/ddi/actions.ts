@@ -6,6 +6,7 @@ import type { Fleet, UnitState } from '../../fleet/index.js';
 import type { UnitIdentity } from '../../identity.js';
 import { demandProduct } from '../demand-product.js';
 import { isSameVersion } from '../../semver.js';
+import { isGuarded } from '../guards.js';
 import { hasFailed, type Offers } from '../offers.js';
 import { handedOut, hasEnded, openAction, standingOf, type Action } from './action.js';
 import { actionIdOf } from './action-id.js';
@@ -36,10 +37,21 @@ export class Actions {
     return this.clock.nowMs();
   }
 
-  /** Returns the current release, or undefined if the product has none. Rejects while that is not known. */
-  async current({ product }: UnitIdentity, request: DeviceRequest): Promise<Release | undefined> {
+  /**
+   * Returns the release that a unit is to run: the current one, or an older one from which it can go on. Undefined: the
+   * product has none, or the unit may take none. Rejects while that is not known.
+   */
+  async current(
+    unit: UnitIdentity,
+    state: UnitState | undefined,
+    request: DeviceRequest,
+  ): Promise<Release | undefined> {
     try {
-      return await this.delivery.current(product, request);
+      const current = await this.delivery.current(unit.product, request);
+      const { running, hardware } = state ?? {};
+      if (!isGuarded(current, hardware)) return current;
+      const { release, withheld } = await this.offers.guarded(current, { ...unit, running, hardware }, PROTOCOL);
+      return withheld === undefined ? release : undefined;
     } catch (error) {
       if (OtaError.isAnswer(error)) return undefined;
       throw error;
@@ -56,7 +68,8 @@ export class Actions {
     request: DeviceRequest,
   ): Promise<OfferedAction | undefined> {
     const current = await this.delivery.current(unit.product, request);
-    const ask = { ...unit, running: hasInstalled(state, current) ? current.version : state?.running };
+    const running = hasInstalled(state, current) ? current.version : state?.running;
+    const ask = { ...unit, running, hardware: state?.hardware };
     const { release, withheld } = await this.offers.of(ask, request, { protocol: PROTOCOL, oncePerRelease: true });
     if (withheld !== undefined) return undefined;
     return { id: idOf(unit, state, release), release };
@@ -77,7 +90,7 @@ export class Actions {
     const action = openAction(state);
     if (action) {
       if (action.id !== id) throw noAction(id);
-      const release = await this.current(unit, request);
+      const release = await this.current(unit, state, request);
       if (standingOf(action, release, this.nowMs()) !== 'offered') throw noAction(id);
       return this.releaseOf(action, release, unit, request);
     }
@@ -94,7 +107,7 @@ export class Actions {
   async release(unit: UnitIdentity, id: number, request: DeviceRequest): Promise<Release> {
     const state = await this.find(unit);
     const action = openAction(state);
-    const current = await this.current(unit, request);
+    const current = await this.current(unit, state, request);
     if (action?.id === id) return this.releaseOf(action, current, unit, request);
     if (current && idOf(unit, state, current) === id) return current;
     throw noAction(id);
@@ -152,7 +165,7 @@ export class Actions {
     request: DeviceRequest,
   ): Promise<OfferedAction> {
     if (hasEnded(state, id)) throw actionOver();
-    const current = openAction(state) ? undefined : await this.delivery.current(unit.product, request);
+    const current = openAction(state) ? undefined : await this.current(unit, state, request);
     if (!current || idOf(unit, state, current) !== id || !mayTake(state, current)) throw noAction(id);
     return { id, release: current };
   }

@@ -129,7 +129,7 @@ export class DdiProtocol extends DeviceProtocol {
   private async linksFor(unit: UnitIdentity, state: UnitState | undefined, request: DeviceRequest): Promise<PollLinks> {
     const action = openAction(state);
     if (action) {
-      const current = await this.actions.current(unit, request);
+      const current = await this.actions.current(unit, state, request);
       this.fleet.seen(unit, PROTOCOL);
       switch (standingOf(action, current, this.actions.nowMs())) {
         case 'offered':

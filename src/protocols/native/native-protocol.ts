@@ -5,6 +5,7 @@ import {
   deviceIn,
   methodNotAllowed,
   missingUnit,
+  noFirmware,
   parameter,
   prepare,
   type DeviceRequest,
@@ -15,6 +16,8 @@ import type { Ask } from '../ask.js';
 import { demandProduct } from '../demand-product.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { isSameVersion } from '../../semver.js';
+import { hardwareMismatch, isGuarded } from '../guards.js';
+import { Offers } from '../offers.js';
 import { saidIn } from '../said.js';
 import { firmwareRoute, productOfFile } from './firmware-route.js';
 import { reportIn } from './report.js';
@@ -33,6 +36,7 @@ export class NativeProtocol extends DeviceProtocol {
   constructor(
     private readonly delivery: Delivery,
     private readonly fleet: Fleet,
+    private readonly offers: Offers,
   ) {
     super();
   }
@@ -61,10 +65,44 @@ export class NativeProtocol extends DeviceProtocol {
       ? this.delivery.current(product, request)
       : this.delivery.wanted(product, request, parameter(request.query, 'version'));
     // Creates no promise and no closure if release and bytes are in memory, which is the normal case.
-    if (release instanceof Promise)
-      return release.then((found) => {
-        this.answer(found, isOffer, ask, request, response);
-      });
+    if (release instanceof Promise) return release.then((found) => this.unlessGuarded(found, ask, request, response));
+    return this.unlessGuarded(release, ask, request, response);
+  }
+
+  private unlessGuarded(
+    release: Release,
+    ask: Ask,
+    request: DeviceRequest,
+    response: ServerResponse,
+  ): void | Promise<void> {
+    const isOffer = request.path === VERSION.route;
+    if (isGuarded(release, ask.hardware)) return this.guarded(release, isOffer, ask, request, response);
+    this.answer(release, isOffer, ask, request, response);
+  }
+
+  /** Answers with what the client may take, or with 404 if it may take nothing: it flashes whatever `/firmware` sends. */
+  private async guarded(
+    current: Release,
+    isOffer: boolean,
+    ask: Ask,
+    request: DeviceRequest,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (!isOffer) {
+      // What was offered is delivered, though `/firmware` may not repeat what `/version` has said.
+      const offered = this.delivery.offeredTo(ask.product, request)?.equals(current) ?? false;
+      const isNamed = parameter(request.query, 'version') !== undefined;
+      if (offered || isNamed) {
+        if (hardwareMismatch(current, ask.hardware)) throw noFirmware(ask.product);
+        this.answer(current, false, ask, request, response);
+        return;
+      }
+    }
+    const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL);
+    if (withheld !== undefined) {
+      this.fleet.seen(ask, PROTOCOL);
+      throw noFirmware(ask.product);
+    }
     this.answer(release, isOffer, ask, request, response);
   }
 

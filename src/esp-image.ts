@@ -1,4 +1,4 @@
-import { printable } from '../identity.js';
+import { printable } from './identity.js';
 
 /** What the header of an image for a chip of Espressif says. */
 export interface EspImage {
@@ -27,7 +27,8 @@ export interface EspApp {
 /** Bytes of a file that `espImageIn` reads: the header, that of the first segment, and the description. */
 export const ESP_IMAGE_BYTES = 24 + 8 + 256;
 
-const MAGIC = 0xe9;
+/** The first byte of an ESP image. */
+export const ESP_MAGIC = 0xe9;
 const HEADER_BYTES = 24;
 const MAX_SEGMENTS = 16;
 /** QIO, QOUT, DIO, DOUT, fast and slow read. */
@@ -67,7 +68,7 @@ const ESP32_C3 = 0x0005;
  * @param bytes the beginning of the file: ESP_IMAGE_BYTES, fewer if the file or what is known of it is shorter
  */
 export function espImageIn(bytes: Buffer): EspImage | undefined {
-  if (bytes.length < HEADER_BYTES || bytes[0] !== MAGIC) return undefined;
+  if (bytes.length < HEADER_BYTES || bytes[0] !== ESP_MAGIC) return undefined;
   const segments = bytes.readUInt8(1);
   if (segments === 0 || segments > MAX_SEGMENTS || bytes.readUInt8(2) > MAX_FLASH_MODE) return undefined;
   const second = bytes.readUInt32LE(8);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { gzipSync } from 'node:zlib';
-import { firmwareBytes } from '../../test/support/bytes.js';
-import { espImage } from '../../test/support/esp-image.js';
+import { firmwareBytes } from '../test/support/bytes.js';
+import { espImage } from '../test/support/esp-image.js';
 import { ESP_IMAGE_BYTES, espImageIn } from './esp-image.js';
 
 describe('the header of an ESP image', () => {

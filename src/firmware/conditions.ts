@@ -1,0 +1,64 @@
+import { Logger } from '@nestjs/common';
+import picomatch from 'picomatch';
+import semver from 'semver';
+import type { Release } from './release.js';
+
+/** Globs of the hardware that may take a release, separated by commas. */
+const HARDWARE = 'vnd.otaflux.hardware';
+/** Semantic version range of the versions that may be updated to a release. */
+const REQUIRES = 'vnd.otaflux.requires';
+/** Matching is as long as the glob, so it has a bound. */
+const MAX_GLOBS = 100;
+
+/** What a release demands of a unit, in the annotations of its manifest. */
+export interface Conditions {
+  /** Returns whether hardware of this name may take the release. Undefined if every hardware may. */
+  readonly fitsHardware: ((hardware: string) => boolean) | undefined;
+  /** Returns whether a unit that runs this version may take the release. Undefined if every version may. */
+  readonly fitsVersion: ((running: string) => boolean) | undefined;
+}
+
+const logger = new Logger('ReleaseService');
+/** `null`: the release has no conditions. A release that is created again is read again. */
+const known = new WeakMap<Release, Conditions | null>();
+
+/** Returns the conditions of a release, or undefined if it has none. Called on the hot path. */
+export function conditionsOf(release: Release): Conditions | undefined {
+  let conditions = known.get(release);
+  if (conditions === undefined) known.set(release, (conditions = read(release) ?? null));
+  return conditions ?? undefined;
+}
+
+function read(release: Release): Conditions | undefined {
+  const { [HARDWARE]: hardware, [REQUIRES]: requires } = release.annotations;
+  if (hardware === undefined && requires === undefined) return undefined;
+  return {
+    fitsHardware: hardware === undefined ? undefined : hardwareMatcher(hardware),
+    fitsVersion: requires === undefined ? undefined : versionMatcher(release, requires),
+  };
+}
+
+function hardwareMatcher(list: string): (hardware: string) => boolean {
+  const globs = list
+    .split(',')
+    .map((glob) => glob.trim())
+    .filter((glob) => glob !== '')
+    .slice(0, MAX_GLOBS);
+  const matches = picomatch(globs, { nocase: true, dot: true });
+  return (hardware) => matches(hardware);
+}
+
+/** A range that cannot be read is met by nobody: the wrong step could end a device. */
+function versionMatcher({ device, version }: Release, text: string): (running: string) => boolean {
+  const range = semver.validRange(text);
+  if (range === null) {
+    logger.warn({
+      event: 'release.bad_condition',
+      device,
+      version,
+      reason: `the annotation ${REQUIRES} is ${JSON.stringify(text.slice(0, 100))}, expected a range of versions such as >=1.4.0. No unit gets the release. Push it again`,
+    });
+    return () => false;
+  }
+  return (running) => semver.satisfies(running, range, { includePrerelease: true });
+}
