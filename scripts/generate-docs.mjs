@@ -84,11 +84,14 @@ const REFERENCE = '<!-- Generated from the commands in src/cli by `npm run docs`
 
 function cli(page) {
   const [own] = page.split(REFERENCE);
-  const commands = createProgram({ defaults: true }).commands.map(reference);
+  const commands = createProgram({ defaults: true })
+    .commands.flatMap((command) => [command, ...command.commands])
+    .map(reference);
   return `${own}${REFERENCE}\n\n## Reference\n\n${commands.join('\n')}`;
 }
 
 function reference(command) {
+  const name = command.parent?.parent ? `${command.parent.name()} ${command.name()}` : command.name();
   const own = command.options.filter(({ helpGroupHeading, hidden }) => !helpGroupHeading && !hidden);
   const sections = [...new Set(command.options.flatMap(({ helpGroupHeading }) => helpGroupHeading ?? []))];
   const items = [
@@ -101,8 +104,8 @@ function reference(command) {
   const examples = command.examples.map(({ does, call }) => `# ${does}\n${call}`).join('\n\n');
   const codes = Object.entries(command.exitCodes).map(([code, meaning]) => `- Exit code ${code}: ${meaning}`);
   return [
-    `### ${command.name()}`,
-    `Usage: \`otaflux ${command.name()} ${command.usage()}\``,
+    `### ${name}`,
+    `Usage: \`otaflux ${name} ${command.usage()}\``,
     command.description().replaceAll('<', '\\<'),
     items.join('\n'),
     `<!-- not run here: examples with names of their own -->\n\n\`\`\`sh\n${examples}\n\`\`\``,

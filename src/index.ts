@@ -23,6 +23,7 @@ export {
   type Option,
   type OPTIONS,
   type PolicyRule,
+  type PollInterval,
   type Rate,
   type RegistryLocation,
   type SettingName,
@@ -75,6 +76,7 @@ export {
   type UnitState,
 } from './fleet/index.js';
 export { Clock } from './clock.js';
+export type { EspApp, EspImage } from './esp-image.js';
 export type { UnitIdentity } from './identity.js';
 export { connectEvents, EventContext, type EventMessage } from './events/index.js';
 export { OtaError, type OtaErrorCode } from './errors.js';

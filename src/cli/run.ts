@@ -15,7 +15,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   // What is no flag must be a command: with a default, commander takes a mistyped one for an argument of `serve`.
   const program = createProgram({ defaults: first === undefined || first.startsWith('-') });
   const isKnown = program.commands.some((command) => command.name() === first);
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands.flatMap((known) => [known, ...known.commands])]) {
     command
       .exitOverride((error) => {
         throw new UsageError(error, command);

@@ -6,7 +6,7 @@ import { ANSWERED, serverOf, withServer } from './server-options.js';
 /** `otaflux units PRODUCT [UNIT]`: what the units of a product have reported to a running server. */
 export function unitsCommand(): Command {
   const command = new CliCommand('units')
-    .summary('Show the units of a product: what each runs, was offered and reported.')
+    .summary('Show what the units of a device run and report.')
     .description(
       'Shows the units of a product that a running server knows: what each unit runs, when it was seen, what it was offered, and how its last update ended. A unit is known after a request that names it.',
     )
@@ -19,6 +19,7 @@ export function unitsCommand(): Command {
       { does: 'Write a table for a spreadsheet', call: 'otaflux units esp32 --csv > units.csv' },
     )
     .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
+  command.helpCommand(false).addCommand(retryCommand(command));
   return withServer(command).action(async (product: string, unit: string | undefined) => {
     const { json, csv, limit } = command.opts<{ json?: boolean; csv?: boolean; limit?: string }>();
     if (json && csv) throw new ConfigError('--json and --csv: expected one of them');
@@ -28,5 +29,24 @@ export function unitsCommand(): Command {
     const { units } = await import('./units.js');
     const format = json ? 'json' : csv ? 'csv' : 'table';
     process.exitCode = await units(await serverOf(command), { product, unit }, format, most);
+  });
+}
+
+/** `otaflux units retry PRODUCT UNIT`: lets a unit try a failed release again. */
+function retryCommand(units: Command): Command {
+  const command = new CliCommand('retry')
+    .summary('Let a unit try again the release that it has failed to install.')
+    .description(
+      'Lets a unit try again the release that it has failed to install or has rejected. Without it, such a unit is offered a newer release only, if its protocol reports failures (hawkBit DDI).',
+    )
+    .argument('<product>', 'Device id, such as esp32.')
+    .argument('<unit>', 'The unit.')
+    .withExamples({ does: 'Let the unit gw-0815 try again', call: 'otaflux units retry gateway gw-0815' })
+    .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
+  return withServer(command).action(async (product: string, unit: string) => {
+    // Commander gives options that both commands have to the first one, wherever they are written.
+    const { json } = units.opts<{ json?: boolean }>();
+    const { retry } = await import('./units.js');
+    process.exitCode = await retry(await serverOf(units), { product, unit }, json ?? false);
   });
 }

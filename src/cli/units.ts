@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { csvOf, type UnitsPage, type UnitStatus } from '../control/units.js';
-import type { Identity } from '../identity.js';
+import type { Identity, UnitIdentity } from '../identity.js';
 import { ask, EXIT_FAILURE, EXIT_NOT_ASKED, refuse, type ControlledServer } from './server-request.js';
 import { isColourful, tableOf } from './table.js';
 
@@ -52,6 +52,22 @@ async function one(
   if (format === 'json') process.stdout.write(`${answer.body}\n`);
   else if (format === 'csv') process.stdout.write(csvOf([found], true));
   else process.stdout.write(`${tableOf(rowsOf(found)).join('\n')}\n`);
+  return 0;
+}
+
+/** Makes the server offer a failed release to a unit again; resolves to the exit code. */
+export async function retry(server: ControlledServer, { product, unit }: UnitIdentity, json: boolean): Promise<number> {
+  const answer = await ask(server, 'POST', 'units/retry', { product, unit });
+  if (!answer) return EXIT_NOT_ASKED;
+  if (answer.code !== 200) return refuse(server, answer);
+  const { forgotten } = JSON.parse(answer.body) as { forgotten: UnitStatus['outcome'] };
+  if (json) process.stdout.write(`${answer.body}\n`);
+  else if (forgotten)
+    process.stdout.write(
+      `${unit}: the outcome "${forgotten.outcome}" of ${forgotten.version ?? 'its last update'} is forgotten. The unit is offered the current release again at its next request\n`,
+    );
+  else
+    process.stdout.write(`${unit}: no outcome was stored. The unit is offered the current release unless it runs it\n`);
   return 0;
 }
 

@@ -20,7 +20,11 @@ const MEANT: Readonly<Record<string, string>> = {
 
 /** Returns the line that says what is wrong with a call, and what was probably meant. */
 export function usageLine(error: CommanderError, command: Command): string {
-  const help = command.parent ? `otaflux help ${command.name()}` : 'otaflux --help';
+  const help = command.parent?.parent
+    ? `otaflux ${command.parent.name()} ${command.name()} --help`
+    : command.parent
+      ? `otaflux help ${command.name()}`
+      : 'otaflux --help';
   return `otaflux: ${sentenceOf(error, command)} See ${help}.`;
 }
 

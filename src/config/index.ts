@@ -22,6 +22,7 @@ export {
   type Variable,
 } from './options.js';
 export type { PolicyRule } from './signature-policy.js';
+export type { PollInterval } from './poll-interval.js';
 export { parseOption, parseSettings, Settings } from './settings.js';
 export { PROTOCOL_NAMES, type ProtocolName } from './protocol-names.js';
 export { misspeltVariables, type Misspelt } from './misspelt.js';

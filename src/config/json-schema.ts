@@ -107,6 +107,9 @@ const REPOSITORY = `${NAME_PART}(?:/${NAME_PART})*`;
 
 export const repositoryPrefix: JsonSchema = { ...anyText, minimum: 0, pattern: `^\\s*/*(?:${REPOSITORY})?/*\\s*$` };
 
+/** YAML may have read it as a number. */
+export const deviceId: JsonSchema = { ...anyText, minimum: 0, pattern: `^\\s*${REPOSITORY}\\s*$` };
+
 const GLOB = '[a-z0-9._/-]*[*?\\[\\]{}()!@+|][a-z0-9._/*?\\[\\]{}()!@+|^-]*';
 
 /** Device ids and globs: a text with commas, or a list. */
@@ -121,6 +124,24 @@ export const deviceGlobs: JsonSchema = {
     pattern: `^\\s*(?:${REPOSITORY}|${GLOB})?\\s*$`,
     not: { type: 'string', pattern: '\\.\\.|//|^\\s*/' },
   },
+};
+
+const INTERVAL = `(?:(?:${REPOSITORY}|${GLOB}|\\*)=)?\\s*(?:[0-9]+(?:\\.[0-9]+)?(?:ms|s|m|h|d))+(?:~[0-9]{1,2}%)?`;
+/** 0, and more than 23:59:59 in one unit. A sum may be longer and is left to the server. */
+const NO_INTERVAL = [
+  '(?:^|[=,])\\s*(?:0+(?:\\.0+)?(?:s|m|h|d)|0*[0-4]?[0-9]{0,2}ms)\\s*(?:[~,]|$)',
+  ...Object.entries({ ms: 86_399_499, s: 86_399, m: 1_439, h: 23, d: 0 }).map(
+    ([unit, limit]) => `(?:^|[=,a-z])\\s*${above(limit)}(?:\\.[0-9]+)?${unit}(?:[~,0-9]|\\s|$)`,
+  ),
+].join('|');
+
+/** Intervals with globs: a text with commas, or a list. */
+export const pollIntervals: JsonSchema = {
+  type: ['string', 'array'],
+  minItems: 1,
+  ...separated(INTERVAL),
+  not: { type: 'string', pattern: NO_INTERVAL },
+  items: { type: 'string', pattern: `^\\s*${INTERVAL}\\s*$`, not: { pattern: NO_INTERVAL } },
 };
 
 /** Words of `words`: a text with commas, or a list. */

@@ -46,6 +46,14 @@ export const repositoryPrefix = kind(
   },
 );
 
+/** A device id: the name of a repository behind the prefix. */
+export const deviceId = kind(
+  'device',
+  json.deviceId,
+  'a device id in lower case, such as esp32 or line-1/sensor',
+  (value) => (isRepositoryName(value) ? value : undefined),
+);
+
 export const path = kind('path', json.nonEmptyText, 'a path', (value) => value || undefined);
 
 const TRUE = ['true', '1', 'yes', 'on'];
@@ -162,7 +170,7 @@ export function choices<const T extends string>(values: readonly T[]): Kind<T[]>
 }
 
 /** Characters that device ids consist of, and those of globs. */
-const GLOB = /^[a-z0-9._/-]*[*?[\]{}()!@+|][a-z0-9._/*?[\]{}()!@+|,^-]*$/;
+export const GLOB = /^[a-z0-9._/-]*[*?[\]{}()!@+|][a-z0-9._/*?[\]{}()!@+|,^-]*$/;
 
 /** Device ids and globs, or `all`. */
 export const deviceGlobs = checked(

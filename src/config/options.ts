@@ -1,6 +1,7 @@
 // First, so that declaration files name these types directly: what the public interface names must be exported from it.
 import type { ListenAddress, Rate, RegistryLocation } from './kinds.js';
 import * as kinds from './kinds.js';
+import { pollIntervals, type PollInterval } from './poll-interval.js';
 import { PROTOCOL_NAMES } from './protocol-names.js';
 import { CHECKSUMS, EVENT_SCHEMES, NOTIFY_SCHEMES, option, type Option, type TypedOption } from './option.js';
 import { signaturePolicy } from './signature-policy.js';
@@ -203,6 +204,13 @@ export const OPTIONS = {
   }),
   MENDER_ACCEPT: option(kinds.path, {
     help: 'Keys of Mender devices that are accepted: `first-use` for every key, where a unit keeps the first one that it was seen with, or a file with one `DEVICE sha256:HEX [UNIT]` per line, which is read again when it changes. Default: `first-use` if devices need no credentials and PRODUCTION is off, otherwise no key.',
+  }),
+  POLL_INTERVAL: option<PollInterval[]>(pollIntervals, {
+    default: '5m~10%',
+    help: 'How often units ask for updates, for protocols whose server says so (hawkBit DDI, SWUpdate). `~10%` makes it vary by 10 % more or less, so that units do not ask at the same time. Intervals of single devices: `esp32=1h,gateway-*=10m~20%,*=5m~10%`.',
+  }),
+  DDI_DEFAULT_PRODUCT: option(kinds.deviceId, {
+    help: 'Device id that the tenant `DEFAULT` of hawkBit DDI clients stands for, because many clients cannot name another tenant.',
   }),
   MAX_DOWNLOADS: option(kinds.integer(1, 1_000_000), {
     help: 'Maximum number of simultaneous downloads. Beyond it, `/version` answers 503, and devices that were already offered a version can still download it. Default: no limit.',

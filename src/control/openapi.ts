@@ -302,6 +302,24 @@ export function openApi(): object {
           },
         },
       },
+      '/units/retry': {
+        post: {
+          summary: 'Lets a unit try again the release that it has failed to install',
+          description: MANAGEMENT,
+          tags: ['management'],
+          ...secured('managementToken'),
+          parameters: [
+            parameter('product', 'query', 'The device id', true),
+            parameter('unit', 'query', 'The unit', true),
+          ],
+          responses: {
+            200: json('Done: the outcome that is forgotten, or null'),
+            400: json('No product or no unit'),
+            401: json('The token is missing or wrong'),
+            404: json('No such unit'),
+          },
+        },
+      },
       '/openapi.json': {
         get: {
           summary: 'This document',

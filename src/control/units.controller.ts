@@ -1,4 +1,14 @@
-import { BadRequestException, Controller, Get, NotFoundException, Query, Res, UseGuards } from '@nestjs/common';
+import {
+  BadRequestException,
+  Controller,
+  Get,
+  HttpCode,
+  NotFoundException,
+  Post,
+  Query,
+  Res,
+  UseGuards,
+} from '@nestjs/common';
 import type { Response } from 'express';
 import { Fleet } from '../fleet/index.js';
 import { isUnitName } from '../identity.js';
@@ -26,8 +36,7 @@ export class UnitsController {
     @Query('limit') limitText?: string,
     @Query('format') format = 'json',
   ): Promise<UnitsPage | UnitStatus | string> {
-    if (typeof product !== 'string' || !isRepositoryName(product))
-      throw new BadRequestException('product: expected a device id such as esp32 or line-1/sensor');
+    demandProductName(product);
     if (format !== 'json' && format !== 'csv') throw new BadRequestException('format: expected json or csv');
     const found =
       unit === undefined ? await this.page(product, after, limitOf(limitText)) : await this.one(product, unit);
@@ -38,6 +47,23 @@ export class UnitsController {
     return csvOf(found.units, after === undefined);
   }
 
+  /**
+   * Lets a unit try the release again that it has failed to install or has rejected. Returns the outcome that is
+   * forgotten: null if there was none.
+   */
+  @Post('retry')
+  @HttpCode(200)
+  async retry(
+    @Query('product') product = '',
+    @Query('unit') unit = '',
+  ): Promise<{ product: string; unit: string; forgotten: UnitStatus['outcome'] }> {
+    demandProductName(product);
+    demandUnitName(unit);
+    const before = await this.fleet.retry({ product, unit });
+    if (!before) throw noUnit(product, unit);
+    return { product, unit, forgotten: shown({ unit, ...before }).outcome };
+  }
+
   private async page(product: string, after: string | undefined, limit: number): Promise<UnitsPage> {
     if (after !== undefined && !isUnitName(after))
       throw new BadRequestException('after: expected the name of a unit, the value of next of the page before');
@@ -46,13 +72,10 @@ export class UnitsController {
   }
 
   private async one(product: string, unit: string): Promise<UnitStatus> {
-    if (!isUnitName(unit)) throw new BadRequestException('unit: expected 1 to 128 printable characters');
+    demandUnitName(unit);
     await this.fleet.flush();
     const state = await this.fleet.find({ product, unit });
-    if (!state)
-      throw new NotFoundException(
-        `${product} has no unit ${JSON.stringify(unit)}. A unit is known after its first request that names it`,
-      );
+    if (!state) throw noUnit(product, unit);
     return shown({ unit, ...state });
   }
 }
@@ -62,4 +85,20 @@ function limitOf(text: string | undefined): number {
   const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (limit < 1 || limit > MAX_LIMIT) throw new BadRequestException(`limit: expected a number from 1 to ${MAX_LIMIT}`);
   return limit;
+}
+
+function demandProductName(product: unknown): void {
+  if (typeof product !== 'string' || !isRepositoryName(product))
+    throw new BadRequestException('product: expected a device id such as esp32 or line-1/sensor');
+}
+
+function demandUnitName(unit: unknown): void {
+  if (typeof unit !== 'string' || !isUnitName(unit))
+    throw new BadRequestException('unit: expected 1 to 128 printable characters');
+}
+
+function noUnit(product: string, unit: string): NotFoundException {
+  return new NotFoundException(
+    `${product} has no unit ${JSON.stringify(unit)}. A unit is known after its first request that names it`,
+  );
 }

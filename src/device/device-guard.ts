@@ -37,8 +37,8 @@ export class DeviceGuard implements OnApplicationShutdown {
   }
 
   /** Checks the connection and the limit of its address, before the request is read. Throws a DeviceRefusal. */
-  admit(request: DeviceRequest): void {
-    this.limits.takeAddress(request);
+  admit(request: DeviceRequest, isReport = false): void {
+    this.limits.takeAddress(request, isReport);
     if (this.proxies) this.demandTls(request, this.proxies);
   }
 
@@ -46,14 +46,14 @@ export class DeviceGuard implements OnApplicationShutdown {
    * Checks the access to a product, and its limit. Throws a DeviceRefusal, or rejects with it if an authenticator has to
    * wait.
    */
-  check(request: DeviceRequest, ask: Ask, protocol: DeviceProtocol): void | Promise<void> {
+  check(request: DeviceRequest, ask: Ask, protocol: DeviceProtocol, isReport = false): void | Promise<void> {
     // After the authentication: a stranger must not use up the limit of the device.
     const access = this.authenticators.length === 0 ? undefined : this.authenticate(request, ask, protocol);
     if (access)
       return withPatience(access, DEVICE_WAIT_MS, 'an authenticator').then(() => {
-        this.limits.takeDevice(ask.product, request.receivedAtMs);
+        if (!isReport) this.limits.takeDevice(ask.product, request.receivedAtMs);
       });
-    this.limits.takeDevice(ask.product, request.receivedAtMs);
+    if (!isReport) this.limits.takeDevice(ask.product, request.receivedAtMs);
   }
 
   onApplicationShutdown(): void {

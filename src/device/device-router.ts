@@ -59,13 +59,18 @@ export class DeviceRouter {
     };
     if (match.takesBody) void this.answerWithBody(found, request, response);
     else if (match.isLogin) void this.login(protocol, request, response);
-    else this.answer(protocol, request, response);
+    else this.answer(found, request, response);
     this.count(this.meter.route(match.route), request, response);
     return true;
   };
 
   /** Creates no promise of its own: checks and answers are normally done at once. */
-  private answer(protocol: DeviceProtocol, request: DeviceRequest, response: ServerResponse, isAdmitted = false): void {
+  private answer(
+    { protocol, match: { isReport } }: Found,
+    request: DeviceRequest,
+    response: ServerResponse,
+    isAdmitted = false,
+  ): void {
     let ask: Ask | undefined;
     let wrong: unknown;
     try {
@@ -75,9 +80,9 @@ export class DeviceRouter {
     }
     try {
       // Wrong requests count against the limit of their address, too.
-      if (!isAdmitted) this.guard.admit(request);
+      if (!isAdmitted) this.guard.admit(request, isReport);
       if (!ask) throw wrong;
-      const checked = this.guard.check(request, ask, protocol);
+      const checked = this.guard.check(request, ask, protocol, isReport);
       const known = ask;
       const pending = checked
         ? checked.then(() => protocol.handle(known, request, response))
@@ -93,21 +98,18 @@ export class DeviceRouter {
   }
 
   /** Reads the body first, which costs memory, so only for a client within the limit of its address. */
-  private async answerWithBody(
-    { protocol, match }: Found,
-    request: DeviceRequest,
-    response: ServerResponse,
-  ): Promise<void> {
+  private async answerWithBody(found: Found, request: DeviceRequest, response: ServerResponse): Promise<void> {
+    const { protocol, match } = found;
     let complete: DeviceRequest;
     try {
-      this.guard.admit(request);
+      this.guard.admit(request, match.isReport);
       complete = { ...request, body: await readBody(request.raw) };
     } catch (error) {
       this.fail(protocol, undefined, request, response, error);
       return;
     }
     if (match.isLogin) await this.login(protocol, complete, response, true);
-    else this.answer(protocol, complete, response, true);
+    else this.answer(found, complete, response, true);
   }
 
   private async login(

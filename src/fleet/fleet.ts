@@ -149,6 +149,21 @@ export class Fleet implements OnApplicationShutdown {
     return this.apply(identity, protocol, (before) => change(applied(before, sighting, protocol, this.clock.nowMs())));
   }
 
+  /**
+   * Lets a unit try the release again that it has failed to install or has rejected. Resolves to its state before, or to
+   * undefined if there is no such unit. Rejects with OtaError if that cannot be stored.
+   */
+  async retry(identity: UnitIdentity): Promise<UnitState | undefined> {
+    await this.flush();
+    if (!(await this.store.find(identity))) return undefined;
+    const { before } = await this.store.update(identity, (state) => ({
+      ...(state ?? { firstSeenMs: this.clock.nowMs(), lastSeenMs: this.clock.nowMs() }),
+      outcome: undefined,
+      retries: (state?.retries ?? 0) + 1,
+    }));
+    return before;
+  }
+
   /** Returns the stored state of a unit, or undefined. It may lack what the unit said in the last second. */
   find(identity: UnitIdentity): UnitState | undefined | Promise<UnitState | undefined> {
     return this.store.find(identity);

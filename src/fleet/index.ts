@@ -3,6 +3,7 @@ export { FleetModule, type FleetModuleOptions } from './fleet.module.js';
 export { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
 export type { UnitEvent, UnitEventKind } from './unit-event.js';
 export {
+  boundedAttributes,
   boundedMessage,
   OUTCOMES,
   type LastOutcome,

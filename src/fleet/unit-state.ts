@@ -38,6 +38,7 @@ export const unitStateSchema: z.ZodType<UnitState> = z.object({
   outcome: outcomeSchema.optional(),
   attributes: z.record(z.string(), z.string()).optional(),
   notes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+  retries: z.number().int().min(0).optional(),
 });
 
 /** An offer to a unit. */
@@ -80,6 +81,8 @@ export interface UnitState {
   readonly attributes?: Readonly<Record<string, string>> | undefined;
   /** What the protocol of the unit has to remember, such as the step of an update. A few short values. */
   readonly notes?: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** How often an operator has asked the unit to try a failed release again. */
+  readonly retries?: number | undefined;
 }
 
 /** Returns the attributes in `given` that are short enough, at most 32. */

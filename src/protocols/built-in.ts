@@ -2,6 +2,7 @@ import type { Type } from '@nestjs/common';
 import type { ProtocolName } from '../config/index.js';
 import { ArduinoProtocol } from './arduino/arduino-protocol.js';
 import type { DeviceProtocol } from './device-protocol.js';
+import { DdiProtocol } from './ddi/ddi-protocol.js';
 import { EsphomeProtocol } from './esphome/esphome-protocol.js';
 import { Artifacts } from './mender/artifacts.js';
 import { Deployments } from './mender/deployments.js';
@@ -15,6 +16,8 @@ import { SwupdateProtocol } from './swupdate/swupdate-protocol.js';
  * the one that answers everybody else on the same path.
  */
 export const BUILT_IN_PROTOCOLS: Readonly<Record<ProtocolName, Type<DeviceProtocol>>> = {
+  // A tenant may be called `firmware`.
+  ddi: DdiProtocol,
   arduino: ArduinoProtocol,
   esphome: EsphomeProtocol,
   mender: MenderProtocol,

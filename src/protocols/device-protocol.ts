@@ -14,6 +14,11 @@ export interface Match {
   readonly params?: Readonly<Record<string, string>>;
   /** Whether the request has a body, which is read before `identify`. Default: no. */
   readonly takesBody?: boolean;
+  /**
+   * Whether the request reports something that must not be lost. Then it counts against a limit of its own, and not
+   * against that of the product.
+   */
+  readonly isReport?: boolean;
   /** Whether the request is about no product, such as a login. Then `login` answers it, and nobody is authenticated. */
   readonly isLogin?: boolean;
 }

@@ -254,6 +254,26 @@ describe('a report', () => {
 describe('otaflux units', () => {
   const command = (...args: string[]): Promise<Finished> => run(['units', ...args, '--url', service.managementUrl]);
 
+  it('retry makes a unit try again what it has failed to install', async () => {
+    await start();
+    await service.version('esp32&unit=a');
+    await report({ outcome: 'failed', message: 'no space' });
+    expect(await command('retry', 'esp32', 'a')).toMatchObject({
+      code: 0,
+      stdout:
+        'a: the outcome "failed" of 1.0.0 is forgotten. The unit is offered the current release again at its next request\n',
+    });
+    expect((await unit('a')).outcome).toBeNull();
+    expect(await command('retry', 'esp32', 'a')).toMatchObject({
+      code: 0,
+      stdout: 'a: no outcome was stored. The unit is offered the current release unless it runs it\n',
+    });
+    const json = await command('retry', 'esp32', 'a', '--json');
+    expect(JSON.parse(json.stdout)).toEqual({ product: 'esp32', unit: 'a', forgotten: null });
+    expect(await command('retry', 'esp32', 'nobody')).toMatchObject({ code: 1 });
+    expect(await command('retry', 'esp32')).toMatchObject({ code: 2 });
+  });
+
   it('shows the units of a product as a table, as JSON and as CSV', async () => {
     await start();
     await service.version('esp32&unit=24:6f:28:aa:bb:cc&running=0.9.0&hardware=rev-b');

@@ -13,10 +13,11 @@ type Tokens = ReadonlyMap<string, readonly Grant[]>;
 const LINE = /^([^\s#]+)(?:#(\S+))?\s+sha256:([0-9a-f]{64})$/;
 
 /**
- * Authenticates a device by a token: `Authorization: Bearer TOKEN`, or Basic with the token as the password. The file
- * contains hashes, one `DEVICE sha256:HEX` per line, or `DEVICE#UNIT sha256:HEX` for one unit. A device can have several lines while its token is replaced. The
- * file is read again when it changes. The time of a lookup reveals nothing about the token, because hashes are
- * compared.
+ * Authenticates a device by a token: `Authorization: Bearer TOKEN`, or Basic with the token as the password, or
+ * `TargetToken TOKEN` and `GatewayToken TOKEN`, as clients of hawkBit send it. The file contains hashes, one
+ * `DEVICE sha256:HEX` per line, or `DEVICE#UNIT sha256:HEX` for one unit. A device can have several lines while its token
+ * is replaced. The file is read again when it changes. The time of a lookup reveals nothing about the token, because
+ * hashes are compared.
  */
 export class DeviceTokens extends DeviceAuthenticator {
   private readonly tokens: Reloaded<Tokens>;
@@ -65,7 +66,8 @@ function decoded(name: string): string | undefined {
 }
 
 function tokenIn(header: string | undefined): string | undefined {
-  const [, scheme = '', credentials = ''] = /^(Bearer|Basic) +(\S+)$/i.exec(header ?? '') ?? [];
+  const [, scheme = '', credentials = ''] =
+    /^(Bearer|Basic|TargetToken|GatewayToken) +(\S+)$/i.exec(header ?? '') ?? [];
   if (scheme.toLowerCase() !== 'basic') return credentials || undefined;
   const text = Buffer.from(credentials, 'base64').toString('utf8');
   return text.slice(text.indexOf(':') + 1) || undefined;

@@ -20,6 +20,8 @@ const WRONG_SECRETS_BURST = 20;
 export class Limits {
   private readonly addresses: ClientAddress;
   private readonly byAddress: RateLimiter | undefined;
+  /** Reports: a client sends up to 25 in 2 s, and polls of others must not use up its limit. */
+  private readonly byReporter: RateLimiter | undefined;
   private readonly byDevice: RateLimiter | undefined;
   private readonly wrongSecrets = new RateLimiter(WRONG_SECRETS_PER_SECOND, WRONG_SECRETS_BURST);
 
@@ -29,11 +31,12 @@ export class Limits {
   ) {
     this.addresses = new ClientAddress(settings.trustProxy);
     this.byAddress = limiter(settings.addressRateLimit);
+    this.byReporter = limiter(settings.addressRateLimit);
     this.byDevice = limiter(settings.deviceRateLimit);
   }
 
-  takeAddress({ raw, receivedAtMs }: DeviceRequest): void {
-    const waitMs = this.addressWaitMs(raw, receivedAtMs);
+  takeAddress({ raw, receivedAtMs }: DeviceRequest, isReport = false): void {
+    const waitMs = this.addressWaitMs(raw, receivedAtMs, isReport ? this.byReporter : this.byAddress);
     if (waitMs > 0)
       throw tooManyRequests(
         waitMs,
@@ -42,9 +45,9 @@ export class Limits {
   }
 
   /** Counts a request of an address. Returns 0, or the milliseconds until a request is allowed. */
-  addressWaitMs(raw: IncomingMessage, nowMs: number): number {
-    if (!this.byAddress) return 0;
-    const waitMs = this.byAddress.take(networkOf(this.addresses.of(raw)), nowMs);
+  addressWaitMs(raw: IncomingMessage, nowMs: number, limiterOf = this.byAddress): number {
+    if (!limiterOf) return 0;
+    const waitMs = limiterOf.take(networkOf(this.addresses.of(raw)), nowMs);
     if (waitMs > 0) this.meter.refused('address');
     return waitMs;
   }

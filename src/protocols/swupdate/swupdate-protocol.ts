@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
+import { Settings } from '../../config/index.js';
 import {
   answerRefusal,
   Delivery,
@@ -18,7 +19,7 @@ import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { productInPath } from '../in-path.js';
 import { Offers, type Offer } from '../offers.js';
 import { pinnedIn, pinnedPath, pinnedRelease, type PinnedRoute } from '../pinned-file.js';
-import { pollIntervalSeconds } from '../poll-interval.js';
+import { PollIntervals } from '../poll-intervals.js';
 import { logLineIn } from './log-line.js';
 
 const PROTOCOL = 'swupdate';
@@ -35,13 +36,17 @@ const ROUTES = { poll: '/swupdate/:product', log: '/swupdate/:product/log', file
  */
 @Injectable()
 export class SwupdateProtocol extends DeviceProtocol {
+  private readonly intervals: PollIntervals;
+
   constructor(
     private readonly delivery: Delivery,
     private readonly offers: Offers,
     private readonly fleet: Fleet,
     private readonly links: Links,
+    { pollInterval }: Settings,
   ) {
     super();
+    this.intervals = new PollIntervals(pollInterval);
   }
 
   override match(method: string, path: string): Match | undefined {
@@ -79,14 +84,15 @@ export class SwupdateProtocol extends DeviceProtocol {
 
   /** Every answer carries `Retry-After`, so that SWUpdate does not keep the short one of a busy server. */
   override refuse({ status, body, headers, reason }: DeviceRefusal, response: ServerResponse): void {
-    const complete = headers.includes('Retry-After') ? headers : [...headers, ...retryAfter()];
+    const complete = headers.includes('Retry-After') ? headers : [...headers, ...this.retryAfter('')];
     answerRefusal(new DeviceRefusal(status, body, complete, reason), response);
   }
 
   private answer({ release, withheld }: Offer, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
-    if (withheld) throw new DeviceRefusal(404, `No update for ${release.device}`);
+    const wait = this.retryAfter(ask.product);
+    if (withheld) throw new DeviceRefusal(404, `No update for ${release.device}`, wait);
     const path = pinnedPath(release, FILE, ask, this.links);
-    const headers = ['Location', this.links.absolute(request, path), 'Content-Length', '0', ...retryAfter()];
+    const headers = ['Location', this.links.absolute(request, path), 'Content-Length', '0', ...wait];
     response.writeHead(302, headers).end();
   }
 
@@ -115,11 +121,11 @@ export class SwupdateProtocol extends DeviceProtocol {
     }
     response.writeHead(204).end();
   }
-}
 
-/** The name of the header is compared with its case (CONTRACT, "Protocols"). */
-function retryAfter(): readonly string[] {
-  return ['Retry-After', String(pollIntervalSeconds())];
+  /** The name of the header is compared with its case (CONTRACT, "Protocols"). */
+  private retryAfter(product: string): readonly string[] {
+    return ['Retry-After', String(this.intervals.secondsOf(product))];
+  }
 }
 
 function unitIn(query: string): string | undefined {
