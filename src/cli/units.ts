@@ -34,7 +34,7 @@ export async function units(
   }
   if (printed > 0) return 0;
   process.stderr.write(
-    `otaflux: the server knows no unit of ${product}. A unit is known after its first request that names it, such as /version?device=${product}&unit=ID\n`,
+    `otaflux: the server knows no unit of ${product}. Check the device id. A unit is known after its first request that names it, such as /version?device=${product}&unit=ID\n`,
   );
   return EXIT_FAILURE;
 }

@@ -99,6 +99,6 @@ function demandUnitName(unit: unknown): void {
 
 function noUnit(product: string, unit: string): NotFoundException {
   return new NotFoundException(
-    `${product} has no unit ${JSON.stringify(unit)}. A unit is known after its first request that names it`,
+    `${product} has no unit ${JSON.stringify(unit)}. Check its name. A unit is known after its first request that names it`,
   );
 }

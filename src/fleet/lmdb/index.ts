@@ -30,7 +30,7 @@ export async function openLmdb(stateDir: string): Promise<FleetStore> {
       event: 'units.not_stored',
       reason: NO_PACKAGE.test(codeOf(error) ?? '')
         ? 'units are kept in memory, because the package lmdb is missing. Run npm install lmdb to keep them in STATE_DIR'
-        : `units are kept in memory, because the package lmdb cannot be loaded: ${reasonOf(error)}. Reinstall it for this system`,
+        : `units are kept in memory, because the package lmdb cannot be loaded: ${reasonOf(error)}. Install it again for this system`,
     });
     return new MemoryFleetStore();
   }

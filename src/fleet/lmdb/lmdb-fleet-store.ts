@@ -141,7 +141,7 @@ export class LmdbFleetStore extends FleetStore {
     this.logger.warn({
       event: 'units.too_many',
       limit: this.max,
-      reason: `STATE_DIR holds ${this.max} units, and no further unit is stored. Require credentials of devices, and delete the folder units in STATE_DIR if strangers have filled it`,
+      reason: `STATE_DIR holds ${this.max} units, and no further unit is stored. Set up credentials for devices, and delete the folder units in STATE_DIR if strangers have filled it`,
     });
   }
 }
