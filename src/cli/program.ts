@@ -64,7 +64,6 @@ function overview(program: Command): string {
   return [
     ...indented(program.description(), width, 0),
     'Usage: otaflux [command] [options]',
-    '',
     'Commands:',
     ...commands,
     '',

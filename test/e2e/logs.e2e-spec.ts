@@ -152,6 +152,7 @@ describe('secrets', () => {
         marked('http', `/${MARKER}`),
         `http://127.0.0.1:1/${MARKER}`,
       ].join(','),
+      EVENTS: ['mqtt', 'redis', 'nats', 'amqp', 'kafka'].map((scheme) => marked(scheme)).join(','),
     };
     for (const variable of VARIABLES.filter((name) => optionOf(name).secret)) secrets[variable] ??= MARKER;
     const files = Object.entries(secrets).flatMap(([variable, value]) => {

@@ -345,7 +345,7 @@ describe('with a key', () => {
       const push = (title: string, image: Buffer): { mediaType: string; digest: string; size: number } =>
         registry.pushFiles('fw', undefined, { [title]: image });
       const children = [push('app.bin', firmware), push('foreign.bin', other)];
-      const annotations = { 'vnd.otaflux.requires': '>=1.0.0' };
+      const annotations = { 'vnd.otaflux.chip-family': 'ESP32' };
       const body = { schemaVersion: 2, mediaType: INDEX, manifests: children, annotations };
       const index = registry.putManifest('fw', '1.0.0', body, INDEX);
       signBundle(registry, 'fw', signed === 'index' ? index : children[0]!.digest, ours);
