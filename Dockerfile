@@ -16,7 +16,8 @@ RUN npm run build && find dist -name '*.map' -delete \
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY scripts/production-modules.sh ./scripts/
-RUN scripts/production-modules.sh && rm -r scripts package-lock.json .npmrc && mv /src/dist .
+ARG TARGETARCH
+RUN TARGETARCH=$TARGETARCH scripts/production-modules.sh && rm -r scripts package-lock.json .npmrc && mv /src/dist .
 
 # Node itself, of the target platform, without symbols, npm and headers; of its libraries the one that distroless lacks.
 FROM docker.io/library/node:${NODE_VERSION}-bookworm AS node

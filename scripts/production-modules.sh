@@ -12,6 +12,10 @@ node -e '
     manifest.dependencies[name] = packages[`node_modules/${name}`].version;
   for (const key of ["devDependencies", "peerDependencies", "peerDependenciesMeta"]) delete manifest[key];
   writeFileSync("package.json", JSON.stringify(manifest, null, 2));'
-npm install --omit=dev --ignore-scripts --no-audit --no-fund
+# The store of units has native code: that of the target platform, for images of another one. Docker calls it TARGETARCH.
+case ${TARGETARCH:-} in amd64) cpu=--cpu=x64 ;; arm64) cpu=--cpu=arm64 ;; *) cpu= ;; esac
+npm install --omit=dev --ignore-scripts --no-audit --no-fund ${cpu:+--os=linux --libc=glibc "$cpu"}
+# Of its builds, Node 22 and later use this one.
+find node_modules/@lmdb \( -name '*.abi*.node' -o -name '*.musl.node' \) -delete
 find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.md' -o -name '*.flow' \) -delete
 rm -rf node_modules/.package-lock.json node_modules/.bin

@@ -26,14 +26,14 @@ echo "$((bytes / 1000000)) MB"
 
 management=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
 head -c 100000 /dev/urandom > "$work/firmware.bin"
-mkdir -m 777 "$work/registry"
+mkdir -m 777 "$work/registry" "$work/state"
 chmod 755 "$work"
 run=(run --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --read-only --tmpfs /tmp
   --cap-drop all --security-opt no-new-privileges --volume "$work:/data")
 "${engine[@]}" "${run[@]}" --rm "$image" push smoke 1.0.0 /data/firmware.bin --registry-url oci:/data/registry
 "${engine[@]}" "${run[@]}" --detach --name otaflux-image-test --env LOG_FORMAT=json --env LISTEN_ADDR=127.0.0.1:0 \
   --env "METRICS_LISTEN_ADDR=127.0.0.1:$management" \
-  --env NOTIFY=redis://127.0.0.1:1,nats://127.0.0.1:1,amqp://127.0.0.1:1,kafka://127.0.0.1:1 "$image" --registry-url oci:/data/registry > /dev/null 2>&1
+  --env STATE_DIR=/data/state --env NOTIFY=redis://127.0.0.1:1,nats://127.0.0.1:1,amqp://127.0.0.1:1,kafka://127.0.0.1:1 "$image" --registry-url oci:/data/registry > /dev/null 2>&1
 for _ in $(seq 100); do
   address=$("${engine[@]}" logs otaflux-image-test 2>&1 | sed -n 's/.*"server.ready".*"address":"\([^"]*\)".*/\1/p')
   [ -n "$address" ] && break
@@ -43,9 +43,14 @@ curl --fail --silent --show-error --retry 5 "http://$address/version?device=smok
 curl --fail --silent --show-error --output "$work/received.bin" "http://$address/firmware?device=smoke"
 cmp "$work/firmware.bin" "$work/received.bin"
 
+# The store of units has native code.
+curl --fail --silent --show-error --data '{"outcome":"installed","version":"1.0.0"}' "http://$address/report?device=smoke&unit=a"
+test -s "$work/state/units/data.mdb"
+
 # What HEALTHCHECK says, and the command that an operator types.
 "${engine[@]}" healthcheck run otaflux-image-test
 "${engine[@]}" exec otaflux-image-test otaflux status
+"${engine[@]}" exec otaflux-image-test otaflux units smoke
 "${engine[@]}" "${run[@]}" --rm "$image" status --metrics-listen-addr "127.0.0.1:$management"
 for program in npm sh; do
   if "${engine[@]}" exec otaflux-image-test $program --version > /dev/null 2>&1; then echo "the image holds $program" >&2; exit 1; fi
