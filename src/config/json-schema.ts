@@ -208,7 +208,13 @@ const PATH = `(?:/+(?:${REPOSITORY}/*)?)?`;
 /** A path that begins with the version of the API, which is no part of a repository name. */
 const API_PATH = '(?:[hH][tT][tT][pP][sS]?://)?[^/]+/+v[12](?:/|$)';
 
-export const httpUrl: JsonSchema = { type: 'string', pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^?#]+$' };
+/** An http URL without login, query and fragment. */
+export const httpUrl: JsonSchema = {
+  type: 'string',
+  pattern: `^[hH][tT][tT][pP][sS]?://${HOST}${PORT}(?:/[^?#\\s\\\\]*)?$`,
+  not: { pattern: `^[^/]*//[^/]*${BAD_PORT}|^[^/]*//${BAD_NAME}` },
+};
+
 export const registryUrl: JsonSchema = {
   ...anyText,
   // A number is an IPv4 address.
