@@ -134,6 +134,18 @@ describe('the store of units in LMDB', () => {
     await second.close();
   });
 
+  it('refuses what comes after its end, which LMDB would answer with the end of the process', async () => {
+    const store = await openLmdb(join(folder, 'closed'));
+    const stored = store.update({ product: 'esp32', unit: 'a' }, always(seen('1.0.0')));
+    const closed = store.close();
+    const late = { product: 'esp32', unit: 'b' };
+    await expect(store.update(late, always(seen('1.0.0')))).rejects.toMatchObject({ code: 'unavailable' });
+    await closed;
+    await expect(stored).resolves.toMatchObject({ after: seen('1.0.0') });
+    expect(() => store.find(late)).toThrow('the server is stopping');
+    await expect(store.update(late, always(seen('1.0.0')))).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
   it.each([
     ['other content', (): Buffer => Buffer.alloc(100_000, 'no database')],
     ['less than a page', (bytes: Buffer): Buffer => bytes.subarray(0, 100)],

@@ -7,7 +7,7 @@ import { firmwareBytes } from '../support/bytes.js';
 import { Cli, run, type Finished } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { RawClient } from '../support/raw-client.js';
-import { TestService, type TestOptions } from '../support/service.js';
+import { TestService, until, type TestOptions } from '../support/service.js';
 
 interface Shown {
   readonly unit: string;
@@ -104,6 +104,68 @@ describe('a unit', () => {
       ['installed', 'a', '1.0.0', undefined],
     ]);
     expect(service.events('unit.failed')).toMatchObject([{ device: 'esp32', unit: 'a', message: 'no space left' }]);
+  });
+});
+
+describe('what units say in quick succession', () => {
+  const push = async (version: string): Promise<void> => {
+    registry.push('esp32', version, firmwareBytes(3_000, version));
+    await until(async () => (await service.versionOf('esp32')) === version, version);
+  };
+
+  it('is an install, also if the unit is offered the next version at once', async () => {
+    await start({ LOG_LEVEL: 'debug' });
+    await service.version('esp32&unit=a&running=0.9.0');
+    await push('1.1.0');
+    await service.version('esp32&unit=a&running=1.0.0');
+    expect(await unit('a')).toMatchObject({
+      running: '1.0.0',
+      offered: { version: '1.1.0' },
+      outcome: { outcome: 'installed', version: '1.0.0' },
+    });
+    await service.version('esp32&unit=b');
+    await service.version('esp32&unit=b&running=1.1.0');
+    expect((await unit('b')).outcome).toMatchObject({ outcome: 'installed', version: '1.1.0' });
+    expect(service.events('unit.installed')).toHaveLength(2);
+  });
+
+  it('is stored in its order: a report is not undone by what the unit said before', async () => {
+    await start();
+    const fleet = service.service.get(Fleet);
+    fleet.seen({ product: 'esp32', unit: 'a', running: '0.9.0' }, 'native');
+    void fleet.flush();
+    expect((await report({ version: '1.0.0', outcome: 'installed' })).status).toBe(204);
+    fleet.seen({ product: 'esp32', unit: 'b', running: '0.9.0' }, 'native');
+    void fleet.flush();
+    await fleet.report({ product: 'esp32', unit: 'b' }, 'native', { running: '1.0.0' });
+    for (const name of ['a', 'b']) expect(await unit(name)).toMatchObject({ running: '1.0.0' });
+  });
+
+  it('is an install, if the unit reports that it runs what it was offered', async () => {
+    await start();
+    await service.version('esp32&unit=a&running=0.9.0');
+    await report({ running: '1.0.0' });
+    expect((await unit('a')).outcome).toMatchObject({ outcome: 'installed', version: '1.0.0' });
+    await report({ running: '1.0.0' });
+    expect(await service.metrics()).toContain('otaflux_unit_outcomes_total{protocol="native",outcome="installed"} 1');
+  });
+});
+
+describe('units of a product that does not exist', () => {
+  it.each([
+    ['/version?device=none&unit=a', {}],
+    ['/firmware?device=none&unit=a', {}],
+    ['/firmware?device=none&unit=a', { 'user-agent': 'ESP8266-http-Update' }],
+    ['/firmware?device=none&unit=a', { 'user-agent': 'ESP8266-http-Update', 'x-esp8266-mode': 'version' }],
+    ['/firmware?device=none&unit=a', { 'user-agent': 'ESP8266-http-Update', 'x-esp8266-mode': 'spiffs' }],
+    ['/esphome/none/manifest.json?unit=a', {}],
+    ['/swupdate/none?unit=a', {}],
+    ['/rauc/none', { 'rauc-serial': 'a', range: 'bytes=0-3' }],
+    ['/none/controller/v1/a', {}],
+  ])('are not stored: GET %s with %j', async (path, headers: Record<string, string>) => {
+    await start();
+    expect((await service.fetch(path, { headers })).status).toBe(404);
+    expect(await isUnknown('a', 'none')).toBe(true);
   });
 });
 

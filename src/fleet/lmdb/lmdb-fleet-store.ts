@@ -31,6 +31,7 @@ export class LmdbFleetStore extends FleetStore {
   private readonly versions = new VersionCounts();
   private total = 0;
   private warned = false;
+  private closed = false;
 
   constructor(
     private readonly tables: LmdbTables,
@@ -41,6 +42,8 @@ export class LmdbFleetStore extends FleetStore {
   }
 
   override find({ product, unit }: UnitIdentity): UnitState | undefined {
+    // LMDB ends the process if it is used afterwards.
+    if (this.closed) throw new OtaError('unavailable', 'the server is stopping');
     return this.uncommitted.get(`${product}\0${unit}`) ?? this.stored([product, unit]);
   }
 
@@ -92,6 +95,7 @@ export class LmdbFleetStore extends FleetStore {
   }
 
   override async close(): Promise<void> {
+    this.closed = true;
     await this.tables.root.flushed;
     await this.tables.root.close();
   }
