@@ -5,7 +5,7 @@ import { Settings } from '../config/index.js';
 import { explained, OtaError } from '../errors.js';
 import type { UnitIdentity } from '../identity.js';
 import { FleetMeter } from '../metrics/index.js';
-import { after, delay, type Timer } from '../timers.js';
+import { after, turn, type Timer } from '../timers.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
 import { afterRunning, applied, endOf, type Sighting } from './sighting.js';
 import type { UnitEvent, UnitEventKind } from './unit-event.js';
@@ -225,7 +225,7 @@ export class Fleet implements OnApplicationShutdown {
       if (written.length === count) break;
       this.sightings.delete(key);
       written.push(this.keep(sighting));
-      if (written.length % STORED_AT_ONCE === 0) await delay(0);
+      if (written.length % STORED_AT_ONCE === 0) await turn();
     }
     await Promise.all(written);
   }

@@ -257,6 +257,13 @@ describe('a report', () => {
     expect(await unit('a')).toMatchObject({ outcome: { outcome: 'failed' } });
   });
 
+  it('is taken where polls have used up the limit of the product', async () => {
+    await start({ DEVICE_RATE_LIMIT: '0.05' });
+    expect((await service.version('esp32&unit=a')).status).toBe(200);
+    expect((await service.version('esp32&unit=a')).status).toBe(429);
+    expect((await report({ outcome: 'failed' })).status).toBe(204);
+  });
+
   it('that cannot be stored is not answered 204', async () => {
     class Full extends FleetStore {
       override find = (): undefined => undefined;
