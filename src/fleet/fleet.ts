@@ -144,6 +144,15 @@ export class Fleet implements OnApplicationShutdown {
     return before;
   }
 
+  /**
+   * Forgets a unit: what it has said, its last outcome, and its key. Resolves to its state before, or to undefined if there
+   * is no such unit. Rejects with OtaError if that cannot be stored.
+   */
+  async forget(identity: UnitIdentity): Promise<UnitState | undefined> {
+    await this.flush();
+    return this.store.remove(identity);
+  }
+
   /** Returns the stored state of a unit, or undefined. It may lack what the unit said in the last second. */
   find(identity: UnitIdentity): UnitState | undefined | Promise<UnitState | undefined> {
     return this.store.find(identity);

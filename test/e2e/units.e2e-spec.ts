@@ -258,7 +258,7 @@ describe('a report', () => {
   });
 
   it('is taken where polls have used up the limit of the product', async () => {
-    await start({ DEVICE_RATE_LIMIT: '0.05' });
+    await start({ DEVICE_RATE_LIMIT: '3/m' });
     expect((await service.version('esp32&unit=a')).status).toBe(200);
     expect((await service.version('esp32&unit=a')).status).toBe(429);
     expect((await report({ outcome: 'failed' })).status).toBe(204);
@@ -268,6 +268,7 @@ describe('a report', () => {
     class Full extends FleetStore {
       override find = (): undefined => undefined;
       override update = (): Promise<{ before: undefined; after: UnitState }> => Promise.reject(new Error('disk full'));
+      override remove = (): Promise<undefined> => Promise.resolve(undefined);
       override list = (): Promise<[]> => Promise.resolve([]);
       override counts = (): Promise<{ units: number; byVersion: Map<string, number> }> =>
         Promise.resolve({ units: 0, byVersion: new Map() });
@@ -341,6 +342,18 @@ describe('otaflux units', () => {
     expect(JSON.parse(json.stdout)).toEqual({ product: 'esp32', unit: 'a', forgotten: null });
     expect(await command('retry', 'esp32', 'nobody')).toMatchObject({ code: 1 });
     expect(await command('retry', 'esp32')).toMatchObject({ code: 2 });
+  });
+
+  it('forget makes a unit a new one', async () => {
+    await start();
+    await service.version('esp32&unit=a&running=0.9.0');
+    await report({ outcome: 'failed' });
+    expect(await command('forget', 'esp32', 'a')).toMatchObject({
+      code: 0,
+      stdout: 'a: forgotten. The unit is new at its next request\n',
+    });
+    expect(await isUnknown('a')).toBe(true);
+    expect(await command('forget', 'esp32', 'a')).toMatchObject({ code: 1 });
   });
 
   it('shows the units of a product as a table, as JSON and as CSV', async () => {
