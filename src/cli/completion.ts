@@ -39,7 +39,7 @@ function offerOf(command: Command): Offer {
   return {
     name: command.name(),
     options: words,
-    choices: command.registeredArguments[0]?.argChoices ?? [],
+    choices: command.registeredArguments[0]?.argChoices ?? command.commands.map((inner) => inner.name()),
     values: Object.fromEntries(withChoices.map((option) => [option.long ?? '', choicesOf(option) ?? []])),
     valued: valued.filter((option) => !choicesOf(option)).flatMap((option) => wordsOf(option).map(({ word }) => word)),
   };

@@ -19,7 +19,7 @@ export function unitsCommand(): Command {
       { does: 'Write a table for a spreadsheet', call: 'otaflux units esp32 --csv > units.csv' },
     )
     .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
-  command.helpCommand(false).addCommand(retryCommand(command));
+  command.helpCommand(false).addCommand(retryCommand(command)).addCommand(forgetCommand(command));
   return withServer(command).action(async (product: string, unit: string | undefined) => {
     const { json, csv, limit } = command.opts<{ json?: boolean; csv?: boolean; limit?: string }>();
     if (json && csv) throw new ConfigError('--json and --csv: expected one of them');
@@ -48,5 +48,23 @@ function retryCommand(units: Command): Command {
     const { json } = units.opts<{ json?: boolean }>();
     const { retry } = await import('./units.js');
     process.exitCode = await retry(await serverOf(units), { product, unit }, json ?? false);
+  });
+}
+
+/** `otaflux units forget PRODUCT UNIT`: removes a unit. */
+function forgetCommand(units: Command): Command {
+  const command = new CliCommand('forget')
+    .summary('Forget a unit, with the Mender key that was accepted for it.')
+    .description(
+      'Forgets what a unit has reported, and the key of a Mender device that was accepted on first use. The unit is new at its next request. Use it for a unit that is out of service, or whose board was replaced.',
+    )
+    .argument('<product>', 'Device id, such as esp32.')
+    .argument('<unit>', 'The unit.')
+    .withExamples({ does: 'Forget the unit gw-0815', call: 'otaflux units forget gateway gw-0815' })
+    .withExitCodes({ ...ANSWERED, 1: 'The server knows no such unit.' });
+  return withServer(command).action(async (product: string, unit: string) => {
+    const { json } = units.opts<{ json?: boolean }>();
+    const { forget } = await import('./units.js');
+    process.exitCode = await forget(await serverOf(units), { product, unit }, json ?? false);
   });
 }

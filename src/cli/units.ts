@@ -71,6 +71,19 @@ export async function retry(server: ControlledServer, { product, unit }: UnitIde
   return 0;
 }
 
+/** Makes the server forget a unit; resolves to the exit code. */
+export async function forget(
+  server: ControlledServer,
+  { product, unit }: UnitIdentity,
+  json: boolean,
+): Promise<number> {
+  const answer = await ask(server, 'POST', 'units/forget', { product, unit });
+  if (!answer) return EXIT_NOT_ASKED;
+  if (answer.code !== 200) return refuse(server, answer);
+  process.stdout.write(json ? `${answer.body}\n` : `${unit}: forgotten. The unit is new at its next request\n`);
+  return 0;
+}
+
 function printPage({ product, total, byVersion, units: listed }: UnitsPage, isFirst: boolean): void {
   if (isFirst && listed.length > 0) {
     const versions = Object.entries(byVersion).map(([version, count]) => `${count} × ${version}`);

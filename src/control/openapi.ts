@@ -320,6 +320,24 @@ export function openApi(): object {
           },
         },
       },
+      '/units/forget': {
+        post: {
+          summary: 'Forgets a unit, with the Mender key that was accepted for it on first use',
+          description: MANAGEMENT,
+          tags: ['management'],
+          ...secured('managementToken'),
+          parameters: [
+            parameter('product', 'query', 'The device id', true),
+            parameter('unit', 'query', 'The unit', true),
+          ],
+          responses: {
+            200: json('Done: what was known of the unit'),
+            400: json('No product or no unit'),
+            401: json('The token is missing or wrong'),
+            404: json('No such unit'),
+          },
+        },
+      },
       '/openapi.json': {
         get: {
           summary: 'This document',

@@ -64,6 +64,17 @@ export class UnitsController {
     return { product, unit, forgotten: shown({ unit, ...before }).outcome };
   }
 
+  /** Forgets a unit, with the key that was accepted for it on first use. Returns what was known of it. */
+  @Post('forget')
+  @HttpCode(200)
+  async forget(@Query('product') product = '', @Query('unit') unit = ''): Promise<{ product: string } & UnitStatus> {
+    demandProductName(product);
+    demandUnitName(unit);
+    const before = await this.fleet.forget({ product, unit });
+    if (!before) throw noUnit(product, unit);
+    return { product, ...shown({ unit, ...before }) };
+  }
+
   private async page(product: string, after: string | undefined, limit: number): Promise<UnitsPage> {
     if (after !== undefined && !isUnitName(after))
       throw new BadRequestException('after: expected the name of a unit, the value of next of the page before');

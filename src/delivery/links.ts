@@ -5,7 +5,7 @@ import { TLSSocket } from 'node:tls';
 import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import type { Identity } from '../identity.js';
-import { signatureOf } from '../signed-url.js';
+import { linkSignatureOf } from '../signed-url.js';
 import { ClientAddress } from './client-address.js';
 
 /** A link is valid for a day, so that a slow device can resume its download with the same link. */
@@ -60,15 +60,16 @@ export class Links {
   }
 
   /**
-   * Returns `path` with a signature in its query if access is restricted: whoever has it can use it for this identity for
-   * about a day. Otherwise returns `path`.
+   * Returns `path` with a signature in its query if access is restricted: whoever has it can use it for this path and this
+   * identity for about a day. Otherwise returns `path`.
    */
   signed(path: string, { product, unit }: Identity): string {
     const [secret] = this.secrets;
     if (!this.signs || secret === undefined) return path;
     const expires = Math.ceil((this.clock.nowMs() / 1000 + VALID_S) / STEP_S) * STEP_S;
-    const mark = path.includes('?') ? '&' : '?';
-    return `${path}${mark}expires=${expires}&signature=${signatureOf(secret, product, expires, unit)}`;
+    const [plain = '', query] = path.split('?', 2);
+    const signature = linkSignatureOf(secret, plain, product, expires, unit);
+    return `${path}${query === undefined ? '?' : '&'}expires=${expires}&signature=${signature}`;
   }
 
   private origin(raw: IncomingMessage): string {

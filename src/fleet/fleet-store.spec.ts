@@ -80,6 +80,21 @@ describe.each([
     expect(await store.products(1)).toHaveLength(1);
   });
 
+  it('removes units, with their counts', async () => {
+    const [a, b] = ['a', 'b'].map((unit) => ({ product: 'esp32', unit }));
+    if (!a || !b) throw new Error('no units');
+    await Promise.all([a, b].map((one) => store.update(one, always(seen('1.0.0')))));
+    expect(await store.remove(a)).toEqual(seen('1.0.0'));
+    expect(await store.remove(a)).toBeUndefined();
+    expect(await store.find(a)).toBeUndefined();
+    expect(await store.counts('esp32')).toEqual({ units: 1, byVersion: new Map([['1.0.0', 1]]) });
+    const again = store.update(b, always(seen('2.0.0')));
+    expect(await store.remove(b)).toEqual(seen('2.0.0'));
+    await again;
+    expect(await store.list('esp32', undefined, 10)).toEqual([]);
+    expect(await store.products(10)).toEqual([]);
+  });
+
   it('lists units by name, page by page, of one product only', async () => {
     const names = ['b', 'a', 'c/d', 'c', 'ä', '24:6f:28:aa:bb:cc', 'z'.repeat(128)];
     await Promise.all(names.map((unit) => store.update({ product: 'esp32', unit }, always(seen('1.0.0')))));
@@ -132,6 +147,18 @@ describe('the store of units in LMDB', () => {
       ]),
     });
     await second.close();
+  });
+
+  it('refuses what comes after its end, which LMDB would answer with the end of the process', async () => {
+    const store = await openLmdb(join(folder, 'closed'));
+    const stored = store.update({ product: 'esp32', unit: 'a' }, always(seen('1.0.0')));
+    const closed = store.close();
+    const late = { product: 'esp32', unit: 'b' };
+    await expect(store.update(late, always(seen('1.0.0')))).rejects.toMatchObject({ code: 'unavailable' });
+    await closed;
+    await expect(stored).resolves.toMatchObject({ after: seen('1.0.0') });
+    expect(() => store.find(late)).toThrow('the server is stopping');
+    await expect(store.update(late, always(seen('1.0.0')))).rejects.toMatchObject({ code: 'unavailable' });
   });
 
   it.each([

@@ -33,6 +33,8 @@ export abstract class FleetStore {
     identity: UnitIdentity,
     change: UnitChange,
   ): Promise<{ readonly before: UnitState | undefined; readonly after: UnitState }>;
+  /** Removes a unit. Resolves to its state before, or to undefined if there was none, when the change is stored. */
+  abstract remove(identity: UnitIdentity): Promise<UnitState | undefined>;
   /**
    * Returns the units of a product in the order of their names, those after the unit `after` if it is given.
    *

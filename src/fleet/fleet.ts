@@ -3,39 +3,14 @@ import { Subject, type Observable } from 'rxjs';
 import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { explained, OtaError } from '../errors.js';
-import type { Identity, UnitIdentity } from '../identity.js';
+import type { UnitIdentity } from '../identity.js';
 import { FleetMeter } from '../metrics/index.js';
-import { after, type Timer } from '../timers.js';
+import { after, turn, type Timer } from '../timers.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
-import { applied, endOf, type Sighting } from './sighting.js';
+import { afterRunning, applied, endOf, type Sighting } from './sighting.js';
 import type { UnitEvent, UnitEventKind } from './unit-event.js';
-import { boundedAttributes, boundedMessage, type Outcome, type UnitState } from './unit-state.js';
-
-/** What a unit says of itself with a request. */
-export interface Said extends Identity {
-  readonly running?: string | undefined;
-  readonly hardware?: string | undefined;
-}
-
-/** A release, as far as the fleet knows it. */
-export interface OfferedRelease {
-  readonly version: string;
-  readonly manifestDigest: string;
-}
-
-/** How an update ended, as a unit reports it. */
-export interface Report {
-  readonly outcome?: Outcome | undefined;
-  /** The version that the report is about. Default: the version that the unit was offered. */
-  readonly version?: string | undefined;
-  /** The version that the unit runs now. Default: `version`, if it was installed. */
-  readonly running?: string | undefined;
-  readonly hardware?: string | undefined;
-  readonly message?: string | undefined;
-  readonly attributes?: Readonly<Record<string, unknown>> | undefined;
-  /** Replaces what the protocol remembers of the unit. */
-  readonly notes?: UnitState['notes'];
-}
+import { boundedAttributes, boundedMessage, type UnitState } from './unit-state.js';
+import type { OfferedRelease, Report, Said } from './said.js';
 
 /** The line of the log for each event of a unit. */
 const LOG_LINES: Readonly<Record<UnitEventKind, { readonly event: string }>> = {
@@ -51,6 +26,8 @@ const LOG_LINES: Readonly<Record<UnitEventKind, { readonly event: string }>> = {
 const COLLECT_MS = 1_000;
 /** Sightings of more units than this are stored at once. */
 const MAX_COLLECTED = 20_000;
+/** So many sightings are stored before other work gets its turn: a thousand take about 10 ms. */
+const STORED_AT_ONCE = 200;
 
 /**
  * What units say of themselves: what they run, when they were seen, what they were offered, and how their updates ended.
@@ -63,10 +40,12 @@ export class Fleet implements OnApplicationShutdown {
   private readonly logger = new Logger('Fleet');
   private readonly subject = new Subject<UnitEvent>();
   private readonly logs: boolean;
-  private sightings = new Map<string, Sighting>();
+  /** A sighting is here until the store has it, so that a report is never stored before what the unit said earlier. */
+  private readonly sightings = new Map<string, Sighting>();
   private timer: Timer | undefined;
-  private storing: Promise<void> = Promise.resolve();
+  private storing: Promise<void> | undefined;
   private failing = false;
+  private closed = false;
 
   /** @internal Created by Nest. */
   constructor(
@@ -125,9 +104,10 @@ export class Fleet implements OnApplicationShutdown {
     const sighting = this.take(identity);
     await this.apply(identity, protocol, (before) => {
       const now = this.clock.nowMs();
-      const seen = applied(before, sighting, protocol, now);
+      let seen = applied(before, sighting, protocol, now);
       const { outcome, message } = report;
       const version = report.version ?? (outcome === undefined ? undefined : seen.offer?.version);
+      if (outcome === undefined && report.running !== undefined) seen = afterRunning(seen, report.running, now);
       const running = report.running ?? (outcome === 'installed' ? version : undefined);
       const digest = version !== undefined && version === seen.offer?.version ? seen.offer.digest : undefined;
       return {
@@ -164,6 +144,15 @@ export class Fleet implements OnApplicationShutdown {
     return before;
   }
 
+  /**
+   * Forgets a unit: what it has said, its last outcome, and its key. Resolves to its state before, or to undefined if there
+   * is no such unit. Rejects with OtaError if that cannot be stored.
+   */
+  async forget(identity: UnitIdentity): Promise<UnitState | undefined> {
+    await this.flush();
+    return this.store.remove(identity);
+  }
+
   /** Returns the stored state of a unit, or undefined. It may lack what the unit said in the last second. */
   find(identity: UnitIdentity): UnitState | undefined | Promise<UnitState | undefined> {
     return this.store.find(identity);
@@ -185,17 +174,21 @@ export class Fleet implements OnApplicationShutdown {
   async flush(): Promise<void> {
     this.timer?.stop();
     this.timer = undefined;
-    const sightings = this.sightings;
-    if (sightings.size > 0) {
-      this.sightings = new Map();
-      const before = this.storing;
-      this.storing = before.then(() => this.storeAll(sightings.values()));
-    }
-    await this.storing;
+    // Those that are added meanwhile wait for the next time.
+    const count = this.sightings.size;
+    const before = this.storing;
+    const storing = (async () => {
+      await before;
+      await this.storeFirst(count);
+    })();
+    this.storing = storing;
+    await storing;
+    if (this.storing === storing) this.storing = undefined;
   }
 
   async onApplicationShutdown(): Promise<void> {
     await this.flush();
+    this.closed = true;
     this.subject.complete();
     await this.store.close();
   }
@@ -204,18 +197,21 @@ export class Fleet implements OnApplicationShutdown {
     const key = `${product}\0${unit}`;
     let sighting = this.sightings.get(key);
     // A unit that now runs something else may have installed an update, which must not be taken for its first sighting.
-    if (sighting && running !== undefined && sighting.running !== undefined && running !== sighting.running) {
-      void this.flush();
+    if (sighting && isOther(sighting, running)) {
+      this.sightings.delete(key);
+      void this.keep(sighting);
       sighting = undefined;
     }
     if (!sighting) {
       sighting = { product, unit, protocol, running, hardware, offered: undefined, atMs: this.clock.nowMs() };
+      // The store is closed.
+      if (this.closed) return sighting;
       this.sightings.set(key, sighting);
-      if (this.sightings.size >= MAX_COLLECTED) void this.flush();
-      else
+      if (this.sightings.size < MAX_COLLECTED)
         this.timer ??= after(COLLECT_MS, () => {
           void this.flush();
         });
+      else if (!this.storing) void this.flush();
       return sighting;
     }
     sighting.protocol = protocol;
@@ -232,20 +228,28 @@ export class Fleet implements OnApplicationShutdown {
     return sighting;
   }
 
-  private async storeAll(sightings: Iterable<Sighting>): Promise<void> {
-    await Promise.all(
-      [...sightings].map(async (sighting) => {
-        try {
-          await this.apply(sighting, sighting.protocol, (before) =>
-            applied(before, sighting, sighting.protocol, sighting.atMs),
-          );
-          this.failing = false;
-        } catch (error) {
-          if (!this.failing) this.logger.error({ event: 'units.store_failed', ...explained(error) });
-          this.failing = true;
-        }
-      }),
-    );
+  private async storeFirst(count: number): Promise<void> {
+    const written: Promise<void>[] = [];
+    for (const [key, sighting] of this.sightings) {
+      if (written.length === count) break;
+      this.sightings.delete(key);
+      written.push(this.keep(sighting));
+      if (written.length % STORED_AT_ONCE === 0) await turn();
+    }
+    await Promise.all(written);
+  }
+
+  /** Hands a sighting to the store at once. Never rejects. */
+  private async keep(sighting: Sighting): Promise<void> {
+    try {
+      await this.apply(sighting, sighting.protocol, (before) =>
+        applied(before, sighting, sighting.protocol, sighting.atMs),
+      );
+      this.failing = false;
+    } catch (error) {
+      if (!this.failing) this.logger.error({ event: 'units.store_failed', ...explained(error) });
+      this.failing = true;
+    }
   }
 
   private async apply(identity: UnitIdentity, protocol: string, change: UnitChange): Promise<UnitState> {
@@ -284,4 +288,9 @@ export class Fleet implements OnApplicationShutdown {
     const products = await this.store.products(this.meter.maxProducts);
     return Promise.all(products.map(async (product) => ({ product, counts: await this.store.counts(product) })));
   }
+}
+
+/** Returns whether a unit that was seen, or was offered something, before says that it runs something else now. */
+function isOther({ running: before, offered }: Sighting, running: string | undefined): boolean {
+  return running !== undefined && running !== before && (before !== undefined || offered !== undefined);
 }

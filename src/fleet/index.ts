@@ -1,4 +1,5 @@
-export { Fleet, type OfferedRelease, type Report, type Said } from './fleet.js';
+export { Fleet } from './fleet.js';
+export type { OfferedRelease, Report, Said } from './said.js';
 export { FleetModule, type FleetModuleOptions } from './fleet.module.js';
 export { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
 export type { UnitEvent, UnitEventKind } from './unit-event.js';

@@ -43,6 +43,13 @@ export class MemoryFleetStore extends FleetStore {
     return Promise.resolve({ before, after });
   }
 
+  override remove(identity: UnitIdentity): Promise<UnitState | undefined> {
+    const before = this.find(identity);
+    this.units.delete(keyOf(identity));
+    if (before) this.versions.change(identity.product, before, undefined);
+    return Promise.resolve(before);
+  }
+
   override list(product: string, after: string | undefined, limit: number): Promise<readonly ListedUnit[]> {
     const found: ListedUnit[] = [];
     for (const { identity, state } of this.units.values())

@@ -12,10 +12,7 @@ export interface Sighting {
   readonly atMs: number;
 }
 
-/**
- * Returns the state of a unit after a sighting. A unit that says that it runs what it was offered has installed it, also
- * if it never reports.
- */
+/** Returns the state of a unit after a sighting: what it has said, and then what it was offered. */
 export function applied(
   before: UnitState | undefined,
   sighting: Sighting | undefined,
@@ -23,27 +20,34 @@ export function applied(
   nowMs: number,
 ): UnitState {
   const { running, hardware, offered } = sighting ?? {};
-  const offer =
-    offered && (offered.manifestDigest !== before?.offer?.digest || offered.version !== before.offer.version)
-      ? { version: offered.version, digest: offered.manifestDigest, atMs: nowMs }
-      : before?.offer;
-  const state: UnitState = {
-    ...before,
-    protocol,
-    running: running ?? before?.running,
-    hardware: hardware ?? before?.hardware,
-    firstSeenMs: before?.firstSeenMs ?? nowMs,
-    lastSeenMs: Math.max(nowMs, before?.lastSeenMs ?? 0),
-    offer,
-  };
-  const { offer: known, outcome } = state;
-  const isInstalled =
-    known &&
-    isSameVersion(running, known.version) &&
-    !(outcome?.outcome === 'installed' && outcome.digest === known.digest);
+  const state = afterRunning(
+    {
+      ...before,
+      protocol,
+      hardware: hardware ?? before?.hardware,
+      firstSeenMs: before?.firstSeenMs ?? nowMs,
+      lastSeenMs: nowMs,
+    },
+    running,
+    nowMs,
+  );
+  if (!offered || (offered.manifestDigest === state.offer?.digest && offered.version === state.offer.version))
+    return state;
+  return { ...state, offer: { version: offered.version, digest: offered.manifestDigest, atMs: nowMs } };
+}
+
+/**
+ * Returns the state of a unit that says what it runs. If that is what it was offered, it has installed it, also if it
+ * never reports.
+ */
+export function afterRunning(state: UnitState, running: string | undefined, nowMs: number): UnitState {
+  if (running === undefined) return state;
+  const { offer, outcome } = state;
+  const isKnown = running === state.running || (outcome?.outcome === 'installed' && outcome.digest === offer?.digest);
+  const after = { ...state, running };
   // A unit may have run that version before it was offered again, for example after its tag was moved.
-  if (!isInstalled || before?.running === running || before?.offer === undefined) return state;
-  return { ...state, outcome: { outcome: 'installed', version: known.version, digest: known.digest, atMs: nowMs } };
+  if (isKnown || !offer || !isSameVersion(running, offer.version)) return after;
+  return { ...after, outcome: { outcome: 'installed', version: offer.version, digest: offer.digest, atMs: nowMs } };
 }
 
 /** Returns the outcome that a change has added, or undefined. A message that is added to an outcome is no new one. */

@@ -39,6 +39,7 @@ export const unitStateSchema: z.ZodType<UnitState> = z.object({
   attributes: z.record(z.string(), z.string()).optional(),
   notes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
   retries: z.number().int().min(0).optional(),
+  key: text.optional(),
 });
 
 /** An offer to a unit. */
@@ -83,6 +84,8 @@ export interface UnitState {
   readonly notes?: Readonly<Record<string, string | number | boolean>> | undefined;
   /** How often an operator has asked the unit to try a failed release again. */
   readonly retries?: number | undefined;
+  /** SHA-256 of the public key that was accepted for the unit (Mender). No other protocol changes it. */
+  readonly key?: string | undefined;
 }
 
 /** Returns the attributes in `given` that are short enough, at most 32. */

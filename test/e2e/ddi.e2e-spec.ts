@@ -27,7 +27,12 @@ afterEach(async () => {
 });
 
 const start = async (options: TestOptions = {}): Promise<void> => {
-  service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0', ...options });
+  service = await TestService.start({
+    REGISTRY_URL: registry.url,
+    REFRESH_INTERVAL: '0',
+    LOG_LEVEL: 'debug',
+    ...options,
+  });
 };
 const unit = (name = 'unit-1', headers = {}, tenant = 'gateway'): DdiUnit =>
   new DdiUnit(() => service, name, 'gateway', headers, tenant);
@@ -196,6 +201,38 @@ const bytesOf = async (response: Response): Promise<Buffer> => {
 };
 
 describe('a deployment', () => {
+  it('that was handed out is delivered, also where no further download may start: units would report a failure', async () => {
+    registry.push('big', '1.0.0', firmwareBytes(40_000_000, 'big'));
+    await start({ MAX_DOWNLOADS: '1' });
+    const id = await unit().action();
+    const href = (await artifactOf(unit(), id))._links.download.href;
+    const slow = await RawClient.open(service.port);
+    slow.socket.pause();
+    slow.send('GET /firmware?device=big HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until(async () => (await service.versionOf('gateway')) === 503, 'the limit');
+    expect((await fetch(href, { method: 'HEAD' })).status).toBe(200);
+    expect((await bytesOf(await fetch(href))).equals(first)).toBe(true);
+    expect((await fetch(href, { headers: { range: 'bytes=100-' } })).status).toBe(206);
+    expect(await unit().feedback(id, 'closed', 'success')).toBe(200);
+    expect((await fetch(href)).status).toBe(503);
+    slow.close();
+    registry.remove('big');
+  });
+
+  it('is not downloaded again by a unit that runs it: it would install it for ever', async () => {
+    await start();
+    const id = await unit().action();
+    const { href } = (await artifactOf(unit(), id))._links.download;
+    await bytesOf(await fetch(href));
+    await unit().configure({ sw_version: '1.0.0' });
+    expect(await unit().action()).toBe(id);
+    expect((await fetch(href, { method: 'HEAD' })).status).toBe(200);
+    expect((await fetch(href)).status).toBe(410);
+    expect(await unit().link()).toBeUndefined();
+    expect(await unit().feedback(id, 'closed', 'failure')).toBe(410);
+    expect(await unit().state()).toMatchObject({ running: '1.0.0', outcome: { outcome: 'installed' } });
+  });
+
   it('has the one form that all clients take', async () => {
     await start();
     const id = await unit().action();
@@ -568,7 +605,7 @@ describe('a newer release', () => {
     expect(await unit().link()).not.toBe(`deploymentBase/${id}`);
   });
 
-  it.each(['asked', 'rejected'])('does not wait for ever for a unit that never answers: %s', async (how) => {
+  it.each(['asked', 'rejected', 'clock'])('does not wait for ever for a unit that never answers: %s', async (how) => {
     await start();
     const id = await unit().action();
     await push('1.1.0', second);
@@ -576,7 +613,7 @@ describe('a newer release', () => {
     if (how === 'rejected') await unit().cancelFeedback(id, 'rejected');
     const clock = service.service.app.get(Clock, { strict: false });
     const nowMs = Date.now();
-    clock.nowMs = () => nowMs + 86_400_000 + 60_000;
+    clock.nowMs = () => nowMs + (how === 'clock' ? -1 : 1) * (86_400_000 + 60_000);
     expect(await unit().link()).toMatch(/^deploymentBase/);
     expect(await unit().link()).not.toBe(`deploymentBase/${id}`);
   });
@@ -606,6 +643,84 @@ describe('a newer release', () => {
     registry.repository('gateway').tags.delete('1.1.0');
     await until(async () => (await service.versionOf('gateway')) === '1.0.0', 'the older one');
     expect(await unit().link()).toBe(`deploymentBase/${id}`);
+  });
+});
+
+describe('a release with conditions', () => {
+  const pushFor = (version: string, annotations: Record<string, string>): unknown =>
+    registry.pushFiles('gateway', version, { 'gateway.swu': firmwareBytes(9_000, version) }, { manifest: annotations });
+
+  it('is reached by steps, each of which the unit may report before the next one', async () => {
+    pushFor('2.0.0', { 'vnd.otaflux.requires': '>=1.0.0' });
+    await start();
+    await unit().configure({ version: '0.9.0' });
+    const stone = await unit().action();
+    expect(await unit().state()).toMatchObject({ notes: { version: '1.0.0' } });
+    await unit().feedback(stone, 'proceeding');
+    await unit().configure({ version: '1.0.0' });
+    // It still tests itself.
+    expect(await unit().link()).toBe(`deploymentBase/${stone}`);
+    expect(await unit().action()).toBe(stone);
+    expect(await unit().feedback(stone, 'closed', 'success')).toBe(200);
+    const next = await unit().action();
+    expect(next).not.toBe(stone);
+    expect(await unit().state()).toMatchObject({ running: '1.0.0', notes: { version: '2.0.0' } });
+    await unit().feedback(next, 'closed', 'success');
+    expect(await unit().link()).toBeUndefined();
+    expect(await unit().state()).toMatchObject({
+      running: '2.0.0',
+      outcome: { outcome: 'installed', version: '2.0.0' },
+    });
+  });
+
+  it('does not wait for ever for the report of a step', async () => {
+    pushFor('2.0.0', { 'vnd.otaflux.requires': '>=1.0.0' });
+    await start();
+    await unit().configure({ version: '0.9.0' });
+    const stone = await unit().action();
+    await unit().feedback(stone, 'proceeding');
+    await unit().configure({ version: '1.0.0' });
+    expect(await unit().link()).toBe(`deploymentBase/${stone}`);
+    const clock = service.service.app.get(Clock, { strict: false });
+    const nowMs = Date.now();
+    clock.nowMs = () => nowMs + 3_600_000 + 60_000;
+    expect(await unit().link()).toBe(`cancelAction/${stone}`);
+    expect(await unit().cancelFeedback(stone, 'closed')).toBe(200);
+    expect(await unit().link()).not.toBe(`deploymentBase/${stone}`);
+  });
+
+  it('for other hardware is not offered, and an action that was begun is cancelled', async () => {
+    pushFor('1.1.0', { 'vnd.otaflux.hardware': 'rev-b' });
+    await start();
+    await unit('other').configure({ hardware: 'rev-a' });
+    expect(await unit('other').link()).toBeUndefined();
+    expect(service.events('unit.withheld')[0]).toMatchObject({ unit: 'other', version: '1.1.0' });
+    expect(await unit('other').status('GET', '/deploymentBase/1234567')).toBe(404);
+    const id = await unit().action();
+    await unit().configure({ hardware: 'rev-a' });
+    expect(await unit().link()).toBe(`cancelAction/${id}`);
+    expect(await unit().status('GET', `/deploymentBase/${id}`)).toBe(404);
+    expect(await unit().cancelFeedback(id, 'closed')).toBe(200);
+    expect(await unit().link()).toBeUndefined();
+  });
+});
+
+describe('a repository that was withdrawn', () => {
+  it('makes units cancel what they have not installed, and takes their reports', async () => {
+    await start();
+    const [id, other] = [await unit().action(), await unit('other').action()];
+    registry.remove('gateway');
+    await until(async () => (await service.versionOf('gateway')) === 404, 'the withdrawal');
+    expect(await unit().link()).toBe(`cancelAction/${id}`);
+    expect(await unit().cancelFeedback(id, 'closed')).toBe(200);
+    expect(await unit().status('GET')).toBe(404);
+    expect(await unit('other').feedback(other, 'closed', 'success')).toBe(200);
+    expect(await unit('other').state()).toMatchObject({ running: '1.0.0', outcome: { outcome: 'installed' } });
+    expect(await unit('other').status('GET')).toBe(404);
+    registry.push('gateway', '1.0.0', first, undefined, 'gateway.swu');
+    await until(async () => (await service.versionOf('gateway')) === '1.0.0', 'its return');
+    expect(await unit().link()).toBe(`deploymentBase/${id}`);
+    expect(await unit('other').link()).toBeUndefined();
   });
 });
 

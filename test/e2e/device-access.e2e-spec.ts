@@ -81,6 +81,34 @@ describe('who may ask for which device', () => {
     expect((await service.management.get('/units').query({ product: 'esp32', unit: 'a' })).status).toBe(404);
   });
 
+  it('is not widened by the links that the server hands out: each is good for its own file only', async () => {
+    const path = join(folder, 'tokens');
+    writeFileSync(path, `esp32#b sha256:${hashToken('of-b')}\n`);
+    await start({ DEVICE_TOKENS_PATH: path });
+    const answer = await fetch(`${service.url}/swupdate/esp32?running=0.9.0`, {
+      headers: { authorization: 'Bearer of-b' },
+      redirect: 'manual',
+    });
+    const link = new URL(answer.headers.get('location') ?? '');
+    const signature = link.search.slice(link.search.indexOf('expires='));
+    expect((await fetch(link)).status).toBe(200);
+    expect((await fetch(link, { headers: { range: 'bytes=10-' } })).status).toBe(206);
+    for (const target of [
+      '/version?device=esp32',
+      '/version?device=esp32&unit=a',
+      '/firmware?device=esp32',
+      '/esp32/controller/v1/a?',
+      '/swupdate/esp32?running=0.9.0',
+    ])
+      expect([target, await statusOf(`${target}&${signature}`)]).toEqual([target, 403]);
+    const report = await fetch(`${service.url}/report?device=esp32&unit=a&${signature}`, {
+      method: 'POST',
+      body: '{"outcome":"failed"}',
+    });
+    expect(report.status).toBe(403);
+    expect((await service.management.get('/units').query({ product: 'esp32', unit: 'a' })).status).toBe(404);
+  });
+
   it.each(['esp32# sha256:HEX', 'esp32#%0a sha256:HEX', 'esp32#%zz sha256:HEX', 'esp32 a sha256:HEX'])(
     'is not told by a file with the line %j',
     async (line) => {

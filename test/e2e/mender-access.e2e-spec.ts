@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { Fleet, type UnitState } from '../../src/fleet/index.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { MenderUnit, type Deployment, type MenderOptions } from '../support/clients/mender.js';
+import { DdiUnit } from '../support/clients/ddi.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { artifactOf } from '../support/mender-artifact.js';
-import { TestService, type TestOptions } from '../support/service.js';
+import { TestService, until, type TestOptions } from '../support/service.js';
 
 const LOGIN = '/api/devices/v1/authentication/auth_requests';
 const NEXT = '/api/devices/v2/deployments/device/deployments/next';
@@ -141,8 +142,13 @@ describe('access of Mender devices', () => {
     expect((await stranger.log(id, 'broken')).status).toBe(404);
     expect((await stranger.inventory('PUT', { device_type: 'h3board', x: 'y' })).status).toBe(403);
     expect(await state()).toEqual(before);
+    // Nor by another protocol.
+    const ddi = new DdiUnit(() => service, '24:6f:28:aa:bb:cc', 'h3board');
+    expect(await ddi.feedback(await ddi.action(), 'closed', 'success')).toBe(200);
+    expect((await stranger.next()).status).toBe(403);
     expect(service.events('device.forbidden')[0]?.reason).toContain('was seen with another key');
     expect(await device.update()).toBe('installed');
+    expect((await state())?.key).toBe(fingerprint(device.key));
   });
 
   it('refuses the token of another unit, and of another deployment', async () => {
@@ -198,6 +204,21 @@ describe('access of Mender devices', () => {
     }
     device.token = token;
     expect((await device.next()).status).toBe(200);
+  });
+
+  it('of a listed key ends when the key is taken from the file', async () => {
+    const { privateKey: key } = generateKeyPairSync('ed25519');
+    const { privateKey: other } = generateKeyPairSync('ed25519');
+    writeFileSync(keysFile, `h3board sha256:${fingerprint(key)}\n`);
+    await start({ DEVICE_TOKENS_PATH: tokensFile, MENDER_ACCEPT: keysFile });
+    const device = unit({ key });
+    await device.login();
+    expect((await device.next()).status).toBe(200);
+    writeFileSync(keysFile, `h3board sha256:${fingerprint(other)}\n`);
+    await until(async () => (await device.next()).status === 401, 'the new list');
+    expect(await device.login()).toBe(401);
+    // The board was replaced: its key is of no use any more, and the new one takes its place.
+    expect(await unit({ key: other }).update()).toBe('installed');
   });
 
   describe('where devices need credentials', () => {

@@ -3,6 +3,7 @@ import { firmwareBytes } from '../support/bytes.js';
 import { MenderUnit, type Deployment, type MenderOptions } from '../support/clients/mender.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { artifactOf } from '../support/mender-artifact.js';
+import { RawClient } from '../support/raw-client.js';
 import { TestService, until, type LogLine, type TestOptions } from '../support/service.js';
 
 const MAC = '24:6f:28:aa:bb:cc';
@@ -116,6 +117,46 @@ describe.each(['mcu', 'cpp'] as const)('a unit with the Mender client %s', (clie
       JSON.stringify({ artifact_name: 'rel-1', device_type: 'h3board' }),
     );
     expect(post.status).toBe(204);
+  });
+
+  it('takes stepping stones, whatever the names of their artifacts', async () => {
+    const pushAfter = (version: string, bytes: Buffer, requires: string): unknown =>
+      registry.pushFiles('h3board', version, { 'a.mender': bytes }, { manifest: { 'vnd.otaflux.requires': requires } });
+    pushAfter('1.1.0', second, '>=1.0.0');
+    pushAfter('1.2.0', third, '>=1.1.0');
+    await start();
+    const device = unit();
+    for (const [name, version] of [
+      ['rel-1', '1.0.0'],
+      ['rel-2', '1.1.0'],
+      ['rel-3', '1.2.0'],
+    ]) {
+      expect([name, await device.update()]).toEqual([name, 'installed']);
+      expect(device.artifactName).toBe(name);
+      expect(outcomes().at(-1)).toBe(`unit.installed ${MAC} ${version}`);
+    }
+    expect(await device.update()).toBe('no update');
+    // One that came with a stepping stone from the factory.
+    const other = unit({ identity: { mac: 'other' }, artifactName: 'rel-1' });
+    expect(await other.update()).toBe('installed');
+    expect(other.artifactName).toBe('rel-2');
+  });
+
+  it('gets what it was offered, also where no further download may start', async () => {
+    registry.push('big', '1.0.0', firmwareBytes(40_000_000, 'big'));
+    await start({ MAX_DOWNLOADS: '1' });
+    const device = unit();
+    await device.login();
+    const { artifact } = JSON.parse((await device.next()).body.toString()) as Deployment;
+    const slow = await RawClient.open(service.port);
+    slow.socket.pause();
+    slow.send('GET /firmware?device=big HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until(async () => (await service.versionOf('h3board')) === 503, 'the limit');
+    expect(await device.download(artifact.source.uri)).toEqual(first);
+    const { pathname, search } = new URL(artifact.source.uri.replace('aa%3Abb', 'aa%3Abc'));
+    expect((await service.fetch(pathname + search)).status).toBe(503);
+    slow.close();
+    registry.remove('big');
   });
 
   it('aborts when its release was withdrawn, and may be offered it again', async () => {

@@ -39,7 +39,9 @@ const { cert, key } = new Authority(folder, 'authority').issue('server');
 const signingKey = newKey();
 const keyFile = join(folder, 'cosign.pub');
 const trustedRoot = join(folder, 'trusted_root.json');
+const tokens = join(folder, 'tokens');
 writeFileSync(keyFile, signingKey.pem);
+writeFileSync(tokens, '');
 beforeAll(async () => {
   writeFileSync(trustedRoot, (await PrivateSigstore.create()).trustedRoot);
 });
@@ -92,6 +94,11 @@ describe('--production', () => {
     ['webhook secret', { WEBHOOK_SECRET: '' }, WEBHOOKS],
     ['webhook secret in a list of nothing', { WEBHOOK_SECRET: ', ,' }, WEBHOOKS],
     ['TLS and no proxy', { TRUST_PROXY: '' }, TRANSPORT],
+    [
+      'accepted keys of Mender devices',
+      { MENDER_ACCEPT: 'first-use' },
+      /^ {2}- Every key of a Mender device.*MENDER_ACCEPT/,
+    ],
     ['proxy in a list of nothing', { TRUST_PROXY: ',' }, TRANSPORT],
     ['protected management port', { MANAGEMENT_TOKEN: '' }, MANAGEMENT],
     ['protected management port on one network', { MANAGEMENT_TOKEN: '', METRICS_LISTEN_ADDR: '[::]:0' }, MANAGEMENT],
@@ -168,6 +175,8 @@ describe('--production', () => {
       ],
     ),
     ['all private networks', { TRUST_PROXY: '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7,127.0.0.1' }, {}],
+    ['Mender keys on first use, without Mender', { MENDER_ACCEPT: 'first-use', PROTOCOLS: 'native' }, {}],
+    ['Mender keys on first use behind credentials', { MENDER_ACCEPT: 'first-use', DEVICE_TOKENS_PATH: tokens }, {}],
     ['a verifier of its own', { COSIGN_PUB_KEY: '' }, { verifier: new OwnVerifier() }],
   ])('starts with %s', async (_name, options, parts) => {
     expect(await refusal({ ...SAFE, ...options }, parts)).toEqual([]);

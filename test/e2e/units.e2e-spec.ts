@@ -7,7 +7,7 @@ import { firmwareBytes } from '../support/bytes.js';
 import { Cli, run, type Finished } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { RawClient } from '../support/raw-client.js';
-import { TestService, type TestOptions } from '../support/service.js';
+import { TestService, until, type TestOptions } from '../support/service.js';
 
 interface Shown {
   readonly unit: string;
@@ -107,6 +107,68 @@ describe('a unit', () => {
   });
 });
 
+describe('what units say in quick succession', () => {
+  const push = async (version: string): Promise<void> => {
+    registry.push('esp32', version, firmwareBytes(3_000, version));
+    await until(async () => (await service.versionOf('esp32')) === version, version);
+  };
+
+  it('is an install, also if the unit is offered the next version at once', async () => {
+    await start({ LOG_LEVEL: 'debug' });
+    await service.version('esp32&unit=a&running=0.9.0');
+    await push('1.1.0');
+    await service.version('esp32&unit=a&running=1.0.0');
+    expect(await unit('a')).toMatchObject({
+      running: '1.0.0',
+      offered: { version: '1.1.0' },
+      outcome: { outcome: 'installed', version: '1.0.0' },
+    });
+    await service.version('esp32&unit=b');
+    await service.version('esp32&unit=b&running=1.1.0');
+    expect((await unit('b')).outcome).toMatchObject({ outcome: 'installed', version: '1.1.0' });
+    expect(service.events('unit.installed')).toHaveLength(2);
+  });
+
+  it('is stored in its order: a report is not undone by what the unit said before', async () => {
+    await start();
+    const fleet = service.service.get(Fleet);
+    fleet.seen({ product: 'esp32', unit: 'a', running: '0.9.0' }, 'native');
+    void fleet.flush();
+    expect((await report({ version: '1.0.0', outcome: 'installed' })).status).toBe(204);
+    fleet.seen({ product: 'esp32', unit: 'b', running: '0.9.0' }, 'native');
+    void fleet.flush();
+    await fleet.report({ product: 'esp32', unit: 'b' }, 'native', { running: '1.0.0' });
+    for (const name of ['a', 'b']) expect(await unit(name)).toMatchObject({ running: '1.0.0' });
+  });
+
+  it('is an install, if the unit reports that it runs what it was offered', async () => {
+    await start();
+    await service.version('esp32&unit=a&running=0.9.0');
+    await report({ running: '1.0.0' });
+    expect((await unit('a')).outcome).toMatchObject({ outcome: 'installed', version: '1.0.0' });
+    await report({ running: '1.0.0' });
+    expect(await service.metrics()).toContain('otaflux_unit_outcomes_total{protocol="native",outcome="installed"} 1');
+  });
+});
+
+describe('units of a product that does not exist', () => {
+  it.each([
+    ['/version?device=none&unit=a', {}],
+    ['/firmware?device=none&unit=a', {}],
+    ['/firmware?device=none&unit=a', { 'user-agent': 'ESP8266-http-Update' }],
+    ['/firmware?device=none&unit=a', { 'user-agent': 'ESP8266-http-Update', 'x-esp8266-mode': 'version' }],
+    ['/firmware?device=none&unit=a', { 'user-agent': 'ESP8266-http-Update', 'x-esp8266-mode': 'spiffs' }],
+    ['/esphome/none/manifest.json?unit=a', {}],
+    ['/swupdate/none?unit=a', {}],
+    ['/rauc/none', { 'rauc-serial': 'a', range: 'bytes=0-3' }],
+    ['/none/controller/v1/a', {}],
+  ])('are not stored: GET %s with %j', async (path, headers: Record<string, string>) => {
+    await start();
+    expect((await service.fetch(path, { headers })).status).toBe(404);
+    expect(await isUnknown('a', 'none')).toBe(true);
+  });
+});
+
 describe('a report', () => {
   it('is answered 204, and shown', async () => {
     await start();
@@ -195,10 +257,18 @@ describe('a report', () => {
     expect(await unit('a')).toMatchObject({ outcome: { outcome: 'failed' } });
   });
 
+  it('is taken where polls have used up the limit of the product', async () => {
+    await start({ DEVICE_RATE_LIMIT: '3/m' });
+    expect((await service.version('esp32&unit=a')).status).toBe(200);
+    expect((await service.version('esp32&unit=a')).status).toBe(429);
+    expect((await report({ outcome: 'failed' })).status).toBe(204);
+  });
+
   it('that cannot be stored is not answered 204', async () => {
     class Full extends FleetStore {
       override find = (): undefined => undefined;
       override update = (): Promise<{ before: undefined; after: UnitState }> => Promise.reject(new Error('disk full'));
+      override remove = (): Promise<undefined> => Promise.resolve(undefined);
       override list = (): Promise<[]> => Promise.resolve([]);
       override counts = (): Promise<{ units: number; byVersion: Map<string, number> }> =>
         Promise.resolve({ units: 0, byVersion: new Map() });
@@ -272,6 +342,18 @@ describe('otaflux units', () => {
     expect(JSON.parse(json.stdout)).toEqual({ product: 'esp32', unit: 'a', forgotten: null });
     expect(await command('retry', 'esp32', 'nobody')).toMatchObject({ code: 1 });
     expect(await command('retry', 'esp32')).toMatchObject({ code: 2 });
+  });
+
+  it('forget makes a unit a new one', async () => {
+    await start();
+    await service.version('esp32&unit=a&running=0.9.0');
+    await report({ outcome: 'failed' });
+    expect(await command('forget', 'esp32', 'a')).toMatchObject({
+      code: 0,
+      stdout: 'a: forgotten. The unit is new at its next request\n',
+    });
+    expect(await isUnknown('a')).toBe(true);
+    expect(await command('forget', 'esp32', 'a')).toMatchObject({ code: 1 });
   });
 
   it('shows the units of a product as a table, as JSON and as CSV', async () => {

@@ -31,6 +31,7 @@ export class LmdbFleetStore extends FleetStore {
   private readonly versions = new VersionCounts();
   private total = 0;
   private warned = false;
+  private closed = false;
 
   constructor(
     private readonly tables: LmdbTables,
@@ -41,6 +42,8 @@ export class LmdbFleetStore extends FleetStore {
   }
 
   override find({ product, unit }: UnitIdentity): UnitState | undefined {
+    // LMDB ends the process if it is used afterwards.
+    if (this.closed) throw new OtaError('unavailable', 'the server is stopping');
     return this.uncommitted.get(`${product}\0${unit}`) ?? this.stored([product, unit]);
   }
 
@@ -71,6 +74,21 @@ export class LmdbFleetStore extends FleetStore {
     return { before, after };
   }
 
+  override async remove(identity: UnitIdentity): Promise<UnitState | undefined> {
+    const { product, unit } = identity;
+    const before = this.find(identity);
+    if (!before) return undefined;
+    this.uncommitted.delete(`${product}\0${unit}`);
+    try {
+      const removed = this.tables.units.remove([product, unit]);
+      this.count(product, before, undefined);
+      await removed;
+    } catch (error) {
+      throw OtaError.from(error, 'unavailable', 'the units in STATE_DIR cannot be written');
+    }
+    return before;
+  }
+
   override list(product: string, after: string | undefined, limit: number): Promise<readonly ListedUnit[]> {
     const found: ListedUnit[] = [];
     for (const { key } of this.tables.units.getRange({ start: [product, after ?? ''] })) {
@@ -92,6 +110,7 @@ export class LmdbFleetStore extends FleetStore {
   }
 
   override async close(): Promise<void> {
+    this.closed = true;
     await this.tables.root.flushed;
     await this.tables.root.close();
   }
@@ -107,13 +126,13 @@ export class LmdbFleetStore extends FleetStore {
     }
   }
 
-  private count(product: string, before: UnitState | undefined, after: UnitState): void {
-    if (!before) this.total++;
+  private count(product: string, before: UnitState | undefined, after: UnitState | undefined): void {
+    this.total += (after ? 1 : 0) - (before ? 1 : 0);
     this.versions.change(product, before, after);
-    if (before && before.running === after.running) return;
+    if (before && after && before.running === after.running) return;
     const { units, byVersion } = this.versions.of(product);
     void this.tables.counts.put([product, ''], units);
-    for (const version of [before?.running, after.running]) {
+    for (const version of [before?.running, after?.running]) {
       if (version === undefined) continue;
       const count = byVersion.get(version);
       if (count === undefined) void this.tables.counts.remove([product, version]);

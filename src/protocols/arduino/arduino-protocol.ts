@@ -67,11 +67,10 @@ export class ArduinoProtocol extends DeviceProtocol {
   }
 
   override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
-    this.fleet.seen(ask, PROTOCOL);
     const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
     if (mode === 'version')
       return whenFound(this.delivery.current(ask.product, request), (current) =>
-        whenFound(this.guarded(current, ask), (release) => {
+        whenFound(this.taken(current, ask), (release) => {
           if (release) this.offer(release, request, response);
           else response.writeHead(304).end();
         }),
@@ -79,7 +78,7 @@ export class ArduinoProtocol extends DeviceProtocol {
     if (mode !== 'sketch') return this.sendFileSystem(mode, ask, request, response);
     const version = parameter(request.query, 'version');
     return whenFound(this.delivery.wanted(ask.product, request, version), (current) =>
-      whenFound(version === undefined ? this.guarded(current, ask) : current, (release) => {
+      whenFound(this.taken(current, ask, version), (release) => {
         if (release) this.sendFirmware(release, ask, request, response);
         else response.writeHead(304).end();
       }),
@@ -87,8 +86,10 @@ export class ArduinoProtocol extends DeviceProtocol {
   }
 
   /** Returns what the unit may take instead of `current`, or undefined if it may take nothing. */
-  private guarded(current: Release, ask: Ask): Release | undefined | Promise<Release | undefined> {
-    if (!isGuarded(current, ask.hardware)) return current;
+  private taken(current: Release, ask: Ask, version?: string): Release | undefined | Promise<Release | undefined> {
+    // Not before it is known that there is such a product.
+    this.fleet.seen(ask, PROTOCOL);
+    if (version !== undefined || !isGuarded(current, ask.hardware)) return current;
     return this.offers
       .guarded(current, ask, PROTOCOL)
       .then(({ release, withheld }) => (withheld === undefined ? release : undefined));
@@ -118,6 +119,7 @@ export class ArduinoProtocol extends DeviceProtocol {
   ): void | Promise<void> {
     const wanted = this.delivery.wantedRelease(ask.product, request, parameter(request.query, 'version'));
     return whenFound(wanted, (release) => {
+      this.fleet.seen(ask, PROTOCOL);
       const title = titlesOf(mode).find((name) => release.image(name));
       if (title === undefined || isSameVersion(ask.running?.replace(BUILD, ''), release.version)) {
         response.writeHead(304, ['x-version', release.version]).end();

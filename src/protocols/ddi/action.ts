@@ -13,8 +13,8 @@ export interface Action {
   readonly digest: string;
   /** Whether the unit has begun it: it has sent feedback, or has requested the artifact. */
   readonly isStarted: boolean;
-  /** Whether the unit has said since then that it runs this version. It may still report, after tests of its own. */
-  readonly isRunning: boolean;
+  /** When the unit has first said that it runs this version. It may still report, after tests of its own. */
+  readonly runsSinceMs: number | undefined;
   /** The last error that the unit has reported meanwhile. */
   readonly error: string | undefined;
   /** When the unit was first asked to cancel it, on the wall clock. */
@@ -25,6 +25,8 @@ export interface Action {
 
 /** A client that has not answered a cancellation for a day never will. Then it is offered the newer release. */
 const MAX_CANCEL_MS = 86_400_000;
+/** A unit that runs the release of its action reports within this time. */
+const MAX_REPORT_MS = 3_600_000;
 
 /** The names of DDI in the notes of a unit. */
 interface Notes {
@@ -32,7 +34,7 @@ interface Notes {
   readonly version?: string | undefined;
   readonly digest?: string | undefined;
   readonly started?: boolean | undefined;
-  readonly runs?: boolean | undefined;
+  readonly runs?: number | undefined;
   readonly error?: string | undefined;
   readonly cancelMs?: number | undefined;
   readonly refused?: boolean | undefined;
@@ -57,7 +59,7 @@ export function openAction(state: UnitState | undefined): Action | undefined {
     version,
     digest,
     isStarted: started === true,
-    isRunning: runs === true,
+    runsSinceMs: typeof runs === 'number' ? runs : undefined,
     error: typeof error === 'string' ? error : undefined,
     cancelMs: typeof cancelMs === 'number' ? cancelMs : undefined,
     isCancelRefused: refused === true,
@@ -73,9 +75,19 @@ export type Standing = 'offered' | 'cancel' | 'forgotten';
  */
 export function standingOf(action: Action, release: ActionRelease | undefined, nowMs: number): Standing {
   if (action.digest === release?.manifestDigest) return 'offered';
-  if (action.cancelMs !== undefined && nowMs - action.cancelMs > MAX_CANCEL_MS) return 'forgotten';
+  if (action.cancelMs !== undefined && isOver(action.cancelMs, MAX_CANCEL_MS, nowMs)) return 'forgotten';
+  // A unit on a stepping stone may take the next release at once, but has not reported this one yet.
+  if (
+    action.cancelMs === undefined &&
+    action.runsSinceMs !== undefined &&
+    !isOver(action.runsSinceMs, MAX_REPORT_MS, nowMs)
+  )
+    return 'offered';
   return action.isCancelRefused ? 'offered' : 'cancel';
 }
+
+/** A time in the future is that of a clock that was wrong. */
+const isOver = (sinceMs: number, durationMs: number, nowMs: number): boolean => Math.abs(nowMs - sinceMs) > durationMs;
 
 /** Returns whether the unit has ended this action before. */
 export const hasEnded = (state: UnitState | undefined, id: number): boolean => notesOf(state).ended === id;
@@ -96,7 +108,8 @@ export const started = (state: UnitState, error?: string): UnitState =>
 /** Returns the state after the unit has sent its configData. */
 export const configured = (state: UnitState): UnitState => withNotes(state, { ...notesOf(state), config: true });
 /** Returns the state after the unit has said that it runs the version of its action. */
-export const running = (state: UnitState): UnitState => withNotes(state, { ...notesOf(state), runs: true });
+export const running = (state: UnitState, nowMs: number): UnitState =>
+  withNotes(state, { ...notesOf(state), runs: notesOf(state).runs ?? nowMs });
 /** Returns the state after the unit was asked to cancel its action. */
 export const cancelling = (state: UnitState, nowMs: number): UnitState =>
   withNotes(state, { ...notesOf(state), cancelMs: nowMs });

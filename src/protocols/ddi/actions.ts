@@ -92,7 +92,7 @@ export class Actions {
       if (action.id !== id) throw noAction(id);
       const release = await this.current(unit, state, request);
       if (standingOf(action, release, this.nowMs()) !== 'offered') throw noAction(id);
-      return this.releaseOf(action, release, unit, request);
+      return this.releaseOf(action, release, unit.product, request);
     }
     const offered = await this.offerTo(unit, state, request);
     if (offered?.id !== id) throw noAction(id);
@@ -107,10 +107,26 @@ export class Actions {
   async release(unit: UnitIdentity, id: number, request: DeviceRequest): Promise<Release> {
     const state = await this.find(unit);
     const action = openAction(state);
+    if (action?.id === id) return this.promised(action, unit, request);
     const current = await this.current(unit, state, request);
-    if (action?.id === id) return this.releaseOf(action, current, unit, request);
     if (current && idOf(unit, state, current) === id) return current;
     throw noAction(id);
+  }
+
+  /**
+   * Returns the release of an open action, also while no further download may start: its unit takes a refusal for a failed
+   * update, and would not be offered the release again.
+   */
+  private async promised(action: Action, { product }: UnitIdentity, request: DeviceRequest): Promise<Release> {
+    let release: Release | undefined;
+    try {
+      release = await this.delivery.wanted(product, request);
+    } catch {
+      // The version of the action may still be there.
+    }
+    if (release?.manifestDigest !== action.digest) release = await this.releaseOf(action, undefined, product, request);
+    this.delivery.offer(release, request);
+    return release;
   }
 
   /**
@@ -173,7 +189,7 @@ export class Actions {
   private async releaseOf(
     { id, version, digest }: Action,
     current: Release | undefined,
-    { product }: UnitIdentity,
+    product: string,
     request: DeviceRequest,
   ): Promise<Release> {
     if (current?.manifestDigest === digest) return current;

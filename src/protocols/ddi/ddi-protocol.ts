@@ -17,7 +17,7 @@ import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { decoded, productInPath } from '../in-path.js';
 import { Offers } from '../offers.js';
 import { PollIntervals } from '../poll-intervals.js';
-import { cancelled, cancelling, hasConfig, hasEnded, openAction, started, standingOf } from './action.js';
+import { cancelled, cancelling, hasConfig, hasEnded, openAction, standingOf } from './action.js';
 import { parseActionId } from './action-id.js';
 import { Actions, PROTOCOL } from './actions.js';
 import { ArtifactFiles } from './artifact-files.js';
@@ -30,7 +30,15 @@ import {
   type Artifact,
   type PollLinks,
 } from './documents.js';
-import { afterCancelFeedback, afterConfigData, afterDenial, afterFeedback, afterRunning } from './lifecycle.js';
+import {
+  afterBegin,
+  afterCancelFeedback,
+  afterConfigData,
+  afterDenial,
+  afterFeedback,
+  afterRunning,
+  type Step,
+} from './lifecycle.js';
 import { actionOver, answerInJson, noAction, noResource } from './refusal.js';
 import { CONTROLLER, routeOf, type Resource } from './routes.js';
 
@@ -190,20 +198,26 @@ export class DdiProtocol extends DeviceProtocol {
     }
     // Only a complete request is the begin of a download. SWUpdate sends HEAD before it.
     if (request.method === 'GET' && request.raw.headers.range === undefined) {
-      this.fleet.downloading(unit, PROTOCOL, release);
       await this.begin(unit, id);
+      this.fleet.downloading(unit, PROTOCOL, release);
     }
     this.delivery.send(stored, request, response);
   }
 
-  /** Notes that the unit has begun its action, for clients that report nothing before the end. */
+  /**
+   * Notes that the unit has begun its action, for clients that report nothing before the end. Rejects with the refusal 410
+   * if the unit runs the release of the action already.
+   */
   private async begin(unit: UnitIdentity, id: number): Promise<void> {
-    const isNew = (state: UnitState | undefined): boolean => {
+    const begun = (state: UnitState): Step => {
       const action = openAction(state);
-      return action?.id === id && !action.isStarted;
+      return action?.id === id ? afterBegin(state, action, this.actions.nowMs()) : { state };
     };
-    if (!isNew(await this.actions.find(unit))) return;
-    await this.actions.change(unit, (before) => (isNew(before) ? started(before) : before));
+    const known = await this.actions.find(unit);
+    if (!known || begun(known).state === known) return;
+    let step: Step | undefined;
+    await this.actions.change(unit, (before) => (step = begun(before)).state);
+    if (step?.isOver) throw actionOver();
   }
 
   private async report(unit: UnitIdentity, request: DeviceRequest): Promise<void> {

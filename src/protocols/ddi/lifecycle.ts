@@ -34,8 +34,14 @@ export function afterFeedback(state: UnitState, action: Action, feedback: Feedba
   }
   if (execution === 'rejected') return { state };
   if (execution === 'canceled') return { state: action.cancelMs === undefined ? state : cancelled(state, action) };
+  return afterBegin(state, action, nowMs, error);
+}
+
+/** Returns the state after a unit has begun its action, or goes on with it, and has reported an error, if there is one. */
+export function afterBegin(state: UnitState, action: Action, nowMs: number, error?: string): Step {
   // A unit that runs the version and begins again would never report: it would install it for ever.
-  if (action.isRunning) return { state: closed(state, action, 'installed', undefined, nowMs), isOver: true };
+  if (action.runsSinceMs !== undefined)
+    return { state: closed(state, action, 'installed', undefined, nowMs), isOver: true };
   return { state: action.isStarted && error === undefined ? state : started(state, error) };
 }
 
@@ -78,7 +84,7 @@ export function afterRunning(state: UnitState, version: string | undefined, nowM
   const action = openAction(state);
   const after = { ...state, running: version };
   if (!action?.isStarted || !isSameVersion(version, action.version)) return after;
-  return withOutcome(running(after), 'installed', action, undefined, nowMs);
+  return withOutcome(running(after, nowMs), 'installed', action, undefined, nowMs);
 }
 
 function closed(

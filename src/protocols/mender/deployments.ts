@@ -6,6 +6,8 @@ import type { Release } from '../../firmware/index.js';
 import { boundedMessage, Fleet, type Offered, type Outcome, type UnitState } from '../../fleet/index.js';
 import type { UnitIdentity } from '../../identity.js';
 import { isSameVersion } from '../../semver.js';
+import type { Ask } from '../ask.js';
+import { isGuarded } from '../guards.js';
 import { Offers } from '../offers.js';
 import type { AcceptedKeys } from './accepted-keys.js';
 import type { MenderArtifact } from './artifact.js';
@@ -61,16 +63,23 @@ export class Deployments {
   /** Returns the next deployment of a device, or undefined if there is none. */
   async next(ask: MenderAsk, keys: AcceptedKeys, request: DeviceRequest): Promise<NextDeployment | undefined> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const release = await this.currentOf(ask.product, request);
-      if (!release) return undefined;
+      const current = await this.currentOf(ask.product, request);
+      if (!current) return undefined;
       const state = await this.bound(ask, keys);
-      const artifact = await this.artifacts.of(release);
+      const said = { ...ask, running: runningOf(ask.running, state, current, await this.artifacts.of(current)) };
+      const release = await this.takenBy(said, current);
+      const artifact = release && (await this.artifacts.of(release));
       if (!artifact || !this.fits(ask, release, artifact)) {
         this.fleet.seen(ask, PROTOCOL);
         return undefined;
       }
       const running = runningOf(ask.running, state, release, artifact);
-      const offer = await this.offers.of({ ...ask, running }, request, { protocol: PROTOCOL, oncePerRelease: true });
+      if (running !== said.running) {
+        // It runs a stepping stone: now that its version is known, it may take the next one.
+        await this.noteName(ask, state, release, artifact);
+        continue;
+      }
+      const offer = await this.offers.of(said, request, { protocol: PROTOCOL, oncePerRelease: true });
       if (!offer.release.equals(release)) continue;
       if (offer.withheld !== undefined) {
         await this.noteName(ask, state, release, artifact);
@@ -78,10 +87,15 @@ export class Deployments {
       }
       const deployment = this.deploymentOf(release, artifact, ask, request);
       // Stored before it is answered, so that a report about it is expected, also after a restart.
-      await this.fleet.update(ask, PROTOCOL, (now) => ({ ...now, notes: begun(now) }));
+      await this.fleet.update(ask, PROTOCOL, (now) => ({ ...now, notes: { ...begun(now), offering: artifact.name } }));
       return deployment;
     }
     return undefined;
+  }
+
+  /** Returns whether a unit was offered exactly this release: then it is delivered, also where no further download may start. */
+  async isOffered(unit: UnitIdentity, { manifestDigest }: Release): Promise<boolean> {
+    return (await this.fleet.find(unit))?.offer?.digest === manifestDigest;
   }
 
   /**
@@ -94,7 +108,7 @@ export class Deployments {
     const { version } = offer;
     if (status === 'success' || status === 'already-installed') {
       if (!hasEnded(state, deployment, 'installed'))
-        await this.fleet.report(ask, PROTOCOL, { outcome: 'installed', version });
+        await this.fleet.report(ask, PROTOCOL, { outcome: 'installed', version, notes: installed(state, version) });
       return true;
     }
     const isAborted = state.notes?.aborted === deployment.digits;
@@ -104,7 +118,7 @@ export class Deployments {
         await this.fleet.report(ask, PROTOCOL, { outcome: 'failed', version });
       return true;
     }
-    if (await this.isOver(deployment, request)) {
+    if (await this.isOver(ask, state, deployment, request)) {
       if (!isAborted) await this.note(ask, { aborted: deployment.digits });
       return false;
     }
@@ -155,10 +169,25 @@ export class Deployments {
     }
   }
 
-  /** Returns whether another release is current, or none. While the registry cannot say, the deployment goes on. */
-  private async isOver(deployment: Deployment, request: DeviceRequest): Promise<boolean> {
+  /** Returns what a unit may take instead of `current`, or undefined if it may take nothing. */
+  private async takenBy(ask: Ask, current: Release): Promise<Release | undefined> {
+    if (!isGuarded(current, ask.hardware)) return current;
+    const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL);
+    return withheld === undefined ? release : undefined;
+  }
+
+  /** Returns whether the unit is to take another release, or none. While the registry cannot say, the deployment goes on. */
+  private async isOver(
+    { product, unit }: MenderAsk,
+    { running, hardware }: UnitState,
+    deployment: Deployment,
+    request: DeviceRequest,
+  ): Promise<boolean> {
     try {
-      return !isManifestOf(deployment, (await this.currentOf(deployment.product, request))?.manifestDigest);
+      const current = await this.currentOf(product, request);
+      if (!current || isManifestOf(deployment, current.manifestDigest)) return !current;
+      const release = await this.takenBy({ product, unit, running, hardware }, current);
+      return !isManifestOf(deployment, release?.manifestDigest);
     } catch {
       return false;
     }
@@ -170,16 +199,14 @@ export class Deployments {
    */
   private async bound(ask: MenderAsk, keys: AcceptedKeys): Promise<UnitState> {
     const mayBind = (state: UnitState | undefined): boolean => {
-      const known = state?.notes?.key;
-      return typeof known !== 'string' || known === ask.key || keys.mayReplace(known, ask.key, ask);
+      const known = state?.key;
+      return known === undefined || known === ask.key || keys.mayReplace(known, ask.key, ask);
     };
     const known = await this.fleet.find(ask);
-    if (known?.notes?.key === ask.key) return known;
+    if (known?.key === ask.key) return known;
     if (!mayBind(known)) throw otherKey(ask);
-    const state = await this.fleet.update(ask, PROTOCOL, (now) =>
-      mayBind(now) ? { ...now, notes: { ...now.notes, key: ask.key } } : now,
-    );
-    if (state.notes?.key !== ask.key) throw otherKey(ask);
+    const state = await this.fleet.update(ask, PROTOCOL, (now) => (mayBind(now) ? { ...now, key: ask.key } : now));
+    if (state.key !== ask.key) throw otherKey(ask);
     return state;
   }
 
@@ -188,7 +215,7 @@ export class Deployments {
     const state = await this.fleet.find(ask);
     const { deployment } = ask;
     const offer = state?.offer;
-    if (!deployment || !offer || state.notes?.key !== ask.key || !isManifestOf(deployment, offer.digest))
+    if (!deployment || !offer || state.key !== ask.key || !isManifestOf(deployment, offer.digest))
       throw unknownDeployment();
     return { state, deployment, offer };
   }
@@ -254,9 +281,9 @@ function runningOf(
   name: string | undefined,
   { notes }: UnitState,
   { version }: Release,
-  artifact: MenderArtifact,
+  artifact: MenderArtifact | undefined,
 ): string | undefined {
-  if (name === artifact.name) return version;
+  if (name !== undefined && name === artifact?.name) return version;
   const known = notes?.version;
   return name === notes?.artifact && typeof known === 'string' && !isSameVersion(known, version) ? known : name;
 }
@@ -266,6 +293,11 @@ function begun({ notes }: UnitState): NonNullable<UnitState['notes']> {
   return Object.fromEntries(
     Object.entries(notes ?? {}).filter(([name]) => name !== 'aborted' && name !== 'downloading'),
   );
+}
+
+/** Returns the notes of a unit that has installed `version`: from now on it names the artifact that it was offered. */
+function installed({ notes }: UnitState, version: string): NonNullable<UnitState['notes']> {
+  return typeof notes?.offering === 'string' ? { ...notes, artifact: notes.offering, version } : { ...notes };
 }
 
 function hasEnded({ outcome }: UnitState, deployment: Deployment, wanted: Outcome): boolean {

@@ -156,13 +156,16 @@ export class MenderProtocol extends DeviceProtocol implements OnApplicationShutd
 
   /** Sends exactly the release of the deployment: a tag that was moved since then has other bytes. */
   private async send(
-    { product }: Ask,
+    { product, unit }: Ask,
     deployment: Deployment | undefined,
     request: DeviceRequest,
     response: ServerResponse,
   ): Promise<void> {
     const release = await this.delivery.wanted(product, request, parameter(request.query, 'version') ?? '');
     if (!deployment || !isManifestOf(deployment, release.manifestDigest)) throw noFirmware(product);
+    // Clients report a refused download as a failed update.
+    if (unit !== undefined && (await this.deployments.isOffered({ product, unit }, release)))
+      this.delivery.offer(release, request);
     this.delivery.send(release, request, response);
   }
 }

@@ -8,7 +8,7 @@ const FIXED: ReadonlyMap<string, Match> = new Map([
   route(`${ROOT}v1/authentication/auth_requests`, 'login', { isLogin: true }),
   route(`${ROOT}v1/${NEXT}`, 'next'),
   route(`${ROOT}v2/${NEXT}`, 'next'),
-  route(`${ROOT}v1/inventory/device/attributes`, 'inventory'),
+  route(`${ROOT}v1/inventory/device/attributes`, 'inventory', { isReport: true }),
 ]);
 
 /** Returns the match of a request to Mender's device API. `params.step` says which one; `params.id` is a deployment. */
@@ -23,6 +23,7 @@ export function menderRoute(path: string): Match | undefined {
     params: { step, id },
     // A log may be longer than other bodies, and is read by the protocol.
     takesBody: step === 'status',
+    isReport: step !== 'artifact',
   };
 }
 

@@ -24,7 +24,7 @@ import { reportIn } from './report.js';
 
 const PROTOCOL = 'native';
 const VERSION: Match = { route: '/version' };
-const REPORT: Match = { route: '/report', takesBody: true };
+const REPORT: Match = { route: '/report', takesBody: true, isReport: true };
 /** Part of a query that may ask for another file of the release. */
 const FILE = 'file=';
 
