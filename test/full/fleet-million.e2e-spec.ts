@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLmdb } from '../../src/fleet/lmdb/index.js';
 import { Cli } from '../support/cli.js';
-import { rssMegabytes } from '../support/process-memory.js';
+import { rssMegabytes } from '../support/proc.js';
 
 const UNITS = 1_000_000;
 const BATCH = 50_000;

@@ -12,3 +12,14 @@ export function rssMegabytes(pid: number): Rss {
   const kilobytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
   return { all: kilobytes('VmRSS') / 1024, files: kilobytes('RssFile') / 1024 };
 }
+
+/** Linux counts in hundredths of a second on every machine that Node runs on. */
+const MS_PER_TICK = 10;
+
+/** Reads the CPU time that process `pid` has used from /proc, in milliseconds. Other programs do not count. */
+export function cpuMsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The name of the program may contain spaces. Field 14 is user, field 15 system time.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+}
