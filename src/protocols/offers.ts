@@ -50,7 +50,6 @@ export class Offers {
 
   /** Returns the offer for `ask`. Throws or rejects with OtaError or DeviceRefusal, as `Delivery.current` does. */
   of(ask: Ask, request: DeviceRequest, options: OfferOptions): Offer | Promise<Offer> {
-    this.fleet.seen(ask, options.protocol);
     const release = this.delivery.current(ask.product, request);
     return release instanceof Promise
       ? release.then((found) => this.decide(found, ask, request, options))
@@ -81,6 +80,8 @@ export class Offers {
   }
 
   private decide(current: Release, ask: Ask, request: DeviceRequest, options: OfferOptions): Offer | Promise<Offer> {
+    // Not before there is such a product: strangers could fill the store with made-up names.
+    this.fleet.seen(ask, options.protocol);
     if (isSameVersion(ask.running, current.version)) return { release: current, withheld: 'up-to-date' };
     if (!isGuarded(current, ask.hardware)) return this.unlessFailed(current, ask, request, options);
     return this.guarded(current, ask, options.protocol).then((offer) => {

@@ -67,23 +67,24 @@ export class ArduinoProtocol extends DeviceProtocol {
   }
 
   override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
-    this.fleet.seen(ask, PROTOCOL);
     const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
     if (mode === 'version')
-      return whenFound(this.delivery.current(ask.product, request), (current) =>
-        whenFound(this.guarded(current, ask), (release) => {
+      return whenFound(this.delivery.current(ask.product, request), (current) => {
+        this.fleet.seen(ask, PROTOCOL);
+        return whenFound(this.guarded(current, ask), (release) => {
           if (release) this.offer(release, request, response);
           else response.writeHead(304).end();
-        }),
-      );
+        });
+      });
     if (mode !== 'sketch') return this.sendFileSystem(mode, ask, request, response);
     const version = parameter(request.query, 'version');
-    return whenFound(this.delivery.wanted(ask.product, request, version), (current) =>
-      whenFound(version === undefined ? this.guarded(current, ask) : current, (release) => {
+    return whenFound(this.delivery.wanted(ask.product, request, version), (current) => {
+      this.fleet.seen(ask, PROTOCOL);
+      return whenFound(version === undefined ? this.guarded(current, ask) : current, (release) => {
         if (release) this.sendFirmware(release, ask, request, response);
         else response.writeHead(304).end();
-      }),
-    );
+      });
+    });
   }
 
   /** Returns what the unit may take instead of `current`, or undefined if it may take nothing. */
