@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: `/version` and `/firmware` beside bare node:http with the same bytes, in turns in one run, and what
- * the service needs to start and to idle. Machines differ and are noisy: the ratios are what counts.
+ * `npm run bench`: `/version` and `/firmware` beside bare node:http with the same bytes, the poll of each protocol beside
+ * `/version`, in turns in one run, and what the service needs to start and to idle. Machines differ and are noisy: the ratios are what counts.
  * `--seconds N` sets the length of one turn (1), `--turns N` their number (15).
  */
 import { spawn } from 'node:child_process';
@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { hasWrk, median, requestsPerSecond } from './load.mjs';
+import { menderArtifact, pollsOf, PRODUCT, VERSION } from './polls.mjs';
 
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '1' }, turns: { type: 'string', default: '15' } },
@@ -46,16 +47,9 @@ function start(args) {
   return ready;
 }
 
-async function push() {
-  const child = spawn(process.execPath, [
-    MAIN,
-    'push',
-    'bench',
-    '1.0.0',
-    firmware,
-    '--registry-url',
-    `oci:${folder}/r`,
-  ]);
+async function push(product, version, file, more = []) {
+  const args = ['push', product, version, file, '--registry-url', `oci:${folder}/r`, ...more];
+  const child = spawn(process.execPath, [MAIN, ...args]);
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error('push failed');
 }
@@ -68,13 +62,19 @@ function rssMb(pid) {
   }
 }
 
-async function compare(name, path, ours, bare, other = 'bare') {
-  const urls = [`http://${ours}${path}`, `http://${bare}${path}`];
-  for (const url of urls) await requestsPerSecond(url, WARM_UP_SECONDS);
+function compare(name, path, ours, bare, other = 'bare') {
+  return compareRequests(name, [`http://${ours}${path}`], [`http://${bare}${path}`], other);
+}
+
+/** Compares two requests. Each is a URL, and headers if it needs any. */
+async function compareRequests(name, one, another, other) {
+  const both = [one, another];
+  const rate = ([url, headers], duration) => requestsPerSecond(url, duration, headers);
+  for (const each of both) await rate(each, WARM_UP_SECONDS);
   const rates = [[], []];
   for (let turn = 0; turn < turns; turn++)
     // The first of a pair finds another machine than the second: they take turns at it.
-    for (const i of turn % 2 ? [1, 0] : [0, 1]) rates[i].push(await requestsPerSecond(urls[i], seconds));
+    for (const i of turn % 2 ? [1, 0] : [0, 1]) rates[i].push(await rate(both[i], seconds));
   const ratios = rates[0].map((rate, i) => rate / rates[1][i]);
   const round = (list) => Math.round(median(list)).toLocaleString('en').padStart(8);
   console.log(
@@ -84,7 +84,7 @@ async function compare(name, path, ours, bare, other = 'bare') {
 }
 
 try {
-  await push();
+  await push('bench', '1.0.0', firmware);
   // Limits count and refuse nothing.
   const limits = ['--address-rate-limit', '999999999/s', '--device-rate-limit', '999999999/s'];
   const ours = await start([
@@ -123,6 +123,18 @@ try {
     ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
   ]);
   await compare('/version with limits', '/version?device=bench', limited.address, unlimited.address, 'without');
+  const artifact = join(folder, 'board.mender');
+  writeFileSync(artifact, menderArtifact(randomBytes(FIRMWARE_BYTES)));
+  await push(PRODUCT, VERSION, artifact, ['--annotation', 'vnd.otaflux.chip-family=ESP32']);
+  const fleet = await start([
+    MAIN,
+    ...['--registry-url', `oci:${folder}/r`, '--log-format', 'json', ...limits],
+    ...['--state-dir', join(folder, 'state'), '--mender-accept', 'first-use'],
+    ...['--listen-addr', '127.0.0.1:0', '--metrics-listen-addr', '127.0.0.1:0'],
+  ]);
+  const plain = [`http://${fleet.address}/version?device=${PRODUCT}`];
+  for (const [name, path, headers] of await pollsOf(fleet.address))
+    await compareRequests(`poll, ${name}`, [`http://${fleet.address}${path}`, headers], plain, 'without a unit');
   await compare('/firmware, 1 MiB', '/firmware?device=bench', ours.address, bare.address);
   console.log(`RSS after it        ${rssMb(ours.pid).toFixed(0)} MB`);
 } finally {

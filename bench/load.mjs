@@ -4,16 +4,18 @@ import { createRequire } from 'node:module';
 const CONNECTIONS = 32;
 export const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
 
-/** Requests a second that `url` answers, asked for `seconds` over 32 connections. */
-export async function requestsPerSecond(url, seconds) {
+/** Requests a second that `url` answers, asked for `seconds` over 32 connections. Redirects and 304 are no errors. */
+export async function requestsPerSecond(url, seconds, headers = {}) {
   if (hasWrk) {
-    const out = execFileSync('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, url], { encoding: 'utf8' });
+    const lines = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+    const out = execFileSync('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, ...lines, url], { encoding: 'utf8' });
     const bad = /Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1];
     if (bad) throw new Error(`${bad} answers of ${url} were errors`);
     return Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]);
   }
-  const result = await autocannon()({ url, connections: CONNECTIONS, duration: seconds });
-  if (result.non2xx > 0) throw new Error(`${result.non2xx} answers of ${url} were errors`);
+  const result = await autocannon()({ url, connections: CONNECTIONS, duration: seconds, headers });
+  const bad = result['4xx'] + result['5xx'];
+  if (bad > 0) throw new Error(`${bad} answers of ${url} were errors`);
   return result.requests.total / result.duration;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Shows an update on one machine: a folder as the registry, an MQTT broker, OtaFlux, and a simulated device that installs
- * 1.0.0 and then 1.1.0. Runs until Ctrl-C. With `--once`, it ends when the device runs the second version.
+ * Shows an update on one machine: a folder as the registry, an MQTT broker, OtaFlux, and three simulated clients that take
+ * the same push: one with two requests of its own, Arduino's HTTPUpdate, and hawkBit DDI. They install 1.0.0 and then
+ * 1.1.0. Runs until Ctrl-C. With `--once`, it ends when all of them run the second version.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -13,6 +14,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Aedes } from 'aedes';
 import mqtt from 'mqtt';
+import { ArduinoClient, DdiClient } from './clients.mjs';
 import { Device } from './device.mjs';
 import { megabytes, Screen } from './screen.mjs';
 
@@ -134,7 +136,7 @@ ${ONCE ? '' : '\n  Press Ctrl-C to stop.\n'}`);
 
 async function main() {
   await build();
-  screen.print('\n  OtaFlux demo: a folder as the registry, an MQTT broker, and a simulated ESP32.\n');
+  screen.print('\n  OtaFlux demo: a folder as the registry, an MQTT broker, and three clients.\n');
   await push('1.0.0');
   const brokerPort = await startBroker();
   const ready = await serve(brokerPort);
@@ -142,6 +144,7 @@ async function main() {
   say('otaflux', `listens on http://${ready.management} for metrics and operators`);
   explain(ready, brokerPort);
   const device = new Device(`http://${ready.address}`, DEVICE, screen);
+  const others = [ArduinoClient, DdiClient].map((Client) => new Client(`http://${ready.address}`, DEVICE, screen));
   let isDue = true;
   let wake = () => undefined;
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${brokerPort}`);
@@ -157,6 +160,7 @@ async function main() {
     if (isDue) {
       isDue = false;
       if (await device.check()) {
+        for (const client of others) await client.check();
         updates++;
         if (updates === 1) pushAtMs = performance.now() + PUSH_AFTER_MS;
         if (updates === 2 && ONCE) return;
@@ -177,7 +181,7 @@ async function main() {
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop.abort());
 const limit = ONCE
   ? setTimeout(
-      () => ((failure = new Error(`the device does not run 1.1.0 after ${ONCE_LIMIT_MS / 1000} s`)), stop.abort()),
+      () => ((failure = new Error(`the clients do not run 1.1.0 after ${ONCE_LIMIT_MS / 1000} s`)), stop.abort()),
       ONCE_LIMIT_MS,
     )
   : undefined;

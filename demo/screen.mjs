@@ -3,7 +3,10 @@ import { styleText } from 'node:util';
 const INDENT = '  ';
 const NAME_COLUMNS = 9;
 const BAR_COLUMNS = 20;
-const COLOURS = { you: 'green', registry: 'yellow', otaflux: 'cyan', broker: 'magenta', esp32: 'blue', demo: 'red' };
+const COLOURS = {
+  ...{ you: 'green', registry: 'yellow', otaflux: 'cyan', broker: 'magenta', demo: 'red' },
+  ...{ esp32: 'blue', arduino: 'blue', hawkbit: 'blue' },
+};
 /** Goes to the beginning of the line and clears it. */
 const CLEAR = '\r\u001b[K';
 

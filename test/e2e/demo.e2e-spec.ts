@@ -11,7 +11,7 @@ import { hasProgram, itWith } from '../support/real-server.js';
 const COLUMNS = 80;
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-it('the demo shows an update arrive, prints curl lines that work, and leaves nothing behind', async () => {
+it('the demo shows an update arrive at three clients, prints curl lines that work, and leaves nothing behind', async () => {
   // Short, because the demo prints it.
   const folder = mkdtempSync(join(tmpdir(), 'o-'));
   const temporary = join(folder, 't');
@@ -24,11 +24,11 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
   expectStop(demo, () => demo.kill('SIGTERM'));
   const ended = new Promise((resolve) => demo.once('exit', resolve));
   let out = '';
-  const printed = (text: string): Promise<void> =>
+  demo.stdout.on('data', (piece: Buffer) => (out += piece.toString()));
+  const printed = (text: string | RegExp): Promise<void> =>
     new Promise((resolve, reject) => {
-      const look = (piece?: Buffer): void => {
-        out += piece?.toString() ?? '';
-        if (out.includes(text)) resolve();
+      const look = (): void => {
+        if (typeof text === 'string' ? out.includes(text) : text.test(out)) resolve();
       };
       demo.stdout.on('data', look);
       demo.once('exit', () => {
@@ -37,7 +37,11 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
       look();
     });
   await printed('Press Ctrl-C to stop');
-  await printed('runs 1.0.0');
+  const installed = (version: string): Promise<unknown> =>
+    Promise.all(
+      ['esp32 .*', 'arduino .*', 'hawkbit .*'].map((client) => printed(new RegExp(`${client}runs ${version}$`, 'm'))),
+    );
+  await installed('1.0.0');
   const commands = [...out.matchAll(/^ +(curl .*)$/gm)].map((match) => match[1] ?? '');
   expect(commands).toHaveLength(7);
   if (hasProgram('curl')) {
@@ -52,7 +56,7 @@ it('the demo shows an update arrive, prints curl lines that work, and leaves not
   expect(
     spawnSync('sh', ['-ec', push.replaceAll('firmware.bin', join(folder, 'firmware.bin'))], { cwd: ROOT }).status,
   ).toBe(0);
-  await printed('runs 2.0.0');
+  await installed('2.0.0');
   demo.kill('SIGINT');
   expect(await ended).toBe(0);
   stopped(demo);
