@@ -1,6 +1,6 @@
 export { Assessor } from './assessor.js';
 export { TOLD_MS } from './current-releases.js';
-export { conditionsOf, type Conditions } from './conditions.js';
+export { conditionsOf, type Conditional, type Conditions } from './conditions.js';
 export { mayTake } from './stepping-stones.js';
 export { ESP_IMAGE_BYTES, espImageIn, type EspApp, type EspImage } from '../esp-image.js';
 export { FirmwareLocator, type Packing } from './firmware-locator.js';
