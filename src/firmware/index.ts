@@ -6,7 +6,6 @@ export { ESP_IMAGE_BYTES, espImageIn, type EspApp, type EspImage } from '../esp-
 export { FirmwareLocator, type Packing } from './firmware-locator.js';
 export { FirmwareModule } from './firmware.module.js';
 export type { Annotations, Contents, Deliverable, Image, ImageSource, StoredImage } from './image.js';
-export { firstBytes } from './first-bytes.js';
 export { Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 export { repositoryPrefix } from './repository-prefix.js';
 export { Watcher } from './watcher.js';

@@ -93,6 +93,7 @@ describe('SWUpdate with the general server', () => {
       'unit.offered SN-1 1.1.0',
       'unit.downloading SN-1 1.1.0',
       'unit.failed SN-1 1.1.0',
+      'unit.withheld SN-1 1.1.0',
       'unit.offered SN-1 1.2.0',
       'unit.downloading SN-1 1.2.0',
       'unit.installed SN-1 1.2.0',
