@@ -16,7 +16,7 @@ export function globMatcher(glob: string): (text: string) => boolean {
   const [first = [], ...others] = runs;
   const last = others.pop();
   return (text) => {
-    const characters = [...text.toLowerCase()];
+    const characters = Array.from(text.toLowerCase());
     if (!fits(first, characters, 0)) return false;
     if (!last) return characters.length === first.length;
     let at = first.length;

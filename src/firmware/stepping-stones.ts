@@ -32,7 +32,9 @@ export class SteppingStones {
     });
     for (let from = 0; from < Math.min(older.length, MAX_EXAMINED); from += AT_ONCE) {
       const some = older.slice(from, from + AT_ONCE);
-      const fitting = await Promise.allSettled(some.map((candidate) => this.fits(current.device, candidate, runs?.text)));
+      const fitting = await Promise.allSettled(
+        some.map((candidate) => this.fits(current.device, candidate, runs?.text)),
+      );
       for (const [i, candidate] of some.entries()) {
         // A failure matters only if no higher version fits.
         if (fitting[i]?.status === 'rejected') throw fitting[i].reason;

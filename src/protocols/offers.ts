@@ -74,12 +74,8 @@ export class Offers {
    * Returns what a client may take instead of `current`: itself, an older release from which it can go on, or nothing. Does
    * not note it as an offer. Rejects with OtaError.
    */
-  async guarded(
-    current: Release,
-    ask: Ask,
-    protocol: string,
-    { isNamed = false, bytesOf = (release) => [release] }: GuardOptions = {},
-  ): Promise<Offer> {
+  async guarded(current: Release, ask: Ask, protocol: string, options: GuardOptions = {}): Promise<Offer> {
+    const { isNamed = false, bytesOf = (one: Release): Guarded[] => [one] } = options;
     const known = ask.unit === undefined ? undefined : await this.fleet.find(ask as UnitIdentity);
     const running = ask.running ?? known?.running;
     const hardware = ask.hardware ?? known?.hardware;

@@ -78,7 +78,10 @@ describe.each([
     registry.pushFiles('sensor', '1.4.0', { 'x.bin': first }, { manifest: { 'vnd.otaflux.hardware': 'rev-b' } });
     await offered('1.4.0');
     const asRev = (hardware: string): Promise<Outcome> =>
-      update(service.port, `${target}${target.includes('?') ? '&' : '?'}hardware=${hardware}`, { chip, sketch: second });
+      update(service.port, `${target}${target.includes('?') ? '&' : '?'}hardware=${hardware}`, {
+        chip,
+        sketch: second,
+      });
     expect(await asRev('rev-a')).toMatchObject({ result: 'NO_UPDATES' });
     expect(await asRev('rev-b')).toMatchObject({ result: 'OK', flashed: first });
   });

@@ -119,7 +119,8 @@ export class NativeProtocol extends DeviceProtocol {
       if (unit !== undefined || hardware !== undefined || isGuarded(current, hardware))
         return this.guardedFile(current, file, ask, request).then(send);
       const image = this.delivery.image(current, file);
-      return image instanceof Promise ? image.then(send) : send(image);
+      if (image instanceof Promise) return image.then(send);
+      send(image);
     };
     const release = this.delivery.wantedRelease(product, request, version);
     return release instanceof Promise ? withPatience(release).then(answer) : answer(release);
