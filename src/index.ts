@@ -54,6 +54,8 @@ export {
   type Identity,
   type Match,
   type Offer,
+  type Guarded,
+  type GuardOptions,
   type OfferOptions,
   type Withheld,
 } from './protocols/index.js';
@@ -85,6 +87,7 @@ export {
   Release,
   ReleaseService,
   type Annotations,
+  type Conditional,
   type Contents,
   type Deliverable,
   type Image,

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { Settings } from '../config/index.js';
+import type { EspImage } from '../esp-image.js';
 import type { Candidate } from '../firmware/select-version.js';
 import { sizeText } from '../quantities.js';
 import { examine, isGood, shortDigest, type CheckedVersion, type Survey } from './version-checker.js';
@@ -15,8 +16,22 @@ export interface ListOptions {
   readonly json?: boolean;
 }
 
-/** A line of the list: `ignored` says why the server does not look at the version at all. */
-type Row = CheckedVersion & { readonly ignored: string | null };
+/** A line of the list. */
+type Row = CheckedVersion & {
+  /** Why the server does not look at the version at all. */
+  readonly ignored: string | null;
+  /** What the header of an ESP image says. */
+  readonly esp: EspHeader | null;
+};
+
+interface EspHeader {
+  /** Null for a chip that is not known. */
+  readonly chip: string | null;
+  /** Lowest revision of the chip, such as 301 for v3.1. */
+  readonly minRevision: number;
+  readonly project: string | null;
+  readonly version: string | null;
+}
 
 /** Prints the versions of `device`, and resolves to the exit code. */
 export function list(settings: Settings, device: string, { limit, json }: ListOptions): Promise<number> {
@@ -24,15 +39,24 @@ export function list(settings: Settings, device: string, { limit, json }: ListOp
     const all = await checker.all();
     const eligible = new Set(checker.eligible(all).map(({ tag }) => tag));
     const survey = await checker.survey(all, limit === 0 ? all : all.slice(0, limit));
-    const rows = survey.rows.map((row) => ({
-      ...row,
-      ignored: eligible.has(row.tag) ? null : ignoredBecause(row, settings),
-    }));
+    const rows = await Promise.all(
+      survey.rows.map(async (row) => ({
+        ...row,
+        ignored: eligible.has(row.tag) ? null : ignoredBecause(row, settings),
+        esp: headerOf(await checker.espImage(row)),
+      })),
+    );
     clear();
     const lines = json ? [asJson(repository, rows, survey, all)] : asTable(rows, survey, all);
     for (const line of lines) process.stdout.write(`${line}\n`);
     return survey;
   });
+}
+
+function headerOf(image: EspImage | undefined): EspHeader | null {
+  if (!image) return null;
+  const { chipFamily = null, minChipRevision: minRevision, app } = image;
+  return { chip: chipFamily, minRevision, project: app?.projectName ?? null, version: app?.version ?? null };
 }
 
 /** Only two options leave a version out. */
@@ -49,16 +73,18 @@ function asJson(repository: string, rows: readonly Row[], { current }: Survey, a
 }
 
 function asTable(rows: readonly Row[], { current, failure }: Survey, all: readonly Candidate[]): string[] {
+  const hasChips = rows.some(({ esp }) => esp);
   const cells = rows.map((row) => [
     row.tag === current?.tag ? '→' : ' ',
     row.version,
     row.created?.replace(/:\d\d\.\d+Z$/, 'Z').replace('T', ' ') ?? '-',
     row.size === null ? '-' : sizeText(row.size),
     shortDigest(row),
+    ...(hasChips ? [chipOf(row), imageOf(row)] : []),
     signerOf(row),
     noteOf(row),
   ]);
-  const head = [' ', 'VERSION', 'DATE', 'SIZE', 'DIGEST', 'SIGNED BY', 'NOTE'];
+  const head = [' ', 'VERSION', 'DATE', 'SIZE', 'DIGEST', ...(hasChips ? ['CHIP', 'IMAGE'] : []), 'SIGNED BY', 'NOTE'];
   const lines = fittingLines([head, ...cells], process.stdout.columns || Infinity).flatMap((part, index) =>
     part.map((line) => paint(line, rows[index - 1])),
   );
@@ -77,6 +103,18 @@ function fittingLines(cells: readonly (readonly string[])[], width: number): str
     const note = index === 0 ? '' : (cells[index]?.at(-1) ?? '');
     return [fitted(line, width), ...(note ? indented(note, width, NOTE_INDENT) : [])];
   });
+}
+
+/** The chip, and its lowest revision if there is one. */
+function chipOf({ esp }: Row): string {
+  if (!esp) return '-';
+  const { chip, minRevision } = esp;
+  return `${chip ?? 'unknown'}${minRevision > 0 ? ` v${Math.floor(minRevision / 100)}.${minRevision % 100}+` : ''}`;
+}
+
+/** What the image says that it is. */
+function imageOf({ esp }: Row): string {
+  return [esp?.project, esp?.version].filter((text) => text).join(' ') || '-';
 }
 
 /** A fingerprint is as short as a digest. */

@@ -10,6 +10,8 @@ import { whyNoDeviceId } from '../repository-name.js';
 import { buildArtifact, describeFile, type Artifact } from './artifact.js';
 import { Progress, showRetries, StatusLine } from './progress.js';
 
+const OWN_ANNOTATIONS = 'vnd.otaflux.';
+
 /** The flags of `otaflux push`. */
 export interface PushOptions {
   artifactType?: string;
@@ -72,13 +74,17 @@ export async function push(
     );
     const newer = offered.find((one) => compareVersions(one.version, canonical) > 0)?.version;
     const existing = await existingLayers(registry, repository, canonical, versions, signal);
-    const isSame = existing !== undefined && holds(existing.layers, layers);
+    const hasFiles = existing !== undefined && holds(existing.layers, layers);
+    // Those of OtaFlux decide which devices get the release. Others may differ with every build.
+    const deciding = Object.entries(options.annotation).filter(([key]) => key.startsWith(OWN_ANNOTATIONS));
+    const isSame = hasFiles && deciding.every(([key, value]) => existing.says(key, value));
     if (isSame && existing.tag === tag)
       return { pushed: { ...result, digest: existing.digest, changed: false }, newer };
     if (existing && !isSame && !options.force) {
+      const isFirmware = existing.layers[0]?.digest === layers[0].descriptor.digest;
       throw new OtaError(
         'protocol',
-        `${repository}:${existing.tag} exists with other ${existing.layers[0]?.digest === layers[0].descriptor.digest ? 'files' : 'bytes'} (${existing.digest}). Choose another version, or use --force to replace it`,
+        `${repository}:${existing.tag} exists with other ${hasFiles ? 'annotations' : isFirmware ? 'files' : 'bytes'} (${existing.digest}). Choose another version, or use --force to replace it`,
       );
     }
     await write(writer, repository, tag, artifact, line, signal);
@@ -155,6 +161,8 @@ interface Existing {
   readonly tag: string;
   readonly digest: string;
   readonly layers: readonly Layer[];
+  /** Returns whether its manifest has this annotation. */
+  says(key: string, value: string): boolean;
 }
 
 /** A layer of an artifact. Its digest is missing if its descriptor cannot be read. */
@@ -184,7 +192,12 @@ async function existingLayers(
     const descriptor = await registry.resolve(repository, same.tag, signal);
     const { content } = await registry.fetchManifest(repository, descriptor, signal);
     const layers = content.kind === 'manifest' ? content.layers : [];
-    return { tag: same.tag, digest: descriptor.digest, layers };
+    return {
+      tag: same.tag,
+      digest: descriptor.digest,
+      layers,
+      says: (key, value) => content.annotations?.[key] === value,
+    };
   } catch (error) {
     // Somebody has deleted it just now.
     if (error instanceof OtaError && error.code === 'absent') return undefined;

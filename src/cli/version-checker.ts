@@ -2,11 +2,12 @@ import pLimit from 'p-limit';
 import type { Settings } from '../config/index.js';
 import { ConfigError, OtaError, reasonOf } from '../errors.js';
 import { Assessor } from '../firmware/assessor.js';
-import { FirmwareLocator } from '../firmware/firmware-locator.js';
+import { ESP_IMAGE_BYTES, ESP_MAGIC, espImageIn, type EspImage } from '../esp-image.js';
+import { FirmwareLocator, type Location } from '../firmware/firmware-locator.js';
 import { MAX_PASSED_OVER } from '../firmware/passed-over.js';
 import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { newestFirst, type Candidate } from '../firmware/select-version.js';
-import { Annotation, isRepositoryName, type Descriptor } from '../oci/index.js';
+import { Annotation, inlineContent, isRepositoryName, type Descriptor } from '../oci/index.js';
 import { createRegistry } from '../registry/adapters.js';
 import type { Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
@@ -83,6 +84,8 @@ export function repositoryOf(settings: Settings, device: string): string {
 /** Checks the versions of one repository by the rules of the server, each once. */
 export class VersionChecker {
   private readonly checked = new Map<string, Promise<CheckedVersion>>();
+  /** Where the firmware of a manifest is, by digest. */
+  private readonly locations = new Map<string, Location>();
   private readonly limit = pLimit(CONCURRENCY);
   private readonly signal = new AbortController().signal;
 
@@ -192,6 +195,7 @@ export class VersionChecker {
   private async contents(manifest: Descriptor): Promise<{ size: number; created: string | null }> {
     const { repository, registry, signal } = this;
     const location = await this.assessor.locate(repository, manifest, signal);
+    this.locations.set(manifest.digest, location);
     const dateIn = async (descriptor: Descriptor): Promise<string | null> => {
       const { content } = await registry.fetchManifest(repository, descriptor, signal);
       return dateOf(content.annotations?.[Annotation.created]);
@@ -199,6 +203,32 @@ export class VersionChecker {
     const created = await dateIn(manifest);
     const isOwn = location.manifest.digest === manifest.digest;
     return { size: location.blob.size, created: created ?? (isOwn ? null : await dateIn(location.manifest)) };
+  }
+
+  /**
+   * Returns what the header of the firmware says, if it is an ESP image. Reads only its beginning, which is not checked
+   * against the digest. Resolves to undefined if it cannot be read.
+   */
+  async espImage({ digest }: CheckedVersion): Promise<EspImage | undefined> {
+    const location = digest === null ? undefined : this.locations.get(digest);
+    if (location?.packing !== 'none') return undefined;
+    return this.limit(async () => espImageIn(await this.beginningOf(location.blob))).catch(() => undefined);
+  }
+
+  private async beginningOf(blob: Descriptor): Promise<Buffer> {
+    const inline = inlineContent(blob);
+    if (inline) return inline.subarray(0, ESP_IMAGE_BYTES);
+    const stream = await this.registry.fetchBlob(this.repository, blob, this.signal);
+    try {
+      let head = Buffer.alloc(0);
+      for await (const piece of stream as AsyncIterable<Buffer>) {
+        head = Buffer.concat([head, piece.subarray(0, ESP_IMAGE_BYTES - head.length)]);
+        if (head[0] !== ESP_MAGIC || head.length === ESP_IMAGE_BYTES) break;
+      }
+      return head;
+    } finally {
+      stream.on('error', () => undefined).destroy();
+    }
   }
 
   private demandSize(size: number): void {

@@ -1,14 +1,21 @@
 import { Logger } from '@nestjs/common';
-import picomatch from 'picomatch';
 import semver from 'semver';
-import type { Release } from './release.js';
+import { globMatcher } from './glob.js';
+import type { Annotations } from './image.js';
 
 /** Globs of the hardware that may take a release, separated by commas. */
 const HARDWARE = 'vnd.otaflux.hardware';
 /** Semantic version range of the versions that may be updated to a release. */
-const REQUIRES = 'vnd.otaflux.requires';
+export const REQUIRES = 'vnd.otaflux.requires';
 /** Matching is as long as the glob, so it has a bound. */
 const MAX_GLOBS = 100;
+
+/** A release, an image of it, or what is known of it before it is downloaded. */
+export interface Conditional {
+  readonly device: string;
+  readonly version: string;
+  readonly annotations: Annotations;
+}
 
 /** What a release demands of a unit, in the annotations of its manifest. */
 export interface Conditions {
@@ -20,16 +27,16 @@ export interface Conditions {
 
 const logger = new Logger('ReleaseService');
 /** `null`: the release has no conditions. A release that is created again is read again. */
-const known = new WeakMap<Release, Conditions | null>();
+const known = new WeakMap<Conditional, Conditions | null>();
 
 /** Returns the conditions of a release, or undefined if it has none. Called on the hot path. */
-export function conditionsOf(release: Release): Conditions | undefined {
+export function conditionsOf(release: Conditional): Conditions | undefined {
   let conditions = known.get(release);
   if (conditions === undefined) known.set(release, (conditions = read(release) ?? null));
   return conditions ?? undefined;
 }
 
-function read(release: Release): Conditions | undefined {
+function read(release: Conditional): Conditions | undefined {
   const { [HARDWARE]: hardware, [REQUIRES]: requires } = release.annotations;
   if (hardware === undefined && requires === undefined) return undefined;
   return {
@@ -44,12 +51,12 @@ function hardwareMatcher(list: string): (hardware: string) => boolean {
     .map((glob) => glob.trim())
     .filter((glob) => glob !== '')
     .slice(0, MAX_GLOBS);
-  const matches = picomatch(globs, { nocase: true, dot: true });
-  return (hardware) => matches(hardware);
+  const matchers = globs.map(globMatcher);
+  return (hardware) => matchers.some((matches) => matches(hardware));
 }
 
 /** A range that cannot be read is met by nobody: the wrong step could end a device. */
-function versionMatcher({ device, version }: Release, text: string): (running: string) => boolean {
+function versionMatcher({ device, version }: Conditional, text: string): (running: string) => boolean {
   const range = semver.validRange(text);
   if (range === null) {
     logger.warn({

@@ -1,6 +1,6 @@
 import { OtaError } from '../errors.js';
 import { absentSince, isWithdrawn } from './refresh-failure.js';
-import type { ReleaseFinder } from './release-finder.js';
+import type { ReleaseFinder, Requirements } from './release-finder.js';
 import type { Release } from './release.js';
 import { versionOf, type Candidate } from './select-version.js';
 import { SingleFlight, type Running } from './single-flight.js';
@@ -16,6 +16,8 @@ interface Remembered<T> {
 /** Tag lists and releases of requests with a version. The least recently used is dropped first. */
 const MAX_LISTS = 200;
 const MAX_RELEASES = 500;
+/** What versions require; about 300 bytes each. */
+const MAX_REQUIREMENTS = 10_000;
 /** Requests for versions that do not exist cost one list of tags in this time. */
 const MIN_MEMORY_MS = 10_000;
 /**
@@ -27,8 +29,10 @@ const RUNNING: Running = { known: 4, unknown: 4 };
 export class ExactReleases {
   private readonly lists = new Map<string, Remembered<readonly Candidate[]>>();
   private readonly releases = new Map<string, Remembered<Release>>();
+  private readonly requirements = new Map<string, Remembered<Requirements>>();
   private readonly listing = new SingleFlight<readonly Candidate[]>(RUNNING);
   private readonly finding = new SingleFlight<Release>(RUNNING);
+  private readonly examining = new SingleFlight<Requirements>(RUNNING);
   private readonly memoryMs: number;
 
   constructor(
@@ -54,7 +58,23 @@ export class ExactReleases {
     const key = `${device} ${candidate.version}`;
     const known = this.releases.get(key);
     if (known && this.isFresh(known)) return known.value;
-    return this.finding.run(key, () => this.look(key, device, candidate, known));
+    return this.finding.run(key, () =>
+      this.ask(this.releases, MAX_RELEASES, key, known, () =>
+        this.finder.release(device, candidate, known?.value, this.signal),
+      ),
+    );
+  }
+
+  /** Returns what a version of `device` requires, without downloading it. Rejects with OtaError. */
+  async requirementsOf(device: string, candidate: Candidate): Promise<Requirements> {
+    const key = `${device} ${candidate.version}`;
+    const known = this.requirements.get(key);
+    if (known && this.isFresh(known)) return known.value;
+    return this.examining.run(key, () =>
+      this.ask(this.requirements, MAX_REQUIREMENTS, key, known, () =>
+        this.finder.requirements(device, candidate, known?.value, this.signal),
+      ),
+    );
   }
 
   /** Returns the versions of `device`, newest first. Rejects with OtaError `absent` if there are none. */
@@ -65,21 +85,24 @@ export class ExactReleases {
   /** Drops all releases, because keys have changed. They are verified again at the next request. */
   forget(): void {
     this.releases.clear();
+    this.requirements.clear();
   }
 
-  private async look(
+  /** Returns the answer of the registry and remembers it, or the earlier one while that still counts. */
+  private async ask<T>(
+    memory: Map<string, Remembered<T>>,
+    limit: number,
     key: string,
-    device: string,
-    candidate: Candidate,
-    known: Remembered<Release> | undefined,
-  ): Promise<Release> {
+    known: Remembered<T> | undefined,
+    find: () => Promise<T>,
+  ): Promise<T> {
     try {
-      const release = await this.finder.release(device, candidate, known?.value, this.signal);
-      this.remember(this.releases, key, release, MAX_RELEASES);
-      return release;
+      const value = await find();
+      this.remember(memory, key, value, limit);
+      return value;
     } catch (error) {
       // `forget` has dropped it if keys changed in between.
-      if (known && this.releases.get(key) === known && this.stillCounts(known, error)) return known.value;
+      if (known && memory.get(key) === known && this.stillCounts(known, error)) return known.value;
       throw error;
     }
   }

@@ -1,12 +1,11 @@
 export { Assessor } from './assessor.js';
 export { TOLD_MS } from './current-releases.js';
-export { conditionsOf, type Conditions } from './conditions.js';
+export { conditionsOf, type Conditional, type Conditions } from './conditions.js';
 export { mayTake } from './stepping-stones.js';
 export { ESP_IMAGE_BYTES, espImageIn, type EspApp, type EspImage } from '../esp-image.js';
 export { FirmwareLocator, type Packing } from './firmware-locator.js';
 export { FirmwareModule } from './firmware.module.js';
 export type { Annotations, Contents, Deliverable, Image, ImageSource, StoredImage } from './image.js';
-export { firstBytes } from './first-bytes.js';
 export { Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 export { repositoryPrefix } from './repository-prefix.js';
 export { Watcher } from './watcher.js';

@@ -47,9 +47,16 @@ export class ReleaseContents {
       : { parts: [location], isComplete: true };
     return {
       images: distinct(parts.flatMap((part) => imagesOf(part, index))).slice(0, MAX_IMAGES),
-      annotations: kept(index?.annotations, index && location.manifest.annotations, location.content.annotations),
+      annotations: this.annotationsOf(location, onlyManifest),
       isComplete,
     };
+  }
+
+  /** Returns the annotations of the same content. */
+  annotationsOf({ index, manifest, content }: Location, onlyManifest: boolean): Annotations {
+    return onlyManifest || !index
+      ? kept(content.annotations)
+      : kept(index.annotations, manifest.annotations, content.annotations);
   }
 
   /** Returns the manifests with firmware of an index, the one of `location` first. */

@@ -3,10 +3,11 @@ import pLimit from 'p-limit';
 import type { Firmware, FirmwareStore } from '../cache/index.js';
 import type { Clock } from '../clock.js';
 import { OtaError } from '../errors.js';
-import { algorithmOf, hexOf, inlineContent, type Descriptor } from '../oci/index.js';
+import { algorithmOf, hexOf, inlineContent, type Descriptor, type Digest } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
 import type { SignatureVerifier } from '../signature/index.js';
 import { Assessor, type Assessment, type SignedVersion } from './assessor.js';
+import { REQUIRES, type Conditional } from './conditions.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
 import type { Deliverable, Image, ImageSource } from './image.js';
 import { ReleaseContents } from './release-contents.js';
@@ -39,6 +40,11 @@ export interface ReleaseFinderOptions {
 const MAX_REMEMBERED = 10_000;
 /** Concurrent downloads. Each may take its size in memory. */
 const MAX_PULLS = 4;
+
+/** What a release requires of a unit, according to its manifest. */
+export interface Requirements extends Conditional {
+  readonly manifestDigest: Digest;
+}
 
 /** The result of a search for the current release. */
 export interface Found {
@@ -162,6 +168,28 @@ export class ReleaseFinder {
       if (error instanceof NoFirmware) this.passOver(key, candidate, error);
       throw error;
     }
+  }
+
+  /**
+   * Returns what the release to which `candidate` points requires, without downloading its firmware. If its manifest is
+   * that of `known`, returns `known`, which costs one HEAD.
+   */
+  async requirements(
+    device: string,
+    candidate: Candidate,
+    known: Requirements | undefined,
+    signal: AbortSignal,
+  ): Promise<Requirements> {
+    const repository = this.repositoryOf(device);
+    const manifest = await this.registry.resolve(repository, candidate.tag, signal);
+    if (known?.manifestDigest === manifest.digest) return known;
+    const why = this.withoutFirmware.get(`${repository}@${manifest.digest}`);
+    if (why) throw why;
+    const { coversManifestOnly } = await this.assess(repository, candidate, manifest, signal);
+    const location = await this.locate(repository, manifest, signal);
+    const { [REQUIRES]: requires } = this.contents.annotationsOf(location, coversManifestOnly === true);
+    const annotations = requires === undefined ? {} : { [REQUIRES]: requires };
+    return { device, version: candidate.version, manifestDigest: manifest.digest, annotations };
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { EspImage } from '../esp-image.js';
-import { conditionsOf, mayTake, type Release } from '../firmware/index.js';
+import { conditionsOf, mayTake, type Conditional, type Deliverable, type Release } from '../firmware/index.js';
 
 /** Why a client must not get a release. */
 export interface Mismatch {
@@ -10,12 +10,15 @@ export interface Mismatch {
 }
 
 /**
- * A chip of Espressif, as people and programs write it: `ESP32-C3`, `esp32c3`, `esp32-c3 v0.3`. The revision has a major
- * and a minor number.
+ * A chip of Espressif, as people and programs write it: `ESP32-C3`, `esp32c3`, `ESP32-S2FH16`, `esp32-c3 v0.3`. The
+ * revision has a major and a minor number. Other words behind `esp32-` are models of the first ESP32, or boards.
  */
 const CHIP =
-  /^esp(?:8266|32(?:[-_ ]?[a-z]\d{1,2})?)(?=$|[-_ @]|v)(?:[-_ @]*(?:rev(?:ision)?)?[-_ ]*v?(\d{1,2})\.(\d{1,2}))?/i;
+  /^esp(?<family>8266|32[-_ ]?(?:s[23]|c61|c[2356]|h21|h[24]|p4)(?!\d)|32(?=$|[-_ @]|v))(?:[-_ @]*(?:rev(?:ision)?)?[-_ ]*v?(?<major>\d{1,2})\.(?<minor>\d{1,2}))?/i;
 const SEPARATORS = /[-_ ]/g;
+
+/** What a client gets: a release, or an image of it. */
+export type Guarded = Conditional & Pick<Deliverable, 'firmware'>;
 
 /** Returns whether some clients may not get `release`. Called on the hot path. */
 export function isGuarded(release: Release, hardware: string | undefined): boolean {
@@ -23,7 +26,7 @@ export function isGuarded(release: Release, hardware: string | undefined): boole
 }
 
 /** Returns why hardware of this name must not get `release`, or undefined. Unknown hardware gets it. */
-export function hardwareMismatch(release: Release, hardware: string | undefined): Mismatch | undefined {
+export function hardwareMismatch(release: Guarded, hardware: string | undefined): Mismatch | undefined {
   if (hardware === undefined) return undefined;
   const fits = conditionsOf(release)?.fitsHardware;
   if (fits && !fits(hardware))
@@ -44,12 +47,10 @@ export function versionMismatch(release: Release, running: string | undefined): 
   };
 }
 
-function chipMismatch({ version }: Release, esp: EspImage, hardware: string): Mismatch | undefined {
-  const match = CHIP.exec(hardware);
-  if (!match || esp.chipFamily === undefined) return undefined;
-  const [text, major, minor] = match;
-  const family = /^esp(?:8266|32(?:[-_ ]?[a-z]\d{1,2})?)/i.exec(text)?.[0] ?? '';
-  if (plain(family) !== plain(esp.chipFamily))
+function chipMismatch({ version }: Guarded, esp: EspImage, hardware: string): Mismatch | undefined {
+  const { family, major, minor } = CHIP.exec(hardware)?.groups ?? {};
+  if (family === undefined || esp.chipFamily === undefined) return undefined;
+  if (plain(`esp${family}`) !== plain(esp.chipFamily))
     return {
       reason: 'hardware',
       message: `${version} is an image for ${esp.chipFamily}, but the unit says ${hardware}`,

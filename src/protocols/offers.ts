@@ -5,7 +5,7 @@ import { Fleet, type UnitState } from '../fleet/index.js';
 import type { UnitIdentity } from '../identity.js';
 import { isSameVersion } from '../semver.js';
 import type { Ask } from './ask.js';
-import { hardwareMismatch, isGuarded, versionMismatch, type Mismatch } from './guards.js';
+import { hardwareMismatch, isGuarded, versionMismatch, type Guarded, type Mismatch } from './guards.js';
 
 /**
  * Why a unit is offered nothing. `failed`: it has reported that this release failed or that it has rejected it. `hardware`:
@@ -28,6 +28,19 @@ export interface OfferOptions {
   readonly protocol: string;
   /** Whether a release is withheld from a unit that has failed to install it. For clients that would try it for ever. */
   readonly oncePerRelease?: boolean;
+  /** See `GuardOptions`. */
+  readonly bytesOf?: GuardOptions['bytesOf'] | undefined;
+}
+
+/** What a client has asked for, if that is not the firmware of the current release. */
+export interface GuardOptions {
+  /**
+   * Whether the client has named the version. Then it gets no other one, and nobody is assumed to run nothing that the
+   * release requires: a person may ask, too.
+   */
+  readonly isNamed?: boolean;
+  /** Returns what the client gets of a release: one of these has to be for its hardware. Default: the firmware. */
+  readonly bytesOf?: ((release: Release) => readonly Guarded[] | Promise<readonly Guarded[]>) | undefined;
 }
 
 /** Products about which the operator was warned. */
@@ -60,17 +73,18 @@ export class Offers {
    * Returns what a client may take instead of `current`: itself, an older release from which it can go on, or nothing. Does
    * not note it as an offer. Rejects with OtaError.
    */
-  async guarded(current: Release, ask: Ask, protocol: string): Promise<Offer> {
+  async guarded(current: Release, ask: Ask, protocol: string, options: GuardOptions = {}): Promise<Offer> {
+    const { isNamed = false, bytesOf = (one: Release): Guarded[] => [one] } = options;
     const known = ask.unit === undefined ? undefined : await this.fleet.find(ask as UnitIdentity);
     const running = ask.running ?? known?.running;
     const hardware = ask.hardware ?? known?.hardware;
     let release: Release | undefined = current;
-    let mismatch: Mismatch | undefined = versionMismatch(current, running);
+    let mismatch = isNamed && running === undefined ? undefined : versionMismatch(current, running);
     if (mismatch) {
       if (running === undefined) this.warnUnsaid(current, mismatch);
-      release = await this.delivery.steppingStone(current, running);
+      release = isNamed ? undefined : await this.delivery.steppingStone(current, running);
     }
-    const wrong = release && hardwareMismatch(release, hardware);
+    const wrong = release && hardware !== undefined ? mismatchOf(await bytesOf(release), hardware) : undefined;
     if (release && !wrong) return { release, withheld: undefined };
     mismatch = wrong ?? mismatch;
     if (!mismatch) return { release: current, withheld: undefined };
@@ -84,7 +98,7 @@ export class Offers {
     this.fleet.seen(ask, options.protocol);
     if (isSameVersion(ask.running, current.version)) return { release: current, withheld: 'up-to-date' };
     if (!isGuarded(current, ask.hardware)) return this.unlessFailed(current, ask, request, options);
-    return this.guarded(current, ask, options.protocol).then((offer) => {
+    return this.guarded(current, ask, options.protocol, options).then((offer) => {
       if (offer.withheld !== undefined) return offer;
       return isSameVersion(ask.running, offer.release.version)
         ? { release: offer.release, withheld: 'up-to-date' }
@@ -126,6 +140,12 @@ export class Offers {
       reason: `${message}. Such units get the highest version without a condition. Make them send &running=VERSION`,
     });
   }
+}
+
+/** Returns why hardware of this name must get none of `bytes`, or undefined if it may get one. */
+function mismatchOf(bytes: readonly Guarded[], hardware: string): Mismatch | undefined {
+  const mismatches = bytes.map((one) => hardwareMismatch(one, hardware));
+  return mismatches.every((mismatch) => mismatch !== undefined) ? mismatches[0] : undefined;
 }
 
 /** Returns whether a unit has reported that it could not install this release, or has rejected it. */

@@ -45,7 +45,7 @@ describe.each([
   const offered = (version: string): Promise<void> =>
     until(async () => (await service.versionOf('sensor')) === version, `version ${version}`);
 
-  it('lives through a life: unknown, installed, up to date, updated, cut, resumed, rolled back, registry away', async () => {
+  it('lives through a life: unknown, installed, up to date, updated, cut, resumed, rolled back, registry away, failed, wrong hardware', async () => {
     registry.remove('sensor');
     await start({ WEBHOOK_SECRET: 'a-secret-of-16-characters' });
     expect(await call({ sketch: factory })).toEqual({ result: '-102 file not found' });
@@ -66,6 +66,24 @@ describe.each([
     registry.fault = (_request, response) => Boolean(response.writeHead(503).end());
     expect(await call({ sketch: first })).toMatchObject({ result: 'NO_UPDATES' });
     expect(await call({ sketch: second })).toMatchObject({ result: 'OK', flashed: first });
+    registry.fault = () => false;
+    // An image that the library refuses, until a good one is pushed.
+    registry.push('sensor', '1.2.0', Buffer.alloc(50_000, 'no image'));
+    await offered('1.2.0');
+    expect(await call({ sketch: first })).toMatchObject({ result: '-106 bad magic' });
+    registry.push('sensor', '1.3.0', second);
+    await offered('1.3.0');
+    expect(await call({ sketch: first })).toMatchObject({ result: 'OK', flashed: second });
+    // A release for another board.
+    registry.pushFiles('sensor', '1.4.0', { 'x.bin': first }, { manifest: { 'vnd.otaflux.hardware': 'rev-b' } });
+    await offered('1.4.0');
+    const asRev = (hardware: string): Promise<Outcome> =>
+      update(service.port, `${target}${target.includes('?') ? '&' : '?'}hardware=${hardware}`, {
+        chip,
+        sketch: second,
+      });
+    expect(await asRev('rev-a')).toMatchObject({ result: 'NO_UPDATES' });
+    expect(await asRev('rev-b')).toMatchObject({ result: 'OK', flashed: first });
   });
 
   it.each([

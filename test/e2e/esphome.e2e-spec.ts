@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -60,7 +61,7 @@ describe('ESPHome and ESP Web Tools', () => {
   const chips = async (): Promise<string[]> => (await manifest()).builds.map(({ chipFamily }) => chipFamily);
   const bytesAt = async (path: string): Promise<Buffer> => Buffer.from(await (await service.fetch(path)).arrayBuffer());
 
-  it('lives through a life: unknown, offered, cut, again, installed, up to date, updated, failed, registry away', async () => {
+  it('lives through a life: unknown, offered, cut, again, installed, up to date, updated, failed, registry away, wrong hardware', async () => {
     registry.remove('sensor');
     await start({ WEBHOOK_SECRET: 'a-secret-of-16-characters' });
     expect(await node().check()).toEqual({ state: 'error', error: 'Failed to fetch manifest' });
@@ -96,6 +97,11 @@ describe('ESPHome and ESP Web Tools', () => {
     registry.repository('sensor').tags.delete('1.2.0');
     await offered('1.1.0');
     expect(await node({ version: '1.2.0' }).check()).toMatchObject({ state: 'AVAILABLE', latestVersion: '1.1.0' });
+    // A release for another board.
+    registry.pushFiles('sensor', '1.3.0', { 'x.bin': first }, { manifest: { 'vnd.otaflux.hardware': 'rev-b' } });
+    await offered('1.3.0');
+    const wrong = node({ version: '1.1.0', source: `${source('1.1.0')}&hardware=rev-a` });
+    expect(await wrong.check()).toMatchObject({ state: 'NO_UPDATE' });
   });
 
   it('contains what the annotations say, and the factory image', async () => {
@@ -177,6 +183,33 @@ describe('ESPHome and ESP Web Tools', () => {
     expect(await chips()).toEqual(['ESP32-C3']);
     registry.fault = () => false;
     await until(async () => (await chips()).length === 2, 'the other image', 30_000);
+  });
+
+  it('never has a bootloader in the place of an application that cannot be downloaded', async () => {
+    const loader = espImage({ chip: 9, seed: 'bootloader' });
+    const manifests = [{ 'c3.bin': second }, { 's3.bin': s3, 'bootloader.bin': loader }].map((files) =>
+      registry.pushFiles('sensor', undefined, files),
+    );
+    registry.putManifest('sensor', '2.0.0', { schemaVersion: 2, mediaType: INDEX, manifests }, INDEX);
+    await start();
+    await offered('2.0.0');
+    const digest = createHash('sha256').update(s3).digest('hex');
+    registry.fault = ({ url }, response) => url?.includes(digest) === true && Boolean(response.writeHead(404).end());
+    expect(await chips()).toEqual(['ESP32-C3']);
+    registry.fault = () => false;
+    await until(async () => (await chips()).length === 2, 'the application', 30_000);
+    expect(await node().flash(await node({ variant: 'ESP32-S3' }).check())).toEqual(s3);
+  });
+
+  it('offers a release of several chips to each of them, and to no other', async () => {
+    registry.pushFiles('sensor', '1.1.0', { 'c3.bin': second, 's3.bin': s3 });
+    await start();
+    const versionFor = async (hardware: string): Promise<string> =>
+      (await manifest(`${MANIFEST}?unit=a&running=0.9.0&hardware=${hardware}`)).version;
+    expect(await versionFor('esp32-c3')).toBe('1.1.0');
+    expect(await versionFor('esp32-s3')).toBe('1.1.0');
+    expect(await versionFor('esp32')).toBe('0.9.0');
+    expect(service.events('unit.withheld')).toHaveLength(1);
   });
 
   it('has paths that ESPHome does not take for a URL', async () => {

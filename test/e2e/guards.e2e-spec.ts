@@ -65,6 +65,15 @@ describe('a release for certain hardware', () => {
     [{ chip: 5, minRevision: 101 }, 'ESP32-C3 (QFN32) (revision v1.1)', '1.0.0'],
     [{ chip: 5, minRevision: 0, maxRevision: 99 }, 'esp32-c3 v1.0', 404],
     [{ chip: 5, minRevision: 3 }, 'esp32-c3', '1.0.0'],
+    [{ chip: 0, minRevision: 300 }, 'ESP32 v3.1', '1.0.0'],
+    [{ chip: 0, minRevision: 300 }, 'ESP32 v1.0', 404],
+    [{ chip: 0 }, 'esp32-v3', '1.0.0'],
+    [{ chip: 0 }, 'ESP32-D0WDQ6', '1.0.0'],
+    [{ chip: 5 }, 'ESP32-C3FN4', '1.0.0'],
+    [{ chip: 0 }, 'ESP32-C3FN4', 404],
+    [{ chip: 2 }, 'ESP32-S2FH16', '1.0.0'],
+    [{ chip: 0 }, 'ESP32-C61', 404],
+    [{ chip: 13 }, 'ESP32-C61', 404],
   ])('by the header of the image, %j, is offered to %j: %s', async (build, hardware, expected) => {
     await start();
     push('1.0.0', {}, espImage(build));
@@ -95,6 +104,91 @@ describe('a release for certain hardware', () => {
     await service.fetch('/report?device=esp32&unit=a', { method: 'POST', body });
     expect(await offered('&unit=a')).toBe(404);
     expect(await offered('&unit=b')).toBe('1.0.0');
+  });
+});
+
+describe('other ways to the bytes', () => {
+  const arduino = { 'user-agent': 'ESP32-http-Update', 'x-esp32-sta-mac': 'AA', 'x-esp32-sketch-md5': 'x' };
+  const files = { 'app.bin': espImage({ chip: 5 }), 'littlefs.bin': firmwareBytes(900, 'fs') };
+  const pushFiles = (version: string, annotations: Record<string, string>): unknown =>
+    registry.pushFiles('esp32', version, files, { manifest: annotations });
+
+  it('do not get around the hardware of a release', async () => {
+    await start();
+    pushFiles('1.0.0', { 'vnd.otaflux.hardware': 'rev-b' });
+    const littlefs = { ...arduino, 'x-esp32-mode': 'littlefs' };
+    for (const version of ['', '&version=1.0.0']) {
+      expect(await downloaded(`&hardware=rev-a&file=littlefs.bin${version}`)).toBe(404);
+      expect(await downloaded(`&hardware=rev-b&file=littlefs.bin${version}`)).toBe(200);
+      expect(await downloaded(`&hardware=rev-a${version}`, arduino)).toBe(304);
+      expect(await downloaded(`&hardware=rev-b${version}`, arduino)).toBe(200);
+      expect(await downloaded(`&hardware=rev-a${version}`, littlefs)).toBe(304);
+      expect(await downloaded(`&hardware=rev-b${version}`, littlefs)).toBe(200);
+    }
+  });
+
+  it('do not get around the chip of an image', async () => {
+    await start();
+    const esp32 = espImage({ chip: 0 });
+    registry.pushFiles('esp32', '1.0.0', { 'app.bin': esp32, 'c3.bin': espImage({ chip: 5 }) });
+    expect(await downloaded('&hardware=esp32-c3&file=c3.bin')).toBe(200);
+    expect(await downloaded('&hardware=esp32&file=c3.bin')).toBe(404);
+    expect(await downloaded('&hardware=esp32-c3&version=1.0.0', arduino)).toBe(304);
+    expect(await downloaded('&hardware=esp32&version=1.0.0', arduino)).toBe(200);
+  });
+
+  it('do not skip a step for a unit that says what it runs', async () => {
+    await start();
+    pushFiles('1.0.0', {});
+    pushFiles('2.0.0', { 'vnd.otaflux.requires': '>=1.0.0' });
+    const versionOf = async (query: string, headers: Record<string, string> = {}): Promise<unknown> => {
+      const response = await service.firmware(`esp32${query}`, { headers });
+      await response.arrayBuffer();
+      return response.ok ? response.headers.get('x-version') : response.status;
+    };
+    expect(await downloaded('&running=0.9.0&version=2.0.0')).toBe(404);
+    expect(await downloaded('&running=0.9.0&version=2.0.0&file=littlefs.bin')).toBe(404);
+    expect(await downloaded('&running=1.0.0&version=2.0.0')).toBe(200);
+    // Somebody who asks for a version by its name, and says nothing, is not a device.
+    expect(await downloaded('&version=2.0.0')).toBe(200);
+    const runs = (version: string): Record<string, string> => ({ ...arduino, 'x-esp32-version': version });
+    expect(await versionOf('&version=2.0.0', runs('0.9.0'))).toBe(304);
+    expect(await versionOf('', runs('0.9.0'))).toBe('1.0.0');
+    expect(await versionOf('', { ...runs('0.9.0'), 'x-esp32-mode': 'littlefs' })).toBe('1.0.0');
+    expect(await versionOf('', { ...runs('0.9.0'), 'x-esp32-mode': 'version' })).toBe('1.0.0');
+    expect(await versionOf('', runs('1.0.0'))).toBe('2.0.0');
+  });
+
+  it('read the version of Tasmota, which has the name of its build behind it', async () => {
+    await start();
+    push('1.0.0');
+    push('1.5.0');
+    push('2.0.0', { 'vnd.otaflux.requires': '>=1.6.0' });
+    const tasmota = { ...arduino, 'x-esp32-version': '1.6.0(tasmota32)' };
+    const response = await service.firmware('esp32', { headers: tasmota });
+    expect(response.headers.get('x-version')).toBe('2.0.0');
+  });
+});
+
+describe('a search for a step', () => {
+  it('downloads only the firmware of the step', async () => {
+    await start();
+    push('1.0.0');
+    for (let i = 0; i < 40; i++) push(`2.0.${i}`, { 'vnd.otaflux.requires': '>=1.4.0' });
+    registry.seen.length = 0;
+    expect(await offered('&unit=a&running=0.9.0')).toBe('1.0.0');
+    expect(registry.count('blob')).toBe(2);
+    registry.seen.length = 0;
+    for (let i = 0; i < 20; i++) await offered(`&unit=u${i}&running=0.${i}.0`);
+    expect(registry.asked).toEqual([]);
+  });
+
+  it('is not delayed by a pattern that is slow to match', async () => {
+    await start();
+    push('1.0.0', { 'vnd.otaflux.hardware': '+(a|aa)+(a|aa)b, *a*a*a*a*a*a*a*a*a*a*a*a*b' });
+    const begin = process.cpuUsage().user;
+    expect(await offered(`&unit=a&hardware=${'a'.repeat(120)}c`)).toBe(404);
+    expect(process.cpuUsage().user - begin).toBeLessThan(5_000_000);
   });
 });
 

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { firmwareBytes } from '../support/bytes.js';
+import { espImage } from '../support/esp-image.js';
 import { FakeRegistry } from '../support/fake-registry.js';
 import { fixture } from '../support/fixture.js';
 import { run } from '../support/cli.js';
@@ -65,6 +67,33 @@ describe('otaflux list', () => {
     expect(bad.code).toBe(1);
     expect(lines(bad.stdout)[1]).toMatch(/^ {3}1\.0\.0 .* 33 KB .* {2}- {2,}key-mismatch: /);
     expect(lines(bad.stdout)[2]).toBe('Devices get none of these versions.');
+  });
+
+  it('shows what the headers of ESP images say, and reads no more than the beginning', async () => {
+    const registry = await new FakeRegistry().start();
+    try {
+      const app = { projectName: 'blink', version: '1.0.1' };
+      registry.push('sensor', '1.0.0', espImage({ chip: 5, minRevision: 3, app }));
+      registry.push('sensor', '1.1.0', espImage({ chip: 'esp8266' }));
+      registry.push('sensor', '1.2.0', firmwareBytes(2_000));
+      registry.push('plain', '1.0.0', firmwareBytes(2_000));
+      const { stdout } = await run(['list', 'sensor', '--registry-url', registry.url]);
+      const rows = lines(stdout).map((line) => line.split(/ {2,}/).slice(-4));
+      expect(rows[0]).toEqual(['CHIP', 'IMAGE', 'SIGNED BY', 'NOTE']);
+      expect(lines(stdout)[2]).toMatch(/ ESP8266 +- +-$/);
+      expect(lines(stdout)[3]).toMatch(/ ESP32-C3 v0\.3\+ +blink 1\.0\.1 +-$/);
+      const { versions } = json((await run(['list', 'sensor', '--json', '--registry-url', registry.url])).stdout);
+      expect(versions).toMatchObject([
+        { version: '1.2.0', esp: null },
+        { version: '1.1.0', esp: { chip: 'ESP8266', minRevision: 0, project: null, version: null } },
+        { version: '1.0.0', esp: { chip: 'ESP32-C3', minRevision: 3, project: 'blink', version: '1.0.1' } },
+      ]);
+      expect((await run(['list', 'plain', '--registry-url', registry.url])).stdout).not.toContain('CHIP');
+      registry.fault = (_request, response, kind) => kind === 'blob' && Boolean(response.writeHead(404).end());
+      expect((await run(['list', 'plain', '--registry-url', registry.url])).code).toBe(0);
+    } finally {
+      await registry.stop();
+    }
   });
 
   it('tells by its exit code what is wrong', async () => {

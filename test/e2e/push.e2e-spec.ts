@@ -84,6 +84,16 @@ describe('otaflux push to a folder', () => {
     await service.stop();
   });
 
+  it('does not take the same bytes with other conditions for the same release', async () => {
+    expect((await push('guarded', '1.0.0', espFile, '--annotation', 'build=1')).code).toBe(0);
+    expect((await push('guarded', '1.0.0', espFile, '--annotation', 'build=2')).stdout).toContain('Already there');
+    const guard = ['--annotation', 'vnd.otaflux.requires=>=0.9.0'];
+    const refused = await push('guarded', '1.0.0', espFile, ...guard);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('exists with other annotations') });
+    expect((await push('guarded', '1.0.0', espFile, ...guard, '--force')).code).toBe(0);
+    expect((await push('guarded', '1.0.0', espFile, ...guard)).stdout).toContain('Already there');
+  });
+
   it('prints where, how much, the digest, and which devices get it', async () => {
     const { stdout } = await push('line-1/sensor', 'v1.0.0', plainFile, '--artifact-type', 'application/vnd.acme.fw');
     const [where, digestLine, devices, ...more] = stdout.trimEnd().split('\n');

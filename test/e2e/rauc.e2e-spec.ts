@@ -60,7 +60,7 @@ describe('RAUC with an HTTP URL', () => {
     return pieces.every((piece, index) => piece.equals(bundle.subarray(...(ranges[index] as [number, number]))));
   };
 
-  it('lives through a life: unknown, offered, cut, resumed, up to date, updated, failed, registry away', async () => {
+  it('lives through a life: unknown, offered, cut, resumed, up to date, updated, failed, registry away, wrong hardware', async () => {
     registry.remove('gateway');
     await start({ WEBHOOK_SECRET: 'a-secret-of-16-characters' });
     const rauc = client();
@@ -100,6 +100,12 @@ describe('RAUC with an HTTP URL', () => {
     registry.fault = () => false;
     expect(await client({ headers: headersOf('1.2.0') }).poll()).toEqual({ result: 'no content' });
     await until(() => service.events('unit.installed').length > 0, 'the installation');
+    // A bundle for another variant.
+    registry.pushFiles('gateway', '1.3.0', { 'x.raucb': second }, { manifest: { 'vnd.otaflux.hardware': 'other' } });
+    await offered('1.3.0');
+    const variant = { ...headersOf('1.2.0'), 'RAUC-Variant': 'gateway-a' };
+    expect(await client({ headers: variant }).poll()).toEqual({ result: 'no content' });
+    expect(service.events('unit.withheld').at(-1)).toMatchObject({ unit: 'SN-1', version: '1.3.0' });
     expect(service.events('unit.downloading').map(({ unit, version }) => `${String(unit)} ${String(version)}`)).toEqual(
       ['SN-1 1.0.0', 'SN-1 1.2.0'],
     );

@@ -51,7 +51,7 @@ describe('SWUpdate with the general server', () => {
       event?.startsWith('unit.') && event !== 'unit.checked' ? [`${event} ${String(unit)} ${String(version)}`] : [],
     );
 
-  it('lives through a life: unknown, offered, cut, resumed, installed, up to date, updated, failed, registry away', async () => {
+  it('lives through a life: unknown, offered, cut, resumed, installed, up to date, updated, failed, registry away, wrong hardware', async () => {
     registry.remove('gateway');
     await start({ WEBHOOK_SECRET: 'a-secret-of-16-characters' });
     expect(await client('0.9.0').poll()).toMatchObject({ result: 'no update' });
@@ -81,20 +81,23 @@ describe('SWUpdate with the general server', () => {
       result: 'installed',
       isWhole: true,
     });
+    // An image for another board.
+    registry.fault = () => false;
+    registry.pushFiles('gateway', '1.3.0', { 'x.swu': second }, { manifest: { 'vnd.otaflux.hardware': 'h5board:*' } });
+    await offered('1.3.0');
+    expect(await client('1.2.0').poll()).toMatchObject({ result: 'no update', status: 404 });
     expect(happened()).toEqual([
       'unit.offered SN-1 1.0.0',
       'unit.downloading SN-1 1.0.0',
-      'unit.downloading SN-1 1.0.0',
       'unit.installed SN-1 1.0.0',
       'unit.offered SN-1 1.1.0',
-      'unit.downloading SN-1 1.1.0',
       'unit.downloading SN-1 1.1.0',
       'unit.failed SN-1 1.1.0',
       'unit.withheld SN-1 1.1.0',
       'unit.offered SN-1 1.2.0',
       'unit.downloading SN-1 1.2.0',
-      'unit.downloading SN-1 1.2.0',
       'unit.installed SN-1 1.2.0',
+      'unit.withheld SN-1 1.3.0',
     ]);
   });
 

@@ -60,7 +60,7 @@ export class ArduinoProtocol extends DeviceProtocol {
     return {
       product,
       unit: printable(headerOf(raw, 'sta-mac')) ?? said.unit,
-      running: printable(headerOf(raw, 'version')) ?? said.running,
+      running: printable(headerOf(raw, 'version')?.replace(BUILD, '')) ?? said.running,
       hardware: said.hardware ?? (isEsp8266(raw) ? 'ESP8266' : undefined),
       channel: said.channel,
     };
@@ -70,7 +70,7 @@ export class ArduinoProtocol extends DeviceProtocol {
     const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
     if (mode === 'version')
       return whenFound(this.delivery.current(ask.product, request), (current) =>
-        whenFound(this.taken(current, ask), (release) => {
+        whenFound(this.guarded(current, ask), (release) => {
           if (release) this.offer(release, request, response);
           else response.writeHead(304).end();
         }),
@@ -78,20 +78,24 @@ export class ArduinoProtocol extends DeviceProtocol {
     if (mode !== 'sketch') return this.sendFileSystem(mode, ask, request, response);
     const version = parameter(request.query, 'version');
     return whenFound(this.delivery.wanted(ask.product, request, version), (current) =>
-      whenFound(this.taken(current, ask, version), (release) => {
+      whenFound(this.guarded(current, ask, version !== undefined), (release) => {
         if (release) this.sendFirmware(release, ask, request, response);
         else response.writeHead(304).end();
       }),
     );
   }
 
-  /** Returns what the unit may take instead of `current`, or undefined if it may take nothing. */
-  private taken(current: Release, ask: Ask, version?: string): Release | undefined | Promise<Release | undefined> {
+  /**
+   * Returns what the unit may take instead of `current`, or undefined if it may take nothing.
+   *
+   * @param isNamed whether it has asked for this version
+   */
+  private guarded(current: Release, ask: Ask, isNamed = false): Release | undefined | Promise<Release | undefined> {
     // Not before it is known that there is such a product.
     this.fleet.seen(ask, PROTOCOL);
-    if (version !== undefined || !isGuarded(current, ask.hardware)) return current;
+    if (!isGuarded(current, ask.hardware)) return current;
     return this.offers
-      .guarded(current, ask, PROTOCOL)
+      .guarded(current, ask, PROTOCOL, { isNamed })
       .then(({ release, withheld }) => (withheld === undefined ? release : undefined));
   }
 
@@ -117,18 +121,19 @@ export class ArduinoProtocol extends DeviceProtocol {
     request: DeviceRequest,
     response: ServerResponse,
   ): void | Promise<void> {
-    const wanted = this.delivery.wantedRelease(ask.product, request, parameter(request.query, 'version'));
-    return whenFound(wanted, (release) => {
-      this.fleet.seen(ask, PROTOCOL);
-      const title = titlesOf(mode).find((name) => release.image(name));
-      if (title === undefined || isSameVersion(ask.running?.replace(BUILD, ''), release.version)) {
-        response.writeHead(304, ['x-version', release.version]).end();
-        return;
-      }
-      return whenFound(this.delivery.image(release, title), (image) => {
-        this.delivery.send(image, request, response, headersFor(image));
-      });
-    });
+    const version = parameter(request.query, 'version');
+    return whenFound(this.delivery.wantedRelease(ask.product, request, version), (current) =>
+      whenFound(this.guarded(current, ask, version !== undefined), (release) => {
+        const title = release && titlesOf(mode).find((name) => release.image(name));
+        if (!release || title === undefined || isSameVersion(ask.running, release.version)) {
+          response.writeHead(304, ['x-version', (release ?? current).version]).end();
+          return;
+        }
+        return whenFound(this.delivery.image(release, title), (image) => {
+          this.delivery.send(image, request, response, headersFor(image));
+        });
+      }),
+    );
   }
 
   /** The answer to `getAvailableVersion()`, which reads `x-version` and no body. */
@@ -161,7 +166,7 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
 /** Returns whether the unit runs `release`, by the MD5 of its flash or by the version that its sketch names. */
 function runs({ version, firmware }: Release, { running }: Ask, raw: IncomingMessage): boolean {
   if (headerOf(raw, 'sketch-md5')?.toLowerCase() === firmware.md5) return true;
-  return isSameVersion(running?.replace(BUILD, ''), version);
+  return isSameVersion(running, version);
 }
 
 function arduinoHeaders(release: Release): readonly string[] {

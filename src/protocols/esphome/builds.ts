@@ -1,4 +1,8 @@
 import type { Image, Release, StoredImage } from '../../firmware/index.js';
+import { printable } from '../../identity.js';
+
+/** The chip of an image whose header does not name it, such as a gzip image for the ESP8266. */
+export const CHIP_FAMILY = 'vnd.otaflux.chip-family';
 
 /** One build of a manifest: the firmware of one chip. */
 export interface Build {
@@ -26,16 +30,24 @@ export function candidatesOf({ images, main }: Release): Image[] {
 }
 
 /**
- * Returns one build for each chip, the first one, with its factory image: the one of the same name, otherwise the only one.
- * Releases of several chips may contain several images of the same name: the nearest one in the list counts.
+ * Returns one build for each chip, with its factory image: the one of the same name, otherwise the only one. Releases of
+ * several chips may contain several images of the same name: the nearest one in the list counts.
+ *
+ * @param found the images that could be downloaded, in the order of `candidatesOf`
+ * @param isPartial whether others could not
  */
-export function buildsOf(
-  { images }: Release,
-  found: readonly { readonly image: StoredImage; readonly chipFamily: string }[],
-): Build[] {
-  const first = found.filter(
-    ({ chipFamily }, index) => found.findIndex((other) => other.chipFamily === chipFamily) === index,
-  );
+export function buildsOf(release: Release, found: readonly StoredImage[], isPartial: boolean): Build[] {
+  const { images } = release;
+  const first = [
+    ...found.filter((image) => isApplication(image, release)),
+    // A bootloader has such a header, too. It must not take the place of an application that could not be downloaded.
+    ...(isPartial ? [] : found.filter((image) => !isApplication(image, release))),
+  ]
+    .flatMap((image) => {
+      const chipFamily = image.firmware.esp?.chipFamily ?? printable(image.annotations[CHIP_FAMILY]);
+      return chipFamily === undefined ? [] : [{ image, chipFamily }];
+    })
+    .filter(({ chipFamily }, index, all) => all.findIndex((other) => other.chipFamily === chipFamily) === index);
   const factories = images.filter(({ title }) => FACTORY.test(title));
   const used = new Set<Image>();
   return first.map(({ image, chipFamily }) => {
@@ -51,6 +63,11 @@ export function buildsOf(
       factory: named ?? (first.length === 1 && factories.length === 1 ? factories[0] : undefined),
     };
   });
+}
+
+/** Returns whether an image is an application for sure: it says so, or it is what the release is for. */
+function isApplication({ title, digest, firmware: { esp } }: StoredImage, { main }: Release): boolean {
+  return esp?.app !== undefined || digest === main.digest || OTA.test(title);
 }
 
 const isBinary = ({ title }: Image): boolean => BINARY.test(title);

@@ -9,32 +9,21 @@ import {
   parameter,
   type DeviceRequest,
 } from '../../delivery/index.js';
-import {
-  ESP_IMAGE_BYTES,
-  espImageIn,
-  firstBytes,
-  ReleaseService,
-  type Image,
-  type Release,
-  type StoredImage,
-} from '../../firmware/index.js';
+import type { Image, Release, StoredImage } from '../../firmware/index.js';
 import { Fleet } from '../../fleet/index.js';
-import { printable } from '../../identity.js';
 import type { Ask } from '../ask.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { decoded, productInPath } from '../in-path.js';
 import { Offers, type Offer } from '../offers.js';
 import { pinnedIn, pinnedPath, type PinnedRoute } from '../pinned-file.js';
 import { saidIn } from '../said.js';
-import { buildsOf, candidatesOf, type Build } from './builds.js';
+import { buildsOf, candidatesOf, CHIP_FAMILY, type Build } from './builds.js';
 import { manifestOf } from './manifest.js';
 
 const PROTOCOL = 'esphome';
 const FILE: PinnedRoute = { folder: '/esphome/', suffix: '.bin' };
 const MANIFEST = '/manifest.json';
 const ROUTES = { manifest: '/esphome/:product/manifest.json', file: '/esphome/:product/:version.bin' };
-/** The chip of an image whose header does not name it, such as a gzip image for the ESP8266. */
-const CHIP_FAMILY = 'vnd.otaflux.chip-family';
 
 /** A page of any site may read manifests and firmware: ESP Web Tools runs in the browser. No cookies are involved. */
 const CORS = ['Access-Control-Allow-Origin', '*'] as const;
@@ -66,7 +55,6 @@ export class EsphomeProtocol extends DeviceProtocol {
 
   constructor(
     private readonly delivery: Delivery,
-    private readonly releases: ReleaseService,
     private readonly offers: Offers,
     private readonly fleet: Fleet,
     private readonly links: Links,
@@ -95,7 +83,14 @@ export class EsphomeProtocol extends DeviceProtocol {
 
   override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
     if (request.params.version !== undefined) return this.sendFile(ask, request, response);
-    const offer = this.offers.of(ask, request, { protocol: PROTOCOL });
+    const offer = this.offers.of(ask, request, {
+      protocol: PROTOCOL,
+      // The client takes the build for its chip.
+      bytesOf: async (release) => {
+        const builds = await this.buildsOf(release);
+        return builds.length === 0 ? [release] : builds.map(({ image }) => image);
+      },
+    });
     const builds = offer instanceof Promise ? undefined : this.builds.get(offer.release);
     if (offer instanceof Promise || !builds) return this.answerLater(offer, ask, response);
     this.answer(offer, builds, ask, response);
@@ -107,7 +102,7 @@ export class EsphomeProtocol extends DeviceProtocol {
 
   private async answerLater(pending: Offer | Promise<Offer>, ask: Ask, response: ServerResponse): Promise<void> {
     const offer = await pending;
-    this.answer(offer, this.builds.get(offer.release) ?? (await this.examineOnce(offer.release)), ask, response);
+    this.answer(offer, await this.buildsOf(offer.release), ask, response);
   }
 
   private answer(offer: Offer, builds: readonly Build[], ask: Ask, response: ServerResponse): void {
@@ -120,6 +115,10 @@ export class EsphomeProtocol extends DeviceProtocol {
     const length = String(Buffer.byteLength(body));
     const type = ['Content-Type', 'application/json', 'Content-Length', length, 'Cache-Control', 'no-cache'];
     response.writeHead(200, [...type, ...CORS]).end(body);
+  }
+
+  private buildsOf(release: Release): readonly Build[] | Promise<readonly Build[]> {
+    return this.builds.get(release) ?? this.examineOnce(release);
   }
 
   private examineOnce(release: Release): Promise<readonly Build[]> {
@@ -137,27 +136,15 @@ export class EsphomeProtocol extends DeviceProtocol {
    */
   private async examine(release: Release): Promise<readonly Build[]> {
     const results = await Promise.allSettled(
-      candidatesOf(release).map(async (candidate) => {
-        const image = await this.delivery.image(release, candidate.digest);
-        return { image, chipFamily: (await this.chipOf(image)) ?? printable(candidate.annotations[CHIP_FAMILY]) };
-      }),
+      candidatesOf(release).map(async (candidate) => this.delivery.image(release, candidate.digest)),
     );
-    const found = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const [failed] = results.filter((result) => result.status === 'rejected');
+    const found = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     if (failed && found.length === 0) throw failed.reason;
-    const builds = buildsOf(
-      release,
-      found.flatMap(({ image, chipFamily }) => (chipFamily === undefined ? [] : [{ image, chipFamily }])),
-    );
+    const builds = buildsOf(release, found, failed !== undefined);
     if (!failed) this.builds.set(release, builds);
     if (builds.length === 0) this.warn(release);
     return builds;
-  }
-
-  private async chipOf(image: StoredImage): Promise<string | undefined> {
-    const lease = this.releases.open(image);
-    const bytes = lease && (await firstBytes(lease, ESP_IMAGE_BYTES, image.sizeBytes));
-    return bytes && espImageIn(bytes)?.chipFamily;
   }
 
   private sendFile(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {

@@ -8,9 +8,10 @@ import {
   noFirmware,
   parameter,
   prepare,
+  withPatience,
   type DeviceRequest,
 } from '../../delivery/index.js';
-import type { Release } from '../../firmware/index.js';
+import type { Release, StoredImage } from '../../firmware/index.js';
 import { Fleet } from '../../fleet/index.js';
 import type { Ask } from '../ask.js';
 import { demandProduct } from '../demand-product.js';
@@ -60,7 +61,7 @@ export class NativeProtocol extends DeviceProtocol {
     const { product } = ask;
     const isOffer = request.path === VERSION.route;
     const file = !isOffer && request.query.includes(FILE) ? parameter(request.query, 'file') : undefined;
-    if (file !== undefined) return this.sendFile(product, file, request, response);
+    if (file !== undefined) return this.sendFile(ask, file, request, response);
     const release = isOffer
       ? this.delivery.current(product, request)
       : this.delivery.wanted(product, request, parameter(request.query, 'version'));
@@ -88,17 +89,13 @@ export class NativeProtocol extends DeviceProtocol {
     request: DeviceRequest,
     response: ServerResponse,
   ): Promise<void> {
-    if (!isOffer) {
-      // What was offered is delivered, though `/firmware` may not repeat what `/version` has said.
-      const offered = this.delivery.offeredTo(ask.product, request)?.equals(current) ?? false;
-      const isNamed = parameter(request.query, 'version') !== undefined;
-      if (offered || isNamed) {
-        if (hardwareMismatch(current, ask.hardware)) throw noFirmware(ask.product);
-        this.answer(current, false, ask, request, response);
-        return;
-      }
+    const isNamed = !isOffer && parameter(request.query, 'version') !== undefined;
+    if (!isOffer && this.isOffered(current, ask, request)) {
+      if (hardwareMismatch(current, ask.hardware)) throw noFirmware(ask.product);
+      this.answer(current, false, ask, request, response);
+      return;
     }
-    const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL);
+    const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL, { isNamed });
     if (withheld !== undefined) {
       this.fleet.seen(ask, PROTOCOL);
       throw noFirmware(ask.product);
@@ -106,19 +103,41 @@ export class NativeProtocol extends DeviceProtocol {
     this.answer(release, isOffer, ask, request, response);
   }
 
+  /** Returns whether the client was offered `release`: then it is delivered, though `/firmware` may not repeat what it runs. */
+  private isOffered(release: Release, { product }: Ask, request: DeviceRequest): boolean {
+    return this.delivery.offeredTo(product, request)?.equals(release) ?? false;
+  }
+
   /** Answers `&file=TITLE`. */
-  private sendFile(
-    product: string,
-    file: string,
-    request: DeviceRequest,
-    response: ServerResponse,
-  ): void | Promise<void> {
-    const image = this.delivery.wantedImage(product, request, file, parameter(request.query, 'version'));
-    if (image instanceof Promise)
-      return image.then((found) => {
-        this.delivery.send(found, request, response);
-      });
-    this.delivery.send(image, request, response);
+  private sendFile(ask: Ask, file: string, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
+    const { product, unit, hardware } = ask;
+    const version = parameter(request.query, 'version');
+    const send = (image: StoredImage): void => {
+      this.delivery.send(image, request, response);
+    };
+    const answer = (current: Release): void | Promise<void> => {
+      if (unit !== undefined || hardware !== undefined || isGuarded(current, hardware))
+        return this.guardedFile(current, file, ask, request).then(send);
+      const image = this.delivery.image(current, file);
+      if (image instanceof Promise) return image.then(send);
+      send(image);
+    };
+    const release = this.delivery.wantedRelease(product, request, version);
+    return release instanceof Promise ? withPatience(release).then(answer) : answer(release);
+  }
+
+  /** Returns a file of what the client may take. Its own hardware counts, not that of the firmware. */
+  private async guardedFile(current: Release, file: string, ask: Ask, request: DeviceRequest): Promise<StoredImage> {
+    const isNamed = parameter(request.query, 'version') !== undefined;
+    const bytesOf = async (release: Release): Promise<StoredImage[]> => [await this.delivery.image(release, file)];
+    if (this.isOffered(current, ask, request)) {
+      const image = await this.delivery.image(current, file);
+      if (hardwareMismatch(image, ask.hardware)) throw noFirmware(ask.product);
+      return image;
+    }
+    const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL, { isNamed, bytesOf });
+    if (withheld !== undefined) throw noFirmware(ask.product);
+    return this.delivery.image(release, file);
   }
 
   private answer(release: Release, isOffer: boolean, ask: Ask, request: DeviceRequest, response: ServerResponse): void {

@@ -11,8 +11,9 @@ import {
   parameter,
   type DeviceRequest,
 } from '../../delivery/index.js';
+import type { Release } from '../../firmware/index.js';
 import { Fleet } from '../../fleet/index.js';
-import { isUnitName, printable } from '../../identity.js';
+import { isUnitName, printable, type Identity } from '../../identity.js';
 import type { Ask } from '../ask.js';
 import { demandProduct } from '../demand-product.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
@@ -27,6 +28,9 @@ const FILE: PinnedRoute = { folder: '/swupdate/', suffix: '.swu' };
 const LOG = '/log';
 const ROUTES = { poll: '/swupdate/:product', log: '/swupdate/:product/log', file: '/swupdate/:product/:version.swu' };
 
+/** Downloads that were noticed by one sign. The oldest are forgotten first. */
+const MAX_BEGUN = 10_000;
+
 /**
  * SWUpdate with `-S general`. It sends what it is in the query, which its configuration names freely, and follows a 302 to
  * the image. 404 means that there is no update. It obeys `Retry-After` on every answer, but only if the name is spelled so.
@@ -37,6 +41,8 @@ const ROUTES = { poll: '/swupdate/:product', log: '/swupdate/:product/log', file
 @Injectable()
 export class SwupdateProtocol extends DeviceProtocol {
   private readonly intervals: PollIntervals;
+  /** How the beginning of a download was noticed. The request and the line of the log come in either order. */
+  private readonly begun = new Map<string, 'request' | 'log'>();
 
   constructor(
     private readonly delivery: Delivery,
@@ -99,14 +105,24 @@ export class SwupdateProtocol extends DeviceProtocol {
   private send(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
     const release = pinnedRelease(this.delivery, ask.product, request);
     const { method, raw } = request;
-    const isBegin = method === 'GET' && raw.headers.range === undefined;
-    if (release instanceof Promise)
-      return release.then((found) => {
-        if (isBegin) this.fleet.downloading(ask, PROTOCOL, found);
-        this.delivery.send(found, request, response);
-      });
-    if (isBegin) this.fleet.downloading(ask, PROTOCOL, release);
-    this.delivery.send(release, request, response);
+    const send = (found: Release): void => {
+      if (method === 'GET' && raw.headers.range === undefined) this.downloading(ask, found, 'request');
+      this.delivery.send(found, request, response);
+    };
+    if (release instanceof Promise) return release.then(send);
+    send(release);
+  }
+
+  /** Tells that a download has begun, unless it was noticed already by the other sign. */
+  private downloading(ask: Identity, release: Release, by: 'request' | 'log'): void {
+    const key = `${ask.product} ${release.version} ${ask.unit ?? ''}`;
+    const before = this.begun.get(key);
+    this.begun.delete(key);
+    if (before !== undefined && before !== by) return;
+    this.fleet.downloading(ask, PROTOCOL, release);
+    if (ask.unit !== undefined) this.begun.set(key, by);
+    const [oldest] = this.begun.keys();
+    if (oldest !== undefined && this.begun.size > MAX_BEGUN) this.begun.delete(oldest);
   }
 
   /** Answers 204 when the event is stored. A line without a unit is read, but tells nothing of anybody. */
@@ -115,7 +131,7 @@ export class SwupdateProtocol extends DeviceProtocol {
     const release = await demandProduct(this.delivery, product, request);
     if (unit !== undefined) {
       const identity = { product, unit };
-      if (event === 'started' && release) this.fleet.downloading(identity, PROTOCOL, release);
+      if (event === 'started' && release) this.downloading(identity, release, 'log');
       else if (event === 'success') await this.fleet.report(identity, PROTOCOL, { outcome: 'installed' });
       else if (event === 'fail') await this.fleet.report(identity, PROTOCOL, { outcome: 'failed', message: text });
     }
