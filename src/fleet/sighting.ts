@@ -26,7 +26,7 @@ export function applied(
       protocol,
       hardware: hardware ?? before?.hardware,
       firstSeenMs: before?.firstSeenMs ?? nowMs,
-      lastSeenMs: nowMs,
+      lastSeenMs: Math.max(nowMs, before?.lastSeenMs ?? 0),
     },
     running,
     nowMs,
