@@ -1,7 +1,11 @@
 import { Logger } from '@nestjs/common';
-import semver from 'semver';
+import { createRequire } from 'node:module';
+import type * as Semver from 'semver';
 import { globMatcher } from './glob.js';
 import type { Annotations } from './image.js';
+
+/** The library of ranges, loaded with the first release that has one: the start must not wait for it. */
+let ranges: typeof Semver | undefined;
 
 /** Globs of the hardware that may take a release, separated by commas. */
 const HARDWARE = 'vnd.otaflux.hardware';
@@ -57,6 +61,8 @@ function hardwareMatcher(list: string): (hardware: string) => boolean {
 
 /** A range that cannot be read is met by nobody: the wrong step could end a device. */
 function versionMatcher({ device, version }: Conditional, text: string): (running: string) => boolean {
+  ranges ??= createRequire(import.meta.url)('semver') as typeof Semver;
+  const semver = ranges;
   const range = semver.validRange(text);
   if (range === null) {
     logger.warn({
