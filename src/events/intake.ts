@@ -9,6 +9,8 @@ export type EventResult =
 export const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Messages that wait, for brokers that cannot be held back. Further ones are dropped. */
 const MAX_WAITING = 1_000;
+/** Bytes of these messages. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 /** Messages that are handled at the same time: own handlers need no time, but those of a team may. */
 const CONCURRENCY = 16;
 /** After so many messages, everything else that waits in the event loop has its turn: devices come first. */
@@ -27,6 +29,7 @@ interface Waiting {
  */
 export class Intake {
   private readonly waiting: Waiting[] = [];
+  private waitingBytes = 0;
   private running = 0;
   private started = 0;
   private pausing = false;
@@ -40,7 +43,7 @@ export class Intake {
   }
 
   get isFull(): boolean {
-    return this.waiting.length >= MAX_WAITING;
+    return this.waiting.length >= MAX_WAITING || this.waitingBytes >= MAX_WAITING_BYTES;
   }
 
   /**
@@ -51,6 +54,7 @@ export class Intake {
     if (message.payload.length > MAX_MESSAGE_BYTES) return Promise.resolve('too_large');
     return new Promise((done) => {
       this.waiting.push({ message, done });
+      this.waitingBytes += message.payload.length;
       this.next();
     });
   }
@@ -58,6 +62,7 @@ export class Intake {
   /** Drops what waits. Messages that are being handled end by themselves. */
   end(): void {
     this.ended = true;
+    this.waitingBytes = 0;
     for (const { done } of this.waiting.splice(0)) done('dropped');
   }
 
@@ -65,6 +70,7 @@ export class Intake {
     while (!this.pausing && this.running < CONCURRENCY) {
       const entry = this.waiting.shift();
       if (!entry) return;
+      this.waitingBytes -= entry.message.payload.length;
       this.running++;
       void this.run(entry);
       if (++this.started % BATCH === 0) this.pause();
