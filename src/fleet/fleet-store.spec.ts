@@ -60,6 +60,17 @@ describe.each([
     expect(await store.find(unit)).toMatchObject({ notes: { n: 100 } });
   });
 
+  it('knows nothing of a unit from the moment at which it is removed', async () => {
+    const unit = { product: 'esp32', unit: 'a' };
+    await store.update(unit, always(seen('1.0.0')));
+    const removed = store.remove(unit);
+    const seenAgain = store.update(unit, (before) => ({ ...seen('2.0.0'), notes: { isNew: before === undefined } }));
+    expect(await removed).toEqual(seen('1.0.0'));
+    await seenAgain;
+    expect(await store.find(unit)).toEqual({ ...seen('2.0.0'), notes: { isNew: true } });
+    expect(await store.counts('esp32')).toEqual({ units: 1, byVersion: new Map([['2.0.0', 1]]) });
+  });
+
   it('counts units by what they run, as they change', async () => {
     const to = (unit: string, running: string | undefined): Promise<unknown> =>
       store.update({ product: 'esp32', unit }, always(seen(running)));

@@ -2,12 +2,16 @@ import { Logger } from '@nestjs/common';
 import type { Database, RootDatabase } from 'lmdb';
 import { explained, OtaError } from '../../errors.js';
 import type { UnitIdentity } from '../../identity.js';
+import { turn } from '../../timers.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from '../fleet-store.js';
 import { unitStateSchema, type UnitState } from '../unit-state.js';
 import { VersionCounts } from '../version-counts.js';
 
 /** About 500 bytes of disk each. Further units are not stored. */
 const MAX_UNITS = 5_000_000;
+
+/** Units that are read in a row. After them, devices that wait are answered. */
+const SLICE = 200;
 
 type UnitKey = [product: string, unit: string];
 /** The number of a product's units has the version `''`. */
@@ -26,8 +30,8 @@ export interface LmdbTables {
  */
 export class LmdbFleetStore extends FleetStore {
   private readonly logger = new Logger('LmdbFleetStore');
-  /** Changes that are not committed yet. */
-  private readonly uncommitted = new Map<string, UnitState>();
+  /** Changes that are not committed yet; `null` for a unit that was removed. */
+  private readonly uncommitted = new Map<string, UnitState | null>();
   private readonly versions = new VersionCounts();
   private total = 0;
   private warned = false;
@@ -44,7 +48,8 @@ export class LmdbFleetStore extends FleetStore {
   override find({ product, unit }: UnitIdentity): UnitState | undefined {
     // LMDB ends the process if it is used afterwards.
     if (this.closed) throw new OtaError('unavailable', 'the server is stopping');
-    return this.uncommitted.get(`${product}\0${unit}`) ?? this.stored([product, unit]);
+    const uncommitted = this.uncommitted.get(`${product}\0${unit}`);
+    return uncommitted === undefined ? this.stored([product, unit]) : (uncommitted ?? undefined);
   }
 
   override async update(
@@ -78,27 +83,42 @@ export class LmdbFleetStore extends FleetStore {
     const { product, unit } = identity;
     const before = this.find(identity);
     if (!before) return undefined;
-    this.uncommitted.delete(`${product}\0${unit}`);
+    const key = `${product}\0${unit}`;
+    this.uncommitted.set(key, null);
     try {
       const removed = this.tables.units.remove([product, unit]);
       this.count(product, before, undefined);
       await removed;
     } catch (error) {
       throw OtaError.from(error, 'unavailable', 'the units in STATE_DIR cannot be written');
+    } finally {
+      if (this.uncommitted.get(key) === null) this.uncommitted.delete(key);
     }
     return before;
   }
 
-  override list(product: string, after: string | undefined, limit: number): Promise<readonly ListedUnit[]> {
+  override async list(product: string, after: string | undefined, limit: number): Promise<readonly ListedUnit[]> {
     const found: ListedUnit[] = [];
-    for (const { key } of this.tables.units.getRange({ start: [product, after ?? ''] })) {
-      const [name, unit] = key;
-      if (name !== product || found.length === limit) break;
-      if (unit === after) continue;
-      const state = this.find({ product, unit });
-      if (state) found.push({ unit, ...state });
+    let from = after;
+    for (;;) {
+      const names = this.namesAfter(product, from, Math.min(SLICE, limit - found.length));
+      for (const unit of names) {
+        const state = this.find({ product, unit });
+        if (state) found.push({ unit, ...state });
+      }
+      from = names.at(-1);
+      if (names.length < SLICE || found.length >= limit) return found;
+      await turn();
     }
-    return Promise.resolve(found);
+  }
+
+  private namesAfter(product: string, after: string | undefined, limit: number): string[] {
+    const names: string[] = [];
+    for (const [name, unit] of this.tables.units.getKeys({ start: [product, after ?? ''] })) {
+      if (name !== product || names.length === limit) break;
+      if (unit !== after) names.push(unit);
+    }
+    return names;
   }
 
   override counts(product: string): Promise<UnitCounts> {
