@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -706,11 +706,27 @@ describe('a release with conditions', () => {
 });
 
 describe('a repository that was withdrawn', () => {
+  beforeEach(() => {
+    // Only the clock of durations.
+    jest.useFakeTimers({
+      doNotFake: [
+        ...(['Date', 'hrtime', 'nextTick', 'queueMicrotask', 'setImmediate', 'clearImmediate'] as const),
+        ...(['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] as const),
+      ],
+    });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
   it('makes units cancel what they have not installed, and takes their reports', async () => {
     await start();
     const [id, other] = [await unit().action(), await unit('other').action()];
     registry.remove('gateway');
-    await until(async () => (await service.versionOf('gateway')) === 404, 'the withdrawal');
+    await until(async () => {
+      jest.advanceTimersByTime(31_000);
+      return (await service.versionOf('gateway')) === 404;
+    }, 'the withdrawal');
     expect(await unit().link()).toBe(`cancelAction/${id}`);
     expect(await unit().cancelFeedback(id, 'closed')).toBe(200);
     expect(await unit().status('GET')).toBe(404);
@@ -718,7 +734,10 @@ describe('a repository that was withdrawn', () => {
     expect(await unit('other').state()).toMatchObject({ running: '1.0.0', outcome: { outcome: 'installed' } });
     expect(await unit('other').status('GET')).toBe(404);
     registry.push('gateway', '1.0.0', first, undefined, 'gateway.swu');
-    await until(async () => (await service.versionOf('gateway')) === '1.0.0', 'its return');
+    await until(async () => {
+      jest.advanceTimersByTime(31_000);
+      return (await service.versionOf('gateway')) === '1.0.0';
+    }, 'its return');
     expect(await unit().link()).toBe(`deploymentBase/${id}`);
     expect(await unit('other').link()).toBeUndefined();
   });
