@@ -134,7 +134,9 @@ describe('settings', () => {
   });
 
   it.each(VARIABLES.filter((variable) => optionOf(variable).secret))('take the secret %s from a file', async (name) => {
-    const secret = ['MQTT_URL', 'NOTIFY', 'EVENTS'].includes(name) ? 'mqtt://broker.example' : 'a-s3cret-of-16-characters';
+    const secret = ['MQTT_URL', 'NOTIFY', 'EVENTS'].includes(name)
+      ? 'mqtt://broker.example'
+      : 'a-s3cret-of-16-characters';
     const path = file(name, `${secret}\n`);
     const value = (found: Settings): unknown => (found as unknown as Record<string, unknown>)[settingOf(name)];
     const user = { REGISTRY_USERNAME: 'robot', MQTT_TOPIC: 'firmware' };
