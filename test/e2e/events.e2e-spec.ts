@@ -90,7 +90,9 @@ describe('EVENTS', () => {
       expect(await counts()).toEqual({ queued: 1 });
     });
 
-    it.each(sample(pushSamples('esp32'), 4))('refresh the device: $source ($name)', async ({ source, body }) => {
+    // In binary mode, HTTP headers tell what happened; a message of a broker has none.
+    const bodies = pushSamples('esp32').filter(({ headers }) => !('ce-type' in headers));
+    it.each(sample(bodies, 4))('refresh the device: $source ($name)', async ({ source, body }) => {
       await start(nats.url);
       await connected();
       registry.push('esp32', '1.1.0', firmwareBytes(10_000, 'newer'));

@@ -32,7 +32,7 @@ const NEXT_STEP =
   /\b(?:expected|Expected|Check|check|Set|set|Use|use|Give|give|Raise|raise|Push|Sign|Log in|log in|Name|name the|Correct|Add|Remove|Delete|Create|Choose|choose|Install|Compile|Copy|Write|Send|send|See|see|Renew|Allow|Enable|Wait|wait|waits|Try|try again|Stop|Run|run npm|did you mean|Did you mean|Leave|Rename|retrying|Start|Put|prints|Paths start|asks again|is sent again)\b/;
 /** Output that reports a success, and questions. */
 const NOT_A_PROBLEM =
-  /^(?:Digest|Deleted|Wrote|… do not get it|Sign it|… get it|… keep getting|Delete …|device ids are|the server speaks|this is a MAC|…: the outcome|…: no outcome)/;
+  /^(?:Digest|Deleted|Wrote|… do not get it|Sign it|… get it|… keep getting|Delete …|device ids are|the server speaks|this is a MAC|…: the outcome|…: no outcome|…: forgotten)/;
 
 describe('the list of messages', () => {
   it('has every text of the source code, and no other', () => {
