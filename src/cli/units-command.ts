@@ -37,7 +37,7 @@ function retryCommand(units: Command): Command {
   const command = new CliCommand('retry')
     .summary('Let a unit try again the release that it has failed to install.')
     .description(
-      'Lets a unit try again the release that it has failed to install or has rejected. Without it, such a unit is offered a newer release only, if its protocol reports failures (hawkBit DDI).',
+      'Lets a unit try again the release that it has failed to install or has rejected. Without it, a unit with a client of hawkBit, Mender, SWUpdate or RAUC is offered only a newer release.',
     )
     .argument('<product>', 'Device id, such as esp32.')
     .argument('<unit>', 'The unit.')

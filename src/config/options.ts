@@ -128,11 +128,11 @@ export const OPTIONS = {
   }),
   METRICS_LISTEN_ADDR: option<ListenAddress>(kinds.listenAddress, {
     default: '127.0.0.1:9090',
-    help: 'Address of the management port: `/metrics`, `/status`, `/notify` and probes. By default only this machine can reach it. The container image and the Helm chart set `0.0.0.0:9090`.',
+    help: 'Address of the management port: `/metrics`, `/status`, `/notify`, `/units` and probes. By default only this machine can reach it. The container image and the Helm chart set `0.0.0.0:9090`.',
   }),
   MANAGEMENT_TOKEN: option<string[]>(kinds.bearerTokens, {
     secret: true,
-    help: 'Token that `GET /status` and `POST /notify` require as `Authorization: Bearer TOKEN`. Several tokens allow rotation. Without a token, everyone who can reach the management port can use them. `/metrics` and probes need no token.',
+    help: 'Token that `/status`, `/notify` and `/units` require as `Authorization: Bearer TOKEN`. Several tokens allow rotation. Without a token, everyone who can reach the management port can use them. `/metrics` and probes need no token.',
   }),
   PRODUCTION: option(kinds.boolean, {
     default: 'false',
