@@ -6,13 +6,15 @@ import { badBody, bodyTooLarge, unsupportedBody } from './answers.js';
 export const MAX_BODY_BYTES = 64 * 1024;
 /** The log of a failed Mender deployment is a few hundred kilobytes, if its update module prints much. */
 const MAX_LOG_BYTES = 16 * 1024 * 1024;
+/** More pieces of a body are joined. */
+const MAX_PIECES = 256;
 /** Maximum time to receive a body. */
 const BODY_TIMEOUT_MS = 30_000;
 
 /**
  * Returns the complete body of a device request, chunked or not, empty if there is none. `Expect: 100-continue` was
- * answered by Node. Rejects with the DeviceRefusal 413 if it has more than 64 KiB, 408 if it does not arrive in time, and
- * 415 if it is compressed. Rejects with `undefined` if the client has left.
+ * answered by Node. Rejects with a DeviceRefusal: 413 if it has more than 64 KiB, 408 if it does not arrive in time, 415 if
+ * it is compressed, and 400, which nobody reads, if the client has left.
  */
 export async function readBody(raw: IncomingMessage): Promise<Buffer> {
   return (await collect(raw, MAX_BODY_BYTES)).bytes;
@@ -39,7 +41,7 @@ async function collect(raw: IncomingMessage, maxBytes: number): Promise<EndOfBod
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unsupportedBody();
   if (Number(raw.headers['content-length'] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
   return new Promise((resolve, reject) => {
-    const pieces: Buffer[] = [];
+    let pieces: Buffer[] = [];
     let length = 0;
     let kept = 0;
     const end = (error: Error | undefined): void => {
@@ -60,6 +62,8 @@ async function collect(raw: IncomingMessage, maxBytes: number): Promise<EndOfBod
       }
       kept += piece.length;
       pieces.push(piece);
+      // A client may send one byte at a time: a long list of pieces would take more time and memory than the body.
+      if (pieces.length > MAX_PIECES) pieces = [Buffer.concat(pieces, kept)];
       while (pieces[0] && kept - pieces[0].length >= MAX_BODY_BYTES) kept -= pieces.shift()?.length ?? 0;
     };
     const done = (): void => {

@@ -1,4 +1,5 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
+import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { authenticators as authenticatorsOf, type DeviceAuthenticator } from './access/index.js';
 import { AccessLog } from './access-log.js';
@@ -45,9 +46,9 @@ export class DeviceModule {
         ...ways.providers,
         {
           provide: DEVICE_AUTHENTICATORS,
-          useFactory: async (settings: Settings, links: Links, ...own: DeviceAuthenticator[]) =>
-            authenticatorsOf(settings, { addresses: new ClientAddress(settings.trustProxy), links }, own),
-          inject: [Settings, Links, ...ways.tokens],
+          useFactory: async (settings: Settings, links: Links, clock: Clock, ...own: DeviceAuthenticator[]) =>
+            authenticatorsOf(settings, { addresses: new ClientAddress(settings.trustProxy), links, clock }, own),
+          inject: [Settings, Links, Clock, ...ways.tokens],
         },
         Offers,
         ...PROTOCOL_PARTS,

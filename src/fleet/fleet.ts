@@ -101,8 +101,7 @@ export class Fleet implements OnApplicationShutdown {
    * be stored.
    */
   async report(identity: UnitIdentity, protocol: string, report: Report): Promise<void> {
-    const sighting = this.take(identity);
-    await this.apply(identity, protocol, (before) => {
+    await this.applyWithSighting(identity, protocol, (before, sighting) => {
       const now = this.clock.nowMs();
       let seen = applied(before, sighting, protocol, now);
       const { outcome, message } = report;
@@ -125,8 +124,9 @@ export class Fleet implements OnApplicationShutdown {
 
   /** Changes the state of a unit otherwise, for protocols. Resolves when it is stored. */
   async update(identity: UnitIdentity, protocol: string, change: (state: UnitState) => UnitState): Promise<UnitState> {
-    const sighting = this.take(identity);
-    return this.apply(identity, protocol, (before) => change(applied(before, sighting, protocol, this.clock.nowMs())));
+    return this.applyWithSighting(identity, protocol, (before, sighting) =>
+      change(applied(before, sighting, protocol, this.clock.nowMs())),
+    );
   }
 
   /**
@@ -207,10 +207,7 @@ export class Fleet implements OnApplicationShutdown {
       // The store is closed.
       if (this.closed) return sighting;
       this.sightings.set(key, sighting);
-      if (this.sightings.size < MAX_COLLECTED)
-        this.timer ??= after(COLLECT_MS, () => {
-          void this.flush();
-        });
+      if (this.sightings.size < MAX_COLLECTED) this.storeSoon();
       else if (!this.storing) void this.flush();
       return sighting;
     }
@@ -220,12 +217,33 @@ export class Fleet implements OnApplicationShutdown {
     return sighting;
   }
 
-  /** Takes the sighting of a unit that is not stored yet. */
-  private take({ product, unit }: UnitIdentity): Sighting | undefined {
-    const key = `${product}\0${unit}`;
+  /**
+   * Changes a unit together with its sighting that is not stored yet. If that fails, the sighting waits for the next time:
+   * a unit that reports again is still known to have been offered something.
+   */
+  private async applyWithSighting(
+    identity: UnitIdentity,
+    protocol: string,
+    change: (before: UnitState | undefined, sighting: Sighting | undefined) => UnitState,
+  ): Promise<UnitState> {
+    const key = `${identity.product}\0${identity.unit}`;
     const sighting = this.sightings.get(key);
     this.sightings.delete(key);
-    return sighting;
+    try {
+      return await this.apply(identity, protocol, (before) => change(before, sighting));
+    } catch (error) {
+      if (sighting && !this.closed && !this.sightings.has(key)) {
+        this.sightings.set(key, sighting);
+        this.storeSoon();
+      }
+      throw error;
+    }
+  }
+
+  private storeSoon(): void {
+    this.timer ??= after(COLLECT_MS, () => {
+      void this.flush();
+    });
   }
 
   private async storeFirst(count: number): Promise<void> {

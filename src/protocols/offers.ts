@@ -70,6 +70,17 @@ export class Offers {
   }
 
   /**
+   * Returns whether a client may not get `release`, so that `guarded` has to decide. Called on the hot path. The hardware
+   * that a unit has reported counts like the one that it names in the request.
+   */
+  isGuarded(release: Release, ask: Ask): boolean {
+    if (isGuarded(release, ask.hardware)) return true;
+    if (ask.unit === undefined || ask.hardware !== undefined || release.firmware.esp === undefined) return false;
+    const known = this.fleet.find(ask as UnitIdentity);
+    return known instanceof Promise || known?.hardware !== undefined;
+  }
+
+  /**
    * Returns what a client may take instead of `current`: itself, an older release from which it can go on, or nothing. Does
    * not note it as an offer. Rejects with OtaError.
    */
@@ -97,7 +108,7 @@ export class Offers {
     // Not before it is known that there is such a product: strangers must not fill the store with made-up names.
     this.fleet.seen(ask, options.protocol);
     if (isSameVersion(ask.running, current.version)) return { release: current, withheld: 'up-to-date' };
-    if (!isGuarded(current, ask.hardware)) return this.unlessFailed(current, ask, request, options);
+    if (!this.isGuarded(current, ask)) return this.unlessFailed(current, ask, request, options);
     return this.guarded(current, ask, options.protocol, options).then((offer) => {
       if (offer.withheld !== undefined) return offer;
       return isSameVersion(ask.running, offer.release.version)

@@ -105,6 +105,17 @@ describe('a release for certain hardware', () => {
     expect(await offered('&unit=a')).toBe(404);
     expect(await offered('&unit=b')).toBe('1.0.0');
   });
+
+  it('by its header is withheld from a unit that has once said what chip it has', async () => {
+    await start();
+    push('1.0.0', {}, espImage({ chip: 5 }));
+    const body = JSON.stringify({ running: '0.9.0', hardware: 'esp32-s3' });
+    await service.fetch('/report?device=esp32&unit=a', { method: 'POST', body });
+    expect(await offered('&unit=a')).toBe(404);
+    expect(await downloaded('&unit=a')).toBe(404);
+    expect(await offered('&unit=b')).toBe('1.0.0');
+    expect(await offered('')).toBe('1.0.0');
+  });
 });
 
 describe('other ways to the bytes', () => {

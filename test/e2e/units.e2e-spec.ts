@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FleetStore, type UnitEvent, Fleet, type UnitState } from '../../src/index.js';
+import { MemoryFleetStore } from '../../src/fleet/memory-fleet-store.js';
 import { firmwareBytes } from '../support/bytes.js';
 import { Cli, run, type Finished } from '../support/cli.js';
 import { FakeRegistry } from '../support/fake-registry.js';
@@ -237,6 +238,36 @@ describe('a report', () => {
     });
     expect(compressed.status).toBe(415);
     expect((await service.fetch('/report?device=esp32&unit=z')).headers.get('allow')).toBe('POST');
+  });
+
+  it('that arrives byte by byte is read', async () => {
+    await start();
+    const client = await RawClient.open(service.port);
+    const json = JSON.stringify({ outcome: 'failed', message: 'x'.repeat(400), more: ' '.repeat(3_000) });
+    const chunks = json
+      .split('')
+      .map((letter) => `1\r\n${letter}\r\n`)
+      .join('');
+    const head = 'POST /report?device=esp32&unit=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+    expect((await client.request(`${head}${chunks}0\r\n\r\n`)).status).toBe(204);
+    client.close();
+    expect(await unit('a')).toMatchObject({ outcome: { message: 'x'.repeat(400) } });
+  });
+
+  it('that could not be stored may be repeated: what the unit was offered is still known', async () => {
+    let isFull = false;
+    class SometimesFull extends MemoryFleetStore {
+      override update(...args: Parameters<MemoryFleetStore['update']>): ReturnType<MemoryFleetStore['update']> {
+        return isFull ? Promise.reject(new Error('disk full')) : super.update(...args);
+      }
+    }
+    await start({}, { fleetStore: SometimesFull });
+    await service.version('esp32&unit=a&running=0.9.0');
+    isFull = true;
+    expect((await report({ outcome: 'failed' })).status).toBe(503);
+    isFull = false;
+    expect((await report({ outcome: 'failed' })).status).toBe(204);
+    expect(await unit('a')).toMatchObject({ running: '0.9.0', outcome: { outcome: 'failed', version: '1.0.0' } });
   });
 
   it('that is larger than it says is refused while it arrives', async () => {

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.js';
 import type { Settings } from '../../config/index.js';
 import type { ClientAddress, Links } from '../../delivery/index.js';
 import type { DeviceAuthenticator } from './device-authenticator.js';
@@ -11,6 +12,7 @@ export { DeviceAuthenticator, type Access } from './device-authenticator.js';
 export interface AccessTools {
   readonly addresses: ClientAddress;
   readonly links: Links;
+  readonly clock: Clock;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface AccessTools {
  */
 export async function authenticators(
   settings: Settings,
-  { addresses, links }: AccessTools,
+  { addresses, links, clock }: AccessTools,
   own: readonly DeviceAuthenticator[],
 ): Promise<DeviceAuthenticator[]> {
   const { tlsClientCaPath, tlsDeviceMap, deviceTokensPath, deviceUrlSecret, deviceHeader } = settings;
@@ -31,7 +33,7 @@ export async function authenticators(
   ];
   if (list.length === 0 && deviceUrlSecret === undefined) return [];
   links.sign();
-  return [...list, new SignedUrls(links.secrets)];
+  return [...list, new SignedUrls(links.secrets, clock)];
 }
 
 /** The map of certificates is YAML. The parser is only loaded if there is a map. */

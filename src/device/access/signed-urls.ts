@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../../clock.js';
 import { parameter, type DeviceRequest } from '../../delivery/index.js';
 import type { Identity } from '../../protocols/index.js';
 import { linkSignatureOf, signatureOf } from '../../signed-url.js';
@@ -12,7 +13,7 @@ import { DeviceAuthenticator, type Access } from './device-authenticator.js';
 export class SignedUrls extends DeviceAuthenticator {
   constructor(
     private readonly secrets: readonly string[],
-    private readonly nowMs: () => number = Date.now,
+    private readonly clock: Clock,
   ) {
     super();
   }
@@ -32,7 +33,7 @@ export class SignedUrls extends DeviceAuthenticator {
       .map((expected) => equal(signature, expected))
       .some(Boolean);
     // An expired URL, or the URL of another device, has a valid signature, but not for this request.
-    return isSigned && Number(expires) * 1000 > this.nowMs() ? 'allowed' : 'other';
+    return isSigned && Number(expires) * 1000 > this.clock.nowMs() ? 'allowed' : 'other';
   }
 }
 

@@ -8,7 +8,6 @@ import { firmwareRoute, productOfFile } from '../native/firmware-route.js';
 import { Fleet } from '../../fleet/index.js';
 import { printable } from '../../identity.js';
 import { isSameVersion } from '../../semver.js';
-import { isGuarded } from '../guards.js';
 import { Offers } from '../offers.js';
 import { saidIn } from '../said.js';
 
@@ -93,7 +92,7 @@ export class ArduinoProtocol extends DeviceProtocol {
   private guarded(current: Release, ask: Ask, isNamed = false): Release | undefined | Promise<Release | undefined> {
     // Not before it is known that there is such a product.
     this.fleet.seen(ask, PROTOCOL);
-    if (!isGuarded(current, ask.hardware)) return current;
+    if (!this.offers.isGuarded(current, ask)) return current;
     return this.offers
       .guarded(current, ask, PROTOCOL, { isNamed })
       .then(({ release, withheld }) => (withheld === undefined ? release : undefined));

@@ -7,7 +7,6 @@ import { boundedMessage, Fleet, type Offered, type Outcome, type UnitState } fro
 import type { UnitIdentity } from '../../identity.js';
 import { isSameVersion } from '../../semver.js';
 import type { Ask } from '../ask.js';
-import { isGuarded } from '../guards.js';
 import { Offers } from '../offers.js';
 import type { AcceptedKeys } from './accepted-keys.js';
 import type { MenderArtifact } from './artifact.js';
@@ -171,7 +170,7 @@ export class Deployments {
 
   /** Returns what a unit may take instead of `current`, or undefined if it may take nothing. */
   private async takenBy(ask: Ask, current: Release): Promise<Release | undefined> {
-    if (!isGuarded(current, ask.hardware)) return current;
+    if (!this.offers.isGuarded(current, ask)) return current;
     const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL);
     return withheld === undefined ? release : undefined;
   }

@@ -77,7 +77,7 @@ export class NativeProtocol extends DeviceProtocol {
     response: ServerResponse,
   ): void | Promise<void> {
     const isOffer = request.path === VERSION.route;
-    if (isGuarded(release, ask.hardware)) return this.guarded(release, isOffer, ask, request, response);
+    if (this.offers.isGuarded(release, ask)) return this.guarded(release, isOffer, ask, request, response);
     this.answer(release, isOffer, ask, request, response);
   }
 
