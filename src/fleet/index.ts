@@ -1,6 +1,7 @@
 export { Fleet } from './fleet.js';
 export type { OfferedRelease, Report, Said } from './said.js';
 export { FleetModule, type FleetModuleOptions } from './fleet.module.js';
+export { RolloutLedger, type RolloutRecord, type Tally } from './rollout-ledger.js';
 export { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
 export type { UnitEvent, UnitEventKind } from './unit-event.js';
 export {
