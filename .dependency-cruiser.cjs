@@ -33,7 +33,7 @@ const rooms = {
  */
 const sideDoors = [
   'config/yaml',
-  'control/units',
+  'control/(units|why)',
   'device/access/credentials',
   'firmware/(assessor|firmware-locator|passed-over|repository-prefix|select-version)',
   'oci/names',

@@ -43,6 +43,7 @@ export class ControlController {
       webhooks: { waiting: depth, oldestSeconds: seconds(oldestSeconds * 1000) },
       notifiers: this.notifiers.samples().map(([name, { connected, pending }]) => ({ name, connected, pending })),
       devices: this.devices(device),
+      plans: [],
     };
   }
 

@@ -1,0 +1,1 @@
+export type { PlanStatus, RolloutState, RolloutStatus } from './rollout-status.js';
