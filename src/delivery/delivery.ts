@@ -111,12 +111,7 @@ export class Delivery {
    *
    * @param isPromised whether the client was promised `version`: then it gets it also after the plan has stopped it
    */
-  wanted(
-    device: string,
-    request: DeviceRequest,
-    version?: string,
-    isPromised = false,
-  ): Release | Promise<Release> {
+  wanted(device: string, request: DeviceRequest, version?: string, isPromised = false): Release | Promise<Release> {
     return this.atHand(this.wantedRelease(device, request, version, isPromised));
   }
 

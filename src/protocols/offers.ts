@@ -137,14 +137,13 @@ export class Offers {
   guarded(
     current: Release | undefined,
     ask: Ask,
-    request: DeviceRequest,
     protocol: string,
     options: GuardOptions = {},
   ): Offer | Promise<Offer> {
     const known = ask.unit === undefined ? undefined : this.fleet.find(ask as UnitIdentity);
     return whenReady(known, (state) => {
       const catalogue = options.isNamed ? undefined : this.rollouts.planned(ask.product);
-      if (catalogue) return this.planned(catalogue, current, ask, state, request, protocol, options);
+      if (catalogue) return this.planned(catalogue, current, ask, state, protocol, options);
       // A plan has ended in between.
       return current
         ? this.unplanned(current, ask, state, protocol, options)
@@ -190,7 +189,7 @@ export class Offers {
       if (isSameVersion(ask.running, release.version)) return { release, withheld: 'up-to-date' };
       return this.unlessFailed(release, ask, request, options);
     }
-    return whenReady(this.guarded(current, ask, request, options.protocol, options), (offer) => {
+    return whenReady(this.guarded(current, ask, options.protocol, options), (offer) => {
       if (offer.withheld !== undefined) return offer;
       return isSameVersion(ask.running, offer.release.version)
         ? { release: offer.release, withheld: 'up-to-date' }
@@ -204,7 +203,6 @@ export class Offers {
     current: Release | undefined,
     ask: Ask,
     state: UnitState | undefined,
-    request: DeviceRequest,
     protocol: string,
     { bytesOf, ignoresRunning = false }: GuardOptions,
   ): Offer | Promise<Offer> {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { RolloutLedger } from '../fleet/index.js';
-import { Standings, standingOf, type Rollout, type RolloutStanding } from '../plan/index.js';
+import { stageAt, Standings, type Rollout, type RolloutStanding } from '../plan/index.js';
 
 /** Knows how far rollouts are, by the clock and by what the ledger has noted. */
 @Injectable()
@@ -13,7 +13,7 @@ export class RolloutStates extends Standings {
     const { key, rate } = rollout;
     const record = this.ledger.find(product, key);
     return {
-      stage: stageOf(rollout, record?.stage, nowMs),
+      stage: stageAt(rollout, record?.stage, nowMs),
       halted: record?.halt?.reason,
       mayOffer: rate === undefined || this.ledger.mayTake(product, key, rate),
     };

@@ -10,6 +10,8 @@ import {
   type Catalogue,
   type Rollout,
   type Selection,
+  type Servable,
+  type Standing,
   type Step,
 } from '../plan/index.js';
 
@@ -54,20 +56,20 @@ export class Rollouts {
     nowMs = this.clock.nowMs(),
     tell?: (step: Step) => void,
   ): Selection<CatalogueEntry> {
-    const { outcome, offer } = state ?? {};
-    const hasFailed = outcome?.outcome === 'failed' || outcome?.outcome === 'rejected';
-    return this.selector.select(
-      catalogue,
-      asking,
-      nowMs,
-      {
-        rollouts: this.standings,
-        failedDigest: hasFailed ? outcome.digest : undefined,
-        failedVersion: hasFailed && outcome.digest === undefined ? outcome.version : undefined,
-        offeredDigest: offer?.digest,
-      },
-      tell,
-    );
+    return this.selector.select(catalogue, asking, nowMs, this.standing(state), tell);
+  }
+
+  /** Returns what a unit of a product without a plan is offered. */
+  selectUnplanned(
+    product: string,
+    current: Servable | undefined,
+    asking: Asking,
+    state: UnitState | undefined,
+    nowMs: number,
+    tell?: (step: Step) => void,
+  ): Selection {
+    const catalogue: Catalogue = { product, plan: undefined, releases: current ? [current] : [] };
+    return this.selector.select(catalogue, asking, nowMs, this.standing(state), tell);
   }
 
   /** Returns the release of an entry: at once if it was pulled before. Throws or rejects with OtaError. */
@@ -77,7 +79,7 @@ export class Rollouts {
 
   /** Takes an offer to a unit from what the rate of the rollout allows, if the unit was not offered the release before. */
   offered(identity: UnitIdentity | undefined, product: string, { version, manifestDigest }: Release): void {
-    const rollout = this.planned(product)?.plan.rollouts.find((one) => one.version === version && one.rate);
+    const rollout = this.planned(product)?.plan.rolloutOf.get(version);
     if (!rollout?.rate) return;
     if (identity === undefined) {
       this.ledger.take(product, rollout.key, rollout.rate);
@@ -89,6 +91,17 @@ export class Rollouts {
     };
     if (known instanceof Promise) known.then(takeUnlessOffered, () => undefined);
     else takeUnlessOffered(known);
+  }
+
+  private standing(state: UnitState | undefined): Standing {
+    const { outcome, offer } = state ?? {};
+    const hasFailed = outcome?.outcome === 'failed' || outcome?.outcome === 'rejected';
+    return {
+      rollouts: this.standings,
+      failedDigest: hasFailed ? outcome.digest : undefined,
+      failedVersion: hasFailed && outcome.digest === undefined ? outcome.version : undefined,
+      offeredDigest: offer?.digest,
+    };
   }
 
   private takeOnce({ product, unit }: UnitIdentity, { key, rate }: Rollout, digest: string): void {

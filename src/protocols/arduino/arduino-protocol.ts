@@ -69,7 +69,7 @@ export class ArduinoProtocol extends DeviceProtocol {
     const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
     if (mode === 'version')
       return whenFound(this.offers.current(ask.product, request), (current) =>
-        whenFound(this.guarded(current, ask, request), (release) => {
+        whenFound(this.guarded(current, ask), (release) => {
           if (release) this.offer(release, request, response);
           else response.writeHead(304).end();
         }),
@@ -81,7 +81,7 @@ export class ArduinoProtocol extends DeviceProtocol {
         ? this.offers.ifAbsent(ask.product, () => this.delivery.wanted(ask.product, request))
         : this.delivery.wanted(ask.product, request, version);
     return whenFound(wanted, (current) =>
-      whenFound(this.guarded(current, ask, request, version !== undefined), (release) => {
+      whenFound(this.guarded(current, ask, version !== undefined), (release) => {
         if (release) this.sendFirmware(release, ask, request, response);
         else response.writeHead(304).end();
       }),
@@ -96,7 +96,6 @@ export class ArduinoProtocol extends DeviceProtocol {
   private guarded(
     current: Release | undefined,
     ask: Ask,
-    request: DeviceRequest,
     isNamed = false,
   ): Release | undefined | Promise<Release | undefined> {
     // Not before it is known that there is such a product.
@@ -104,7 +103,7 @@ export class ArduinoProtocol extends DeviceProtocol {
     if (!this.offers.isGuarded(current, ask)) return current;
     const taken = ({ release, withheld }: Offer): Release | undefined =>
       withheld === undefined || withheld === 'up-to-date' ? release : undefined;
-    const offer = this.offers.guarded(current, ask, request, PROTOCOL, { isNamed });
+    const offer = this.offers.guarded(current, ask, PROTOCOL, { isNamed });
     return offer instanceof Promise ? offer.then(taken) : taken(offer);
   }
 
@@ -138,7 +137,7 @@ export class ArduinoProtocol extends DeviceProtocol {
         ? this.offers.ifAbsent(ask.product, () => this.delivery.wantedRelease(ask.product, request))
         : this.delivery.wantedRelease(ask.product, request, version);
     return whenFound(wanted, (current) =>
-      whenFound(this.guarded(current, ask, request, version !== undefined), (release) => {
+      whenFound(this.guarded(current, ask, version !== undefined), (release) => {
         const title = release && titlesOf(mode).find((name) => release.image(name));
         if (!release || title === undefined || isSameVersion(ask.running, release.version)) {
           const version = (release ?? current)?.version;

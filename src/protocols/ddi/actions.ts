@@ -52,7 +52,7 @@ export class Actions {
       const running = isPlanned ? this.runningOf(unit, state, current) : state?.running;
       const ask = { ...unit, running, hardware: state?.hardware };
       if (current && !isPlanned && !isGuarded(current, ask.hardware)) return current;
-      const { release, withheld } = await this.offers.guarded(current, ask, request, PROTOCOL);
+      const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL);
       return withheld === undefined || withheld === 'up-to-date' ? release : undefined;
     } catch (error) {
       if (OtaError.isAnswer(error)) return undefined;

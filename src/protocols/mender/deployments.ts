@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../../clock.js';
-import { Delivery, DeviceRefusal, Links, parameter, readEndOfBody, type DeviceRequest } from '../../delivery/index.js';
+import { DeviceRefusal, Links, parameter, readEndOfBody, type DeviceRequest } from '../../delivery/index.js';
 import { OtaError } from '../../errors.js';
 import type { Release } from '../../firmware/index.js';
 import { boundedMessage, Fleet, type Offered, type Outcome, type UnitState } from '../../fleet/index.js';
@@ -51,7 +51,6 @@ export class Deployments {
   private readonly mismatches = new Set<string>();
 
   constructor(
-    private readonly delivery: Delivery,
     private readonly offers: Offers,
     private readonly fleet: Fleet,
     private readonly artifacts: Artifacts,
@@ -67,7 +66,7 @@ export class Deployments {
       const state = await this.bound(ask, keys);
       const artifactOfCurrent = current && (await this.artifacts.of(current));
       const said = { ...ask, running: runningOf(ask.running, state, current, artifactOfCurrent) };
-      const release = await this.takenBy(said, current, request);
+      const release = await this.takenBy(said, current);
       const artifact = release && (await this.artifacts.of(release));
       if (!artifact || !this.fits(ask, release, artifact)) {
         this.fleet.seen(ask, PROTOCOL);
@@ -178,13 +177,9 @@ export class Deployments {
   }
 
   /** Returns what a unit may take instead of `current`, or undefined if it may take nothing. */
-  private async takenBy(
-    ask: Ask,
-    current: Release | undefined,
-    request: DeviceRequest,
-  ): Promise<Release | undefined> {
+  private async takenBy(ask: Ask, current: Release | undefined): Promise<Release | undefined> {
     if (!this.offers.isGuarded(current, ask)) return current;
-    const { release, withheld } = await this.offers.guarded(current, ask, request, PROTOCOL);
+    const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL);
     return withheld === undefined || withheld === 'up-to-date' ? release : undefined;
   }
 
@@ -200,7 +195,7 @@ export class Deployments {
       if (current === null) return true;
       const isCurrent = isManifestOf(deployment, current?.manifestDigest);
       if (isCurrent && !this.offers.isPlanned(product)) return false;
-      const release = await this.takenBy({ product, unit, running, hardware }, current, request);
+      const release = await this.takenBy({ product, unit, running, hardware }, current);
       return !isManifestOf(deployment, release?.manifestDigest);
     } catch {
       return false;

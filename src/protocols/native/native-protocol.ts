@@ -106,7 +106,7 @@ export class NativeProtocol extends DeviceProtocol {
       }
       this.answer(release, isOffer, ask, request, response);
     };
-    const offer = this.offers.guarded(current, ask, request, PROTOCOL, { isNamed });
+    const offer = this.offers.guarded(current, ask, PROTOCOL, { isNamed });
     if (offer instanceof Promise) return offer.then(answer);
     answer(offer);
   }
@@ -157,7 +157,7 @@ export class NativeProtocol extends DeviceProtocol {
       if (hardwareMismatch(image, ask.hardware)) throw noFirmware(ask.product);
       return image;
     }
-    const { release, withheld } = await this.offers.guarded(current, ask, request, PROTOCOL, { isNamed, bytesOf });
+    const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL, { isNamed, bytesOf });
     if (!release || (withheld !== undefined && withheld !== 'up-to-date')) throw noFirmware(ask.product);
     return this.delivery.image(release, file);
   }
