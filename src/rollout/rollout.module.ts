@@ -1,5 +1,6 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { PlanSelector, Selector, Standings } from '../plan/index.js';
+import { Announcing } from './announcing.js';
 import { PlanStatuses } from './plan-statuses.js';
 import { RolloutRunner } from './rollout-runner.js';
 import { Rollouts } from './rollouts.js';
@@ -22,7 +23,7 @@ export class StandingsModule {
 }
 
 /**
- * Provides Rollouts, PlanStatuses and RolloutRunner, which lets rollouts go on. `imports` must provide ReleaseService,
+ * Provides Rollouts, PlanStatuses, Announcing and RolloutRunner, which lets rollouts go on. `imports` must provide ReleaseService,
  * Fleet, RolloutLedger, Selector and Standings.
  */
 @Module({})
@@ -31,8 +32,8 @@ export class RolloutModule {
     return {
       module: RolloutModule,
       imports,
-      providers: [Rollouts, RolloutRunner, PlanStatuses],
-      exports: [Rollouts, RolloutRunner, PlanStatuses],
+      providers: [Rollouts, RolloutRunner, PlanStatuses, Announcing],
+      exports: [Rollouts, RolloutRunner, PlanStatuses, Announcing],
     };
   }
 }
