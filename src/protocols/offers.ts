@@ -13,9 +13,19 @@ import { hardwareMismatch, isGuarded, versionMismatch, type Guarded, type Mismat
  * Why a unit is offered nothing. `failed`: it has reported that this release failed or that it has rejected it. `hardware`:
  * the release is for other hardware. `requires`: it requires a version that the unit does not run, and there is no other
  * release that the unit may take. By a plan: `newer`: the unit runs a higher version. `yanked`: the version that the plan
- * names is yanked. `unavailable`: no release of its channel can be offered to it.
+ * names is yanked. `halted`: its rollout is halted. `waiting`: its rollout has not reached the unit. `unavailable`: no
+ * release of its channel can be offered.
  */
-export type Withheld = 'up-to-date' | 'failed' | 'hardware' | 'requires' | 'newer' | 'yanked' | 'unavailable';
+export type Withheld =
+  | 'up-to-date'
+  | 'failed'
+  | 'hardware'
+  | 'requires'
+  | 'newer'
+  | 'yanked'
+  | 'halted'
+  | 'waiting'
+  | 'unavailable';
 
 /** What a unit is offered. */
 export type Offer =
@@ -67,6 +77,8 @@ const REASONS: Readonly<Record<Withheld, string>> = {
   hardware: 'the release is for other hardware',
   requires: 'the release requires another version than the unit runs',
   yanked: 'the plan has yanked the version',
+  halted: 'the rollout of the version is halted',
+  waiting: 'the rollout of the version has not reached the unit',
   unavailable: 'no release of its channel can be offered to the unit',
 };
 

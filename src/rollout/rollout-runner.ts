@@ -95,6 +95,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
     const before = this.seen.get(product);
     if (!catalogue) {
       if (before) this.end(product, before, []);
+      if (before) this.ledger.keep(product, new Set());
       this.seen.delete(product);
       return;
     }
@@ -110,7 +111,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
       const now = progress[i];
       if (now && this.tell(catalogue, rollout, before?.progress[last], now)) hasChanged = true;
     }
-    if (hasChanged) this.releases.settle(product);
+    if (hasChanged) this.settle(product);
   }
 
   /** Halts a rollout, or notes the stage that it has reached, and returns how far it is. */
@@ -137,6 +138,13 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
     this.emit(kind, product, rollout, now.percent, reason, now.stage + 1);
     if (before === undefined || before.state === 'scheduled') this.pull(catalogue, rollout);
     return kind !== 'waiting';
+  }
+
+  /** Makes the release current that everybody is offered now. */
+  private settle(product: string): void {
+    this.releases.settle(product).catch((error: unknown) => {
+      this.logger.warn({ event: 'rollout.not_settled', device: product, ...explained(error) });
+    });
   }
 
   /** Tells that rollouts have ended that the plan does not contain any more. */

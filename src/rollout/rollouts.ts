@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../clock.js';
 import { ReleaseService, type CatalogueEntry, type Release } from '../firmware/index.js';
-import { Fleet, RolloutLedger, type UnitState } from '../fleet/index.js';
+import { Fleet, RolloutLedger, type OfferedRelease, type UnitState } from '../fleet/index.js';
 import type { UnitIdentity } from '../identity.js';
 import {
   Selector,
@@ -78,7 +78,7 @@ export class Rollouts {
   }
 
   /** Takes an offer to a unit from what the rate of the rollout allows, if the unit was not offered the release before. */
-  offered(identity: UnitIdentity | undefined, product: string, { version, manifestDigest }: Release): void {
+  offered(identity: UnitIdentity | undefined, product: string, { version, manifestDigest }: OfferedRelease): void {
     const rollout = this.planned(product)?.plan.rolloutOf.get(version);
     if (!rollout?.rate) return;
     if (identity === undefined) {
