@@ -4,8 +4,7 @@ import { Settings } from '../config/index.js';
 import { partsOf, type Part } from '../parts.js';
 import { Fleet } from './fleet.js';
 import { FleetStore } from './fleet-store.js';
-import { createFleetStore } from './create-fleet-store.js';
-import { MemoryRolloutLedger } from './memory-rollout-ledger.js';
+import { createFleetStorage, type FleetStorage } from './create-fleet-store.js';
 import { RolloutLedger } from './rollout-ledger.js';
 
 /** Options of FleetModule. */
@@ -13,6 +12,8 @@ export interface FleetModuleOptions {
   /** Your own store of units. Default: LMDB in STATE_DIR, or memory without STATE_DIR. */
   fleetStore?: Part<FleetStore>;
 }
+
+const STORAGE = Symbol('FleetStorage');
 
 /** Provides Fleet, FleetStore and RolloutLedger. */
 @Module({})
@@ -23,10 +24,14 @@ export class FleetModule {
       module: FleetModule,
       providers: [
         ...(own?.providers ?? []),
-        own
-          ? { provide: FleetStore, useFactory: (store: FleetStore) => store, inject: own.tokens }
-          : { provide: FleetStore, useFactory: createFleetStore, inject: [Settings] },
-        { provide: RolloutLedger, useFactory: (clock: Clock) => new MemoryRolloutLedger(clock), inject: [Clock] },
+        {
+          provide: STORAGE,
+          useFactory: (settings: Settings, clock: Clock, store?: FleetStore) =>
+            createFleetStorage(settings, clock, store),
+          inject: [Settings, Clock, ...(own?.tokens ?? [])],
+        },
+        { provide: FleetStore, useFactory: ({ store }: FleetStorage) => store, inject: [STORAGE] },
+        { provide: RolloutLedger, useFactory: ({ ledger }: FleetStorage) => ledger, inject: [STORAGE] },
         Fleet,
       ],
       exports: [Fleet, FleetStore, RolloutLedger],

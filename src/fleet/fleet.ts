@@ -1,4 +1,4 @@
-import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable, Logger, Optional, type OnApplicationShutdown } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
@@ -8,6 +8,7 @@ import { FleetMeter } from '../metrics/index.js';
 import { after, turn, type Timer } from '../timers.js';
 import { afterReturn } from './came-back.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
+import { RolloutLedger } from './rollout-ledger.js';
 import { afterRunning, applied, endOf, type Sighting } from './sighting.js';
 import type { UnitChanged, UnitEvent } from './unit-event.js';
 import { UnitEvents } from './unit-events.js';
@@ -44,6 +45,7 @@ export class Fleet implements OnApplicationShutdown {
     private readonly clock: Clock,
     private readonly meter: FleetMeter,
     { logLevel }: Settings,
+    @Optional() private readonly ledger?: RolloutLedger,
   ) {
     this.told = new UnitEvents(clock, meter, logLevel === 'debug' || logLevel === 'trace');
     meter.observe(async () => this.samples());
@@ -203,6 +205,8 @@ export class Fleet implements OnApplicationShutdown {
     await this.flush();
     this.closed = true;
     this.told.close();
+    // What was just stored may have been counted.
+    await this.ledger?.close();
     await this.store.close();
   }
 

@@ -1,6 +1,7 @@
 import { EMPTY, type Observable } from 'rxjs';
 import type { Clock } from '../clock.js';
 import { RateWindow, type OfferRate } from './rate-window.js';
+import type { RolloutKeeper } from './rollout-keeper.js';
 import { RolloutLedger, type RolloutRecord, type Tally } from './rollout-ledger.js';
 
 /** Further products are not counted: as many devices as may have a release. */
@@ -8,7 +9,7 @@ const MAX_PRODUCTS = 100_000;
 /** Of more rollouts, the one that was not changed for the longest time is dropped, one that is not halted first. */
 const MAX_ROLLOUTS = 200;
 
-const NOTHING: Tally = { offered: 0, installed: 0, failed: 0 };
+export const NOTHING: Tally = { offered: 0, installed: 0, failed: 0 };
 
 /** Keeps counts of rollouts, reached stages and halts in memory. */
 export class MemoryRolloutLedger extends RolloutLedger {
@@ -18,12 +19,17 @@ export class MemoryRolloutLedger extends RolloutLedger {
   private readonly products = new Map<string, Map<string, RolloutRecord>>();
   private readonly rates = new Map<string, Map<string, RateWindow>>();
 
-  /** @param max number of products, and of rollouts of each */
+  /**
+   * @param keeper keeps the records across restarts
+   * @param max number of products, and of rollouts of each
+   */
   constructor(
-    private readonly clock: Clock,
+    protected readonly clock: Clock,
+    private readonly keeper?: RolloutKeeper,
     private readonly max = { products: MAX_PRODUCTS, rollouts: MAX_ROLLOUTS },
   ) {
     super();
+    for (const [product, key, record] of keeper?.read() ?? []) this.set(product, key, record);
   }
 
   override find(product: string, key: string): RolloutRecord | undefined {
@@ -61,13 +67,17 @@ export class MemoryRolloutLedger extends RolloutLedger {
     if (rates?.size === 0) this.rates.delete(product);
   }
 
-  /** Called after a record was changed, with undefined if it was dropped. */
-  protected changed(_product: string, _key: string, _record: RolloutRecord | undefined): void {
-    // Adapters that keep records elsewhere override this.
+  override async close(): Promise<void> {
+    await this.keeper?.close();
   }
 
-  /** Sets a record as it was kept elsewhere. */
-  protected set(product: string, key: string, record: RolloutRecord): boolean {
+  /** Returns the keys of a product's records. */
+  protected keysOf(product: string): readonly string[] {
+    return [...(this.products.get(product)?.keys() ?? [])];
+  }
+
+  /** Sets a record. Returns whether there was room for it. */
+  private set(product: string, key: string, record: RolloutRecord): boolean {
     let records = this.products.get(product);
     if (!records) {
       if (this.products.size >= this.max.products) return false;
@@ -79,23 +89,23 @@ export class MemoryRolloutLedger extends RolloutLedger {
     return true;
   }
 
-  /** All records: for adapters that keep them elsewhere. */
-  protected *records(): Iterable<readonly [product: string, key: string, record: RolloutRecord]> {
-    for (const [product, records] of this.products) for (const [key, record] of records) yield [product, key, record];
+  /** Sets a record, and keeps it. */
+  protected replace(product: string, key: string, record: RolloutRecord): void {
+    if (this.set(product, key, record)) this.keeper?.changed(product, key, record);
+  }
+
+  protected drop(product: string, key: string): void {
+    const records = this.products.get(product);
+    records?.delete(key);
+    if (records?.size === 0) this.products.delete(product);
+    this.rates.get(product)?.delete(key);
+    this.keeper?.changed(product, key, undefined);
   }
 
   private change(product: string, key: string, change: (record: RolloutRecord) => RolloutRecord): void {
     const before = this.find(product, key) ?? { tally: NOTHING, stage: undefined, halt: undefined };
     const after = change(before);
-    if (after !== before && this.set(product, key, after)) this.changed(product, key, after);
-  }
-
-  private drop(product: string, key: string): void {
-    const records = this.products.get(product);
-    records?.delete(key);
-    if (records?.size === 0) this.products.delete(product);
-    this.rates.get(product)?.delete(key);
-    this.changed(product, key, undefined);
+    if (after !== before) this.replace(product, key, after);
   }
 
   private dropOldest(product: string, records: ReadonlyMap<string, RolloutRecord>, except: string): void {
@@ -113,7 +123,8 @@ export class MemoryRolloutLedger extends RolloutLedger {
   }
 }
 
-function added(tally: Tally, change: Partial<Tally>): Tally {
+/** Returns a tally with a change, never below zero. */
+export function added(tally: Tally, change: Partial<Tally>): Tally {
   const sum = (name: keyof Tally): number => Math.max(0, tally[name] + (change[name] ?? 0));
   return { offered: sum('offered'), installed: sum('installed'), failed: sum('failed') };
 }

@@ -11,7 +11,7 @@ describe('the ledger of rollouts in memory', () => {
 
   beforeEach(() => {
     clock = new FakeClock();
-    ledger = new MemoryRolloutLedger(clock, { products: 2, rollouts: 3 });
+    ledger = new MemoryRolloutLedger(clock, undefined, { products: 2, rollouts: 3 });
   });
 
   it('counts, and never below zero', () => {
