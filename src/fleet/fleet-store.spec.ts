@@ -13,6 +13,11 @@ afterAll(() => {
 });
 
 let count = 0;
+async function openStore(path: string): Promise<FleetStore> {
+  const opened = await openLmdb(path);
+  if (!opened) throw new Error('no lmdb');
+  return opened.store;
+}
 const seen = (running?: string, atMs = 1): UnitState => ({ firstSeenMs: atMs, lastSeenMs: atMs, running });
 const always =
   (state: UnitState): (() => UnitState) =>
@@ -21,7 +26,7 @@ const always =
 
 describe.each([
   ['memory', (): Promise<FleetStore> => Promise.resolve(new MemoryFleetStore())],
-  ['lmdb', (): Promise<FleetStore> => openLmdb(join(folder, String(count++)))],
+  ['lmdb', (): Promise<FleetStore> => openStore(join(folder, String(count++)))],
 ])('the store of units in %s', (_name, open) => {
   let store: FleetStore;
 
@@ -141,14 +146,14 @@ describe('the store of units in memory', () => {
 describe('the store of units in LMDB', () => {
   it('has everything after a restart, with its counts', async () => {
     const path = join(folder, 'restart');
-    const first = await openLmdb(path);
+    const first = await openStore(path);
     for (const [unit, running] of [
       ['a', '1.0.0'],
       ['b', '2.0.0'],
     ] as const)
       await first.update({ product: 'esp32', unit }, always(seen(running)));
     await first.close();
-    const second = await openLmdb(path);
+    const second = await openStore(path);
     expect(second.find({ product: 'esp32', unit: 'b' })).toEqual(seen('2.0.0'));
     expect(await second.counts('esp32')).toEqual({
       units: 2,
@@ -161,7 +166,7 @@ describe('the store of units in LMDB', () => {
   });
 
   it('refuses what comes after its end, which LMDB would answer with the end of the process', async () => {
-    const store = await openLmdb(join(folder, 'closed'));
+    const store = await openStore(join(folder, 'closed'));
     const stored = store.update({ product: 'esp32', unit: 'a' }, always(seen('1.0.0')));
     const closed = store.close();
     const late = { product: 'esp32', unit: 'b' };
@@ -181,12 +186,12 @@ describe('the store of units in LMDB', () => {
   ])('starts anew if its file has %s, and sets it aside', async (_name, damage) => {
     const path = join(folder, `damaged-${count++}`);
     const file = join(path, 'units', 'data.mdb');
-    const first = await openLmdb(path);
+    const first = await openStore(path);
     const all = Array.from({ length: 500 }, (_one, i) => ({ product: 'esp32', unit: `unit ${i}` }));
     await Promise.all(all.map((unit) => first.update(unit, always(seen('1.0.0')))));
     await first.close();
     writeFileSync(file, damage(readFileSync(file)));
-    const second = await openLmdb(path);
+    const second = await openStore(path);
     expect(second.find({ product: 'esp32', unit: 'unit 1' })).toBeUndefined();
     await second.update({ product: 'esp32', unit: 'b' }, always(seen('1.0.0')));
     await second.close();

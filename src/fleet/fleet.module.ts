@@ -1,9 +1,11 @@
 import { Module, type DynamicModule } from '@nestjs/common';
+import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { partsOf, type Part } from '../parts.js';
 import { Fleet } from './fleet.js';
 import { FleetStore } from './fleet-store.js';
-import { createFleetStore } from './create-fleet-store.js';
+import { createFleetStorage, type FleetStorage } from './create-fleet-store.js';
+import { RolloutLedger } from './rollout-ledger.js';
 
 /** Options of FleetModule. */
 export interface FleetModuleOptions {
@@ -11,7 +13,9 @@ export interface FleetModuleOptions {
   fleetStore?: Part<FleetStore>;
 }
 
-/** Provides Fleet and FleetStore. */
+const STORAGE = Symbol('FleetStorage');
+
+/** Provides Fleet, FleetStore and RolloutLedger. */
 @Module({})
 export class FleetModule {
   static forRoot({ fleetStore }: FleetModuleOptions = {}): DynamicModule {
@@ -20,12 +24,17 @@ export class FleetModule {
       module: FleetModule,
       providers: [
         ...(own?.providers ?? []),
-        own
-          ? { provide: FleetStore, useFactory: (store: FleetStore) => store, inject: own.tokens }
-          : { provide: FleetStore, useFactory: createFleetStore, inject: [Settings] },
+        {
+          provide: STORAGE,
+          useFactory: (settings: Settings, clock: Clock, store?: FleetStore) =>
+            createFleetStorage(settings, clock, store),
+          inject: [Settings, Clock, ...(own?.tokens ?? [])],
+        },
+        { provide: FleetStore, useFactory: ({ store }: FleetStorage) => store, inject: [STORAGE] },
+        { provide: RolloutLedger, useFactory: ({ ledger }: FleetStorage) => ledger, inject: [STORAGE] },
         Fleet,
       ],
-      exports: [Fleet, FleetStore],
+      exports: [Fleet, FleetStore, RolloutLedger],
     };
   }
 }
