@@ -1,0 +1,1 @@
+export { RedisFleetStore } from './redis-fleet-store.js';
