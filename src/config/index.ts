@@ -28,3 +28,4 @@ export { PROTOCOL_NAMES, type ProtocolName } from './protocol-names.js';
 export { misspeltVariables, type Misspelt } from './misspelt.js';
 export { mostSimilar } from './similar.js';
 export { gather, type Given, type GivenValues, type Sources } from './sources.js';
+export { mostSimilar } from './similar.js';

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { createRequire } from 'node:module';
 import type * as Semver from 'semver';
-import { globMatcher } from './glob.js';
+import { globMatcher } from '../glob.js';
 import type { Annotations } from './image.js';
 
 /** The library of ranges, loaded with the first release that has one: the start must not wait for it. */
