@@ -8,7 +8,7 @@ export { LimitMeter } from './limit-meter.js';
 export { MetricsModule } from './metrics.module.js';
 export { MetricsRegistry } from './metrics-registry.js';
 export { RegistryMeter, type RegistryOperation } from './registry-meter.js';
-export { SignatureMeter } from './signature-meter.js';
+export { SignatureMeter, type SignatureCounts } from './signature-meter.js';
 export { WebhookMeter, type QueueSample } from './webhook-meter.js';
 export { NotificationMeter, type NotifierSample } from './notification-meter.js';
 export type { DeviceSample } from './busiest-devices.js';
