@@ -180,6 +180,16 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.catalogues.settle(product);
   }
 
+  /** The product whose plan, or what may be served by it, has changed or ended: after it was made. */
+  get planChanges(): Observable<string> {
+    return this.releases.planChanges;
+  }
+
+  /** Returns the products that have a plan in force, or one that was refused. */
+  plannedProducts(): Iterable<string> {
+    return this.devices.withPlan();
+  }
+
   /** Returns the plan of a product, and why the plan in the registry was not taken. */
   planStanding(product: string): PlanStanding | undefined {
     return this.catalogues.standing(product);

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../clock.js';
-import { ReleaseService } from '../firmware/index.js';
+import { PlanRefused, ReleaseService } from '../firmware/index.js';
 import { RolloutLedger } from '../fleet/index.js';
 import type { Rollout } from '../plan/index.js';
 import { progressOf } from './progress.js';
@@ -18,18 +18,24 @@ export class PlanStatuses {
   /** Returns the plans of all products that have one, or of one product, by name. */
   all(product?: string): PlanStatus[] {
     const statuses: PlanStatus[] = [];
-    for (const standing of this.releases.planStandings())
-      if (product === undefined || standing.product === product)
-        statuses.push({
-          product: standing.product,
-          serial: standing.plan?.serial ?? null,
-          digest: standing.digest ?? null,
-          rejected: standing.rejected
-            ? { reason: standing.rejected.reason, digest: standing.rejected.digest ?? null }
-            : null,
-          shared: this.ledger.isShared,
-          rollouts: (standing.plan?.rollouts ?? []).map((rollout) => this.statusOf(standing.product, rollout)),
-        });
+    for (const name of this.releases.plannedProducts()) {
+      const standing = product === undefined || name === product ? this.releases.planStanding(name) : undefined;
+      if (!standing) continue;
+      const { plan, digest, failure } = standing;
+      statuses.push({
+        product: name,
+        serial: plan?.serial ?? null,
+        digest: digest ?? null,
+        rejected: failure
+          ? {
+              reason: this.releases.registryState.reasonOf(failure),
+              digest: failure instanceof PlanRefused ? (failure.digest ?? null) : null,
+            }
+          : null,
+        shared: this.ledger.isShared,
+        rollouts: (plan?.rollouts ?? []).map((rollout) => this.statusOf(name, rollout)),
+      });
+    }
     return statuses.sort((a, b) => (a.product < b.product ? -1 : 1));
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Subject } from 'rxjs';
 import { FakeClock } from '../../test/support/fake-clock.js';
-import { unitsBetween } from '../../test/support/plans.js';
+import { unitsBetween } from '../../test/support/shares.js';
 import { parseSettings } from '../config/index.js';
 import type { CatalogueEntry, ReleaseService } from '../firmware/index.js';
 import { Fleet, type RolloutLedger } from '../fleet/index.js';
@@ -62,7 +62,7 @@ rollouts:
     const releases = {
       planChanges,
       catalogue: () => catalogue,
-      catalogues: () => [],
+      plannedProducts: () => [],
       settle: () => {
         settled++;
         return Promise.resolve();

@@ -68,7 +68,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
         this.look(product);
       }),
     );
-    for (const { product } of this.releases.catalogues()) this.look(product);
+    for (const product of this.releases.plannedProducts()) this.look(product);
     this.timer = every(LOOK_MS, () => {
       this.lookAtDue();
     });

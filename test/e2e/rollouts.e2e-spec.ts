@@ -4,7 +4,8 @@ import { Fleet } from '../../src/fleet/index.js';
 import { RolloutRunner } from '../../src/rollout/index.js';
 import { DIALECTS, PRODUCT, type DialectAsk } from '../support/clients/dialects.js';
 import { FakeRegistry } from '../support/fake-registry.js';
-import { pushPlan, unitsBetween } from '../support/plans.js';
+import { pushPlan } from '../support/push-plan.js';
+import { unitsBetween } from '../support/shares.js';
 import { TestService, until, type TestOptions } from '../support/service.js';
 
 const DAY = 86_400_000;
