@@ -15,6 +15,7 @@ import type { DeviceProtocol } from './protocols/index.js';
 import { RegistryModule, type Registry } from './registry/index.js';
 import { SettingsModule, type AsyncGiven } from './settings/index.js';
 import { WebhookModule, type WebhookSource } from './webhook/index.js';
+import { ReplicasModule } from './replicas/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 
 /** Your own implementations of ports, in place of or beside the built-in ones. */
@@ -65,7 +66,8 @@ export class AppModule {
     const cache = CacheModule.forRoot(store ? { store } : {});
     const firmware = FirmwareModule.forRoot({ imports: [registryModule, signature, cache] });
     const delivery = DeliveryModule.forRoot({ imports: [firmware] });
-    const fleet = FleetModule.forRoot(fleetStore ? { fleetStore } : {});
+    const replicas = ReplicasModule.forRoot();
+    const fleet = FleetModule.forRoot({ imports: [replicas], ...(fleetStore && { fleetStore }) });
     const device = DeviceModule.forRoot({ imports: [firmware, delivery, fleet], protocols, authenticators });
     const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
     const webhook = WebhookModule.forRoot({ imports: [firmware, device], sources });
@@ -78,6 +80,7 @@ export class AppModule {
         signature,
         cache,
         firmware,
+        replicas,
         fleet,
         device,
         webhook,
