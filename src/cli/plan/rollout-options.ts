@@ -36,12 +36,16 @@ export function stagesIn(text: string, until: string | undefined): StageEntry[] 
   return text.split(',').map((part) => {
     const [, percent, duration, share] = /^\s*(\d+(?:\.\d+)?)\s*%?\s*\/\s*([^/]+?)\s*(?:\/\s*(.+))?$/.exec(part) ?? [];
     if (percent === undefined || duration === undefined)
-      throw new ConfigError(`--stages: got ${JSON.stringify(part)}, expected PERCENT/DURATION, such as ${DEFAULT_STAGES}`);
+      throw new ConfigError(
+        `--stages: got ${JSON.stringify(part)}, expected PERCENT/DURATION, such as ${DEFAULT_STAGES}`,
+      );
     const condition = share ?? until;
     return {
       percent: Number(percent),
       for: duration,
-      ...(condition !== undefined && { until: thresholdIn(share === undefined ? '--until' : '--stages', 'succeeded', condition) }),
+      ...(condition !== undefined && {
+        until: thresholdIn(share === undefined ? '--until' : '--stages', 'succeeded', condition),
+      }),
     };
   });
 }
