@@ -17,13 +17,13 @@ units:
 rollouts:
   - version: 2.0.0
     from: ">=0.1.0"
-    starts: 2026-01-01T00:00:00Z
+    starts: ${new Date(Date.now() - 2 * 86_400_000).toISOString()}
     stages:
       - { percent: 1, for: 1d }
-      - { percent: 99.9, for: 5000w }
+      - { percent: 99.9, for: 300d }
     halt: { failed: 5%, least: 20 }
     rate: 999999999/s
-    window: { from: "00:00", to: "00:00", zone: Europe/Berlin }
+    window: { from: "00:00", to: "23:59", zone: Europe/Berlin }
 `;
 
 export function pushPlan(layout) {

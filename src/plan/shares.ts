@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** 2^48: six bytes, which a double can hold. */
 const RANGE = 2 ** 48;
@@ -8,6 +8,6 @@ const RANGE = 2 ** 48;
  * it. The same unit is early in one rollout and late in another; attempts and serials of plans do not change it.
  */
 export function shareOf(product: string, version: string, unit: string): number {
-  const digest = createHash('sha256').update(`${product}\n${version}\n${unit}`).digest();
+  const digest = hash('sha256', `${product}\n${version}\n${unit}`, 'buffer');
   return (digest.readUIntBE(0, 6) / RANGE) * 100;
 }
