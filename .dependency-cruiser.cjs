@@ -1,6 +1,6 @@
 /**
  * "Who may import whom" of docs/architecture.md, enforced by `npm run lint`.
- * A room lists the rooms that it may import; `config`, `metrics`, `settings` and these files are open to all: `abort.ts`, `constant-time.ts`, `errors.ts`, `esp-image.ts`, `backoff.ts`, `clock.ts`, `file-problem.ts`, `folders.ts`, `http-date.ts`, `http-proxy.ts`, `identity.ts`, `no-proxy.ts`, `parts.ts`, `pem.ts`, `percent.ts`, `redact.ts`, `reloaded.ts`, `repository-name.ts`, `request-context.ts`, `semver.ts`, `signed-url.ts`, `speaks-tls.ts`, `system-errors.ts`, `timers.ts`, `tracing.ts`, `usable-folder.ts`, `version.ts`.
+ * A room lists the rooms that it may import; `config`, `metrics`, `settings` and these files are open to all: `abort.ts`, `constant-time.ts`, `errors.ts`, `esp-image.ts`, `backoff.ts`, `clock.ts`, `file-problem.ts`, `folders.ts`, `glob.ts`, `http-date.ts`, `http-proxy.ts`, `identity.ts`, `no-proxy.ts`, `parts.ts`, `pem.ts`, `percent.ts`, `redact.ts`, `reloaded.ts`, `repository-name.ts`, `request-context.ts`, `semver.ts`, `signed-url.ts`, `speaks-tls.ts`, `system-errors.ts`, `timers.ts`, `tracing.ts`, `usable-folder.ts`, `version.ts`.
  */
 const rooms = {
   oci: [],
@@ -33,7 +33,7 @@ const rooms = {
  */
 const sideDoors = [
   'config/yaml',
-  'control/units',
+  'control/(units|why)',
   'device/access/credentials',
   'firmware/(assessor|firmware-locator|passed-over|repository-prefix|select-version)',
   'oci/names',
@@ -55,7 +55,7 @@ const roomRules = Object.entries(rooms).map(([room, allowed]) => {
       path: '^src/',
       pathNot: [
         `^src/(${folders})/`,
-        '^src/(abort|constant-time|errors|esp-image|backoff|clock|file-problem|folders|http-date|http-proxy|identity|no-proxy|parts|pem|percent|redact|reloaded|repository-name|request-context|schema-problem|semver|signed-url|speaks-tls|system-errors|timers|tracing|usable-folder|version)\\.ts$',
+        '^src/(abort|constant-time|errors|esp-image|backoff|clock|file-problem|folders|glob|http-date|http-proxy|identity|no-proxy|parts|pem|percent|redact|reloaded|repository-name|request-context|schema-problem|semver|signed-url|speaks-tls|system-errors|timers|tracing|usable-folder|version)\\.ts$',
       ],
     },
   };

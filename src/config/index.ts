@@ -35,3 +35,4 @@ export { parseOption, parseSettings, Settings } from './settings.js';
 export { PROTOCOL_NAMES, type ProtocolName } from './protocol-names.js';
 export { misspeltVariables, type Misspelt } from './misspelt.js';
 export { gather, type Given, type GivenValues, type Sources } from './sources.js';
+export { mostSimilar } from './similar.js';

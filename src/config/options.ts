@@ -76,6 +76,9 @@ export const OPTIONS = {
     help: 'Public keys: PEM files, or folders of PEM files. A release must be signed with one of them. The files are read again when they change. Without a key, an identity or a policy, signatures are not verified.',
   }),
   COSIGN_PUB_KEY: option(kinds.text, { help: 'Public keys as PEM text, in addition to those of COSIGN_PUB_KEY_PATH.' }),
+  PLAN_PUB_KEY_PATH: option(kinds.list, {
+    help: 'Public keys for rollout plans: PEM files, or folders of PEM files. A plan must be signed with one of them. The files are read again when they change. Default: the keys, identities and policies for firmware.',
+  }),
   COSIGN_MATCH_REFERENCE: option(kinds.boolean, {
     default: 'false',
     help: 'Require that a signature in the legacy format names this registry and repository (`docker-reference`).',

@@ -24,6 +24,8 @@ export interface Channel {
   readonly range: Range | undefined;
   /** Whether pre-releases of the range belong to the channel. */
   readonly prereleases: boolean;
+  /** Returns whether a version (without `v`) belongs to the channel. Never throws. */
+  includes(version: string): boolean;
 }
 
 /** Assigns units to a channel, or to exactly one version. The first rule that matches a unit counts. */
@@ -73,7 +75,7 @@ export interface Window {
   readonly fromMinute: number;
   /** Minutes after midnight. Smaller than `fromMinute` if the window goes over midnight. */
   readonly toMinute: number;
-  /** IANA time zone that counts for units that report none. */
+  /** IANA time zone that counts for units that do not report a valid one in their attribute `timezone`. */
   readonly zone: string;
 }
 
@@ -93,7 +95,10 @@ export interface Rollout {
   readonly halt: Threshold | undefined;
   readonly rate: Rate | undefined;
   readonly window: Window | undefined;
-  /** When it was paused: its stages stand still since then. `Infinity` if it is not paused, `-Infinity` if not known. */
+  /**
+   * When it was or will be paused: its stages stand still from then on. `Infinity` if it is not paused. `-Infinity` if the
+   * plan does not say when: nothing new is offered, and its stages go on.
+   */
   readonly pausedAtMs: number;
   readonly downgrade: boolean;
   /** 1, or how often the rollout was begun after a halt. */
@@ -103,12 +108,53 @@ export interface Rollout {
 /** The content of a plan, checked. */
 export interface Plan {
   readonly serial: number;
+  /** The only product that the plan is for. Undefined if it names none. */
+  readonly product: string | undefined;
   readonly channels: ReadonlyMap<string, Channel>;
   readonly defaultChannel: Channel;
   readonly units: readonly UnitRule[];
+  /** Returns the first rule that matches a unit. Never throws. */
+  ruleOf(unit: PlannedUnit): UnitRule | undefined;
   readonly rollouts: readonly Rollout[];
+  /** The rollouts by version: a version has at most one. */
+  readonly rolloutOf: ReadonlyMap<string, Rollout>;
   /** Versions that are never offered. */
   readonly yanked: ReadonlySet<string>;
+  /** What is allowed, but probably a mistake, such as a rollout of a version that is in none of its channels. */
+  readonly warnings: readonly PlanProblem[];
+}
+
+/** What is wrong in a plan, and where. */
+export interface PlanProblem {
+  /** From 1. */
+  readonly line: number;
+  /** From 1. */
+  readonly column: number;
+  /** Such as `rollouts[0].stages[1].for`. Empty for the whole document. */
+  readonly path: string;
+  /** What was wrong, and what was expected, as a sentence without its full stop. */
+  readonly message: string;
+}
+
+/** A plan that cannot be taken, with all that is wrong in it. */
+export class PlanError extends Error {
+  override readonly name = 'PlanError';
+
+  constructor(
+    /** At least one, at most 50. */
+    readonly problems: readonly PlanProblem[],
+    options?: ErrorOptions,
+  ) {
+    const [first] = problems;
+    const more = problems.length - 1;
+    const rest = more > 0 ? ` (and ${more} more ${more === 1 ? 'problem' : 'problems'})` : '';
+    super(first ? `${problemText(first)}${rest}` : 'the plan is wrong', options);
+  }
+}
+
+/** One line for people: `line 3, column 5: rollouts[0].rate: got "fast", expected ...`. */
+export function problemText({ line, column, path, message }: PlanProblem): string {
+  return `line ${line}, column ${column}: ${path === '' ? '' : `${path}: `}${message}`;
 }
 
 /** A version, and its parsed form. */

@@ -15,7 +15,8 @@ export interface Asking extends PlannedUnit {
  *   `pin`: the plan names its version.
  * - Nothing is offered: `up-to-date`: it runs that version. `newer`: it runs a higher one. `failed`: it has failed to
  *   install it. `hardware`, `requires`: the release demands something else. `unavailable`: no release can be served.
- *   `yanked`: the version that the plan names is yanked.
+ *   `yanked`: the version that the plan names is yanked. `halted`: its rollout is halted. `waiting`: its rollout has not
+ *   reached the unit.
  */
 export type Reason =
   | 'newest'
@@ -28,7 +29,9 @@ export type Reason =
   | 'hardware'
   | 'requires'
   | 'unavailable'
-  | 'yanked';
+  | 'yanked'
+  | 'halted'
+  | 'waiting';
 
 /** What a unit is offered, and why. */
 export interface Selection<R extends Servable = Servable> {

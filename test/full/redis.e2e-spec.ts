@@ -149,8 +149,10 @@ describeWith(['redis-server', 'redis-cli'], 'replicas that share a Redis', () =>
       expect(claims.filter(Boolean)).toHaveLength(1);
       const winner = claims[0] ? a : b;
       expect(await winner.replicas.claim('esp32 1.5.0', 60_000)).toBe(true);
-      await winner.replicas.done('esp32 1.5.0', 60_000);
-      expect(await Promise.all([a, b].map(({ replicas }) => replicas.isDone('esp32 1.5.0')))).toEqual([true, true]);
+      await winner.replicas.note('esp32 1.5.0', 'told', 60_000);
+      await winner.replicas.release('esp32 1.5.0');
+      expect(await Promise.all([a, b].map(({ replicas }) => replicas.noted('esp32 1.5.0')))).toEqual(['told', 'told']);
+      expect(await (winner === a ? b : a).replicas.claim('esp32 1.5.0', 60_000)).toBe(true);
       expect(await a.replicas.claim('short', 50)).toBe(true);
       await until(() => b.replicas.claim('short', 50), 'the end of a claim', 5_000);
     });
