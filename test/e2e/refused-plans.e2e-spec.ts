@@ -66,7 +66,12 @@ describe('a plan that must not be taken', () => {
         putBundles(registry, 'fw', digest, [dsseBundle(statementFor(pushPlan(registry, 'x', plan(7, LOOSE))), ours)]);
       },
     ],
-    ['with a signature that is none', () => putBundles(registry, 'fw', pushPlan(registry, 'fw', plan(6, LOOSE)), [{}])],
+    [
+      'with a signature that is none',
+      () => {
+        putBundles(registry, 'fw', pushPlan(registry, 'fw', plan(6, LOOSE)), [{}]);
+      },
+    ],
     ['with a lower serial', () => signed(plan(4, LOOSE))],
     ['with the serial 0', () => signed(plan(0, LOOSE))],
     ['with the same serial and other content', () => signed(plan(5, LOOSE))],
@@ -92,9 +97,24 @@ describe('a plan that must not be taken', () => {
     ['with another type of layer', () => signed(plan(6, LOOSE), { layerType: 'application/yaml' })],
     ['with two layers', () => signed(plan(6, LOOSE), { layers: 2 })],
     ['without a layer', () => signed(plan(6, LOOSE), { layers: 0 })],
-    ['that is firmware', () => signBundle(registry, 'fw', registry.push('fw', 'otaflux-plan', firmwareBytes(5)), ours)],
-    ['that is an index', () => putSigned({ schemaVersion: 2, mediaType: INDEX, manifests: [] }, INDEX)],
-    ['that is no manifest', () => putSigned({ schemaVersion: 1 })],
+    [
+      'that is firmware',
+      () => {
+        signBundle(registry, 'fw', registry.push('fw', 'otaflux-plan', firmwareBytes(5)), ours);
+      },
+    ],
+    [
+      'that is an index',
+      () => {
+        putSigned({ schemaVersion: 2, mediaType: INDEX, manifests: [] }, INDEX);
+      },
+    ],
+    [
+      'that is no manifest',
+      () => {
+        putSigned({ schemaVersion: 1 });
+      },
+    ],
     [
       'whose layer is nowhere',
       () => {

@@ -82,7 +82,8 @@ describeWith(SWUPDATE, 'the real SWUpdate in hawkBit mode', () => {
     push('1.1.0', board.pack('1.1.0', image, 'type = "raw";', Buffer.from('another image')));
     board.start(service.url);
     await until(async () => (await outcome()) === 'failed', 'the report');
-    expect((await state())?.outcome?.message).toMatch(/hash/i);
+    // SWUpdate sends the last lines of its log. Which ones these are depends on its threads.
+    expect((await state())?.outcome?.message).toMatch(/hash|corrupt/i);
     push('1.2.0', board.pack('1.2.0', image));
     await until(() => board.flashed(image.length).equals(image), 'the image in flash');
   });
