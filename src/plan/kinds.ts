@@ -166,6 +166,21 @@ export function plainVersion(text: string): string | undefined {
   return parseVersion(text.replace(/^v(?=\d)/, '').replace('_', '+'))?.text;
 }
 
+/** Answers of a range that are kept: a fleet runs a few versions, and says so at every request. */
+const MAX_ANSWERS = 100;
+
+function remembered(test: (version: string) => boolean): (version: string) => boolean {
+  const answers = new Map<string, boolean>();
+  return (version) => {
+    const known = answers.get(version);
+    if (known !== undefined) return known;
+    const answer = test(version);
+    if (answers.size >= MAX_ANSWERS) answers.clear();
+    answers.set(version, answer);
+    return answer;
+  };
+}
+
 function rangeKind(includePrerelease: boolean): Kind<Range> {
   return {
     expected: 'a range of versions such as ">=1.0.0 <2.0.0", "^1.4.0" or "1.x"',
@@ -176,7 +191,7 @@ function rangeKind(includePrerelease: boolean): Kind<Range> {
       const library = semver;
       try {
         const parsed = new library.Range(text, { includePrerelease });
-        return { text, includes: (candidate) => parsed.test(candidate) };
+        return { text, includes: remembered((candidate) => parsed.test(candidate)) };
       } catch {
         return undefined;
       }
