@@ -190,7 +190,7 @@ describe('a restart of a server with a plan', () => {
     await start();
     await service.versionOf('fw');
     await service.stop();
-    registry.fault = (request, response, kind) => {
+    registry.fault = (_request, response, kind) => {
       if (kind !== 'tags') return false;
       response.end(JSON.stringify({ name: 'fw', tags: ['1.0.0', '1.5.0', '2.0.0'] }));
       return true;
