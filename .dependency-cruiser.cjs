@@ -35,9 +35,11 @@ const sideDoors = [
   'config/yaml',
   'control/(units|why)',
   'device/access/credentials',
-  'firmware/(assessor|firmware-locator|passed-over|repository-prefix|select-version)',
+  'firmware/(assessor|conditions|firmware-locator|passed-over|repository-prefix|select-version)',
   'oci/names',
+  'plan/(parse-plan|plan)',
   'registry/(adapters|wrong-size)',
+  'rollout/rollout-status',
   'signature/create-verifier',
 ];
 

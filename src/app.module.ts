@@ -16,6 +16,7 @@ import { RolloutModule, StandingsModule } from './rollout/index.js';
 import { RegistryModule, type Registry } from './registry/index.js';
 import { SettingsModule, type AsyncGiven } from './settings/index.js';
 import { WebhookModule, type WebhookSource } from './webhook/index.js';
+import { ReplicasModule } from './replicas/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 
 /** Your own implementations of ports, in place of or beside the built-in ones. */
@@ -64,7 +65,8 @@ export class AppModule {
     const registryModule = RegistryModule.forRoot(registry ? { registry } : {});
     const signature = SignatureModule.forRoot({ imports: [registryModule], ...(verifier && { verifier }) });
     const cache = CacheModule.forRoot(store ? { store } : {});
-    const fleet = FleetModule.forRoot(fleetStore ? { fleetStore } : {});
+    const replicas = ReplicasModule.forRoot();
+    const fleet = FleetModule.forRoot({ imports: [replicas], ...(fleetStore && { fleetStore }) });
     const standings = StandingsModule.forRoot({ imports: [fleet] });
     const firmware = FirmwareModule.forRoot({ imports: [registryModule, signature, cache, standings] });
     const rollout = RolloutModule.forRoot({ imports: [firmware, fleet, standings] });
@@ -81,6 +83,7 @@ export class AppModule {
         signature,
         cache,
         firmware,
+        replicas,
         fleet,
         rollout,
         device,

@@ -1,11 +1,30 @@
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RealRedis } from '../../test/support/real-redis.js';
+import { hasProgram } from '../../test/support/real-server.js';
+import { RedisLink, redisPlace } from '../replicas/redis/index.js';
 import type { FleetStore } from './fleet-store.js';
 import { openLmdb } from './lmdb/index.js';
 import { MemoryFleetStore } from './memory-fleet-store.js';
+import { RedisFleetStore } from './redis/index.js';
 import type { UnitState } from './unit-state.js';
+
+const redis = new RealRedis();
+const hasRedis = hasProgram('redis-server');
+beforeAll(async () => {
+  if (hasRedis) await redis.start();
+});
+afterAll(() => redis.stop());
+
+async function openRedis(): Promise<FleetStore> {
+  const link = new RedisLink(await redisPlace(`${redis.url}?prefix=test${count++}`));
+  await link.start();
+  return new RedisFleetStore(link, () => {
+    link.close();
+  });
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-fleet-'));
 afterAll(() => {
@@ -27,6 +46,7 @@ const always =
 describe.each([
   ['memory', (): Promise<FleetStore> => Promise.resolve(new MemoryFleetStore())],
   ['lmdb', (): Promise<FleetStore> => openStore(join(folder, String(count++)))],
+  ...(hasRedis ? [['redis', openRedis] as const] : []),
 ])('the store of units in %s', (_name, open) => {
   let store: FleetStore;
 

@@ -71,6 +71,11 @@ export class MemoryRolloutLedger extends RolloutLedger {
     await this.keeper?.close();
   }
 
+  /** All records. */
+  protected *all(): Iterable<readonly [product: string, key: string, record: RolloutRecord]> {
+    for (const [product, records] of this.products) for (const [key, record] of records) yield [product, key, record];
+  }
+
   /** Returns the keys of a product's records. */
   protected keysOf(product: string): readonly string[] {
     return [...(this.products.get(product)?.keys() ?? [])];

@@ -1,5 +1,5 @@
 /** The offers of a period are counted in so many slots. */
-const SLOTS = 60;
+export const SLOTS = 60;
 
 /** Number of new offers in a time, over all units. */
 export interface OfferRate {
@@ -42,6 +42,7 @@ export class RateWindow {
   }
 }
 
-function slotOf(perMs: number, nowMs: number): number {
+/** Returns the slot of a time. */
+export function slotOf(perMs: number, nowMs: number): number {
   return Math.floor((nowMs * SLOTS) / perMs);
 }

@@ -90,7 +90,7 @@ describeWith(
         [
           ...['--log-format', 'json', '--listen-addr', `127.0.0.1:${replica.port}`],
           ...['--metrics-listen-addr', `127.0.0.1:${managementPort}`, '--refresh-interval', '1s'],
-          ...['--address-rate-limit', '0', '--device-rate-limit', '0', '--max-downloads', '0'],
+          ...['--address-rate-limit', '0', '--device-rate-limit', '0', '--max-downloads', '10000'],
         ],
         {
           REGISTRY_URL: registry.url,
@@ -191,21 +191,27 @@ describeWith(
       }
     };
 
+    /** A product is refreshed when somebody asks for it. */
     const known = async (version: string): Promise<void> => {
-      for (const { management } of replicas)
-        await until(
-          async () => (await (await fetch(`${management}/status`)).text()).includes(`"${version}"`),
-          `${version} in /status`,
-        );
+      for (const replica of replicas)
+        await until(async () => {
+          await send(replica, 'GET', `/version?device=${PRODUCT}`);
+          return (await (await fetch(`${replica.management}/status`)).text()).includes(`"${version}"`);
+        }, `${version} in /status`);
+    };
+
+    /** The rollout comes first: without it, everybody would be offered the version as soon as it is pushed. */
+    const rollOut = async (version: string): Promise<void> => {
+      await cli('rollout', 'start', PRODUCT, version);
+      await known(version);
+      await push(version);
     };
 
     const share = (version: string): number => (took.get(version)?.size ?? 0) / UNITS;
 
     it('rolls good releases out, and stops the bad one before 2 % of the units took it', async () => {
       await pass(1);
-      await push('1.1.0');
-      await cli('rollout', 'start', PRODUCT, '1.1.0');
-      await known('1.1.0');
+      await rollOut('1.1.0');
       await pass(1);
       expect(share('1.1.0')).toBeLessThan(0.015);
       // The registry is away for two days.
@@ -215,9 +221,7 @@ describeWith(
       await pass(9);
       expect(share('1.1.0')).toBe(1);
 
-      await push(BAD);
-      await cli('rollout', 'start', PRODUCT, BAD);
-      await known(BAD);
+      await rollOut(BAD);
       await pass(1);
       // Redis is away while the first units fail.
       await redis.kill();
@@ -239,9 +243,7 @@ describeWith(
       expect(share(BAD)).toBeLessThan(0.02);
       expect(share(BAD)).toBeGreaterThan(0);
 
-      await push('1.3.0');
-      await cli('rollout', 'start', PRODUCT, '1.3.0');
-      await known('1.3.0');
+      await rollOut('1.3.0');
       await pass(10);
       expect(share('1.3.0')).toBe(1);
       expect(step).toBe((DAYS * DAY_MS) / STEP_MS);

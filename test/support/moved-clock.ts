@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-const PRELOAD = fileURLToPath(new URL('moved-clock.mjs', import.meta.url));
+const PRELOAD = fileURLToPath(new URL('preload-clock.mjs', import.meta.url));
 
 /** Moves the wall clocks of servers in other processes, all by the same time. */
 export class MovedClock {

@@ -39,7 +39,8 @@ export type Change = (plan: PlanDocument) => Promise<readonly string[]> | readon
 export async function changePlan(context: PlanContext, options: ChangeOptions, change: Change): Promise<number> {
   const signer = options.file === undefined ? await context.signer(options) : undefined;
   const before = await readPlan(context, options.file);
-  if (!before.isNew) await demandSound(before.text, context.product, options.file ?? `${context.repository}:${PLAN_TAG}`);
+  if (!before.isNew)
+    await demandSound(before.text, context.product, options.file ?? `${context.repository}:${PLAN_TAG}`);
   const plan = new PlanDocument(before.text);
   const unchanged = plan.toString();
   const notes = await change(plan);
@@ -95,7 +96,9 @@ export async function publish(context: PlanContext, options: ChangeOptions, chan
 export async function readPlan(context: PlanContext, file: string | undefined): Promise<Before> {
   if (file !== undefined) {
     const text = await readPlanFile(file);
-    return text === undefined ? { text: firstPlan(context.product), digest: undefined, isNew: true } : { text, digest: undefined, isNew: false };
+    return text === undefined
+      ? { text: firstPlan(context.product), digest: undefined, isNew: true }
+      : { text, digest: undefined, isNew: false };
   }
   const stored = await context.store.read().finally(() => {
     context.clear();

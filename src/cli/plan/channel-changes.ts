@@ -25,12 +25,19 @@ export function setChannel(context: PlanContext, name: string, options: ChannelO
   return async (plan) => {
     const isNew = !plan.channels.includes(name);
     if (isNew && versions === undefined && pin === undefined)
-      throw new ConfigError(`the plan has no channel ${name}. To create it, give its versions: --versions ">=1.0.0", or --pin 1.0.0`);
+      throw new ConfigError(
+        `the plan has no channel ${name}. To create it, give its versions: --versions ">=1.0.0", or --pin 1.0.0`,
+      );
     const version = pin === undefined ? undefined : versionIn(pin);
     const notes = version === undefined ? [] : await notesOnVersion(context, version, { isForced });
     plan.setChannel(name, { versions, version, prereleases });
     if (isDefault) plan.defaultChannel = name;
-    return [...notes, ...(isNew ? [`Units get it by a rule in units, by otaflux pin --channel ${name}, or by naming it: &channel=${name}.`] : [])];
+    return [
+      ...notes,
+      ...(isNew
+        ? [`Units get it by a rule in units, by otaflux pin --channel ${name}, or by naming it: &channel=${name}.`]
+        : []),
+    ];
   };
 }
 
@@ -39,7 +46,10 @@ export function removeChannel(name: string): Change {
   return (plan) => {
     plan.demandChannel(name);
     if (plan.defaultChannel === name)
-      throw new OtaError('protocol', `${name} is the default channel. Make another one the default first: otaflux channel set OTHER --default`);
+      throw new OtaError(
+        'protocol',
+        `${name} is the default channel. Make another one the default first: otaflux channel set OTHER --default`,
+      );
     plan.removeChannel(name);
     return [];
   };
@@ -62,9 +72,13 @@ export function pinUnit(
     }
     const version = versionIn(given ?? '');
     const notes = await notesOnVersion(context, version, { isForced });
-    if (plan.yanked.includes(version)) notes.push(`${version} is yanked, so it is offered to nobody. Run otaflux unyank.`);
+    if (plan.yanked.includes(version))
+      notes.push(`${version} is yanked, so it is offered to nobody. Run otaflux unyank.`);
     plan.assign(unit, { version });
-    return [...notes, `${unit} is offered ${version}, also if it runs a newer version, and stays with it until otaflux unpin.`];
+    return [
+      ...notes,
+      `${unit} is offered ${version}, also if it runs a newer version, and stays with it until otaflux unpin.`,
+    ];
   };
 }
 
@@ -113,13 +127,20 @@ export function promoteVersion(context: PlanContext, given: string, name: string
     return [
       ...notes,
       `${name} has exactly ${version} from now on${channel.range ? `, in place of the range ${channel.range.text}` : ''}.`,
-      rollout ? 'Its units are offered it by the rollout of this version.' : `All its units are offered ${version}, also those that run a newer version.`,
+      rollout
+        ? 'Its units are offered it by the rollout of this version.'
+        : `All its units are offered ${version}, also those that run a newer version.`,
     ];
   };
 }
 
 /** `rollback`: a channel gets exactly the version before the one that it offers. */
-export function rollBack(context: PlanContext, given: string | undefined, to: string | undefined, isForced: boolean): Change {
+export function rollBack(
+  context: PlanContext,
+  given: string | undefined,
+  to: string | undefined,
+  isForced: boolean,
+): Change {
   return async (document) => {
     if (given !== undefined) document.demandChannel(given);
     const plan = await parsedPlan(document);
@@ -146,7 +167,7 @@ function demanded(plan: Plan, name: string): Channel {
 /** What the channel offers to those that a rollout has reached. */
 async function currentOf(context: PlanContext, plan: Plan, channel: Channel): Promise<string | undefined> {
   if (channel.version !== undefined) return channel.version;
-  return firstGood(context, plan, (version) => channel.range?.includes(version) ?? false);
+  return firstGood(context, plan, (version) => channel.includes(version));
 }
 
 async function versionBefore(
@@ -160,7 +181,7 @@ async function versionBefore(
   const before = await firstGood(
     context,
     plan,
-    (version) => isOlder(version) && (channel.range?.includes(version) ?? !version.includes('-')),
+    (version) => isOlder(version) && (channel.range ? channel.includes(version) : !version.includes('-')),
   );
   if (before !== undefined) return before;
   throw new OtaError(
@@ -191,7 +212,9 @@ export function channelRows(plan: Plan): string[][] {
     version ?? range?.text ?? '-',
     prereleases ? 'yes' : 'no',
     name === plan.defaultChannel.name ? 'yes' : 'no',
-    plan.rollouts.filter(({ channels }) => channels.has(name)).map((rollout) => rollout.version).join(', ') || '-',
+    plan.rollouts
+      .filter(({ channels }) => channels.has(name))
+      .map((rollout) => rollout.version)
+      .join(', ') || '-',
   ]);
 }
-

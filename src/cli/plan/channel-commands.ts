@@ -23,7 +23,9 @@ export function channelCommand(): Command {
 function setCommand(): Command {
   const command = new CliCommand('set')
     .summary('Create a channel, or change it.')
-    .description('Creates a channel, or changes which versions it has: a range, of which the highest version is offered, or exactly one version.')
+    .description(
+      'Creates a channel, or changes which versions it has: a range, of which the highest version is offered, or exactly one version.',
+    )
     .argument('<product>', PRODUCT)
     .argument('<channel>', 'Name of the channel, such as stable.')
     .option('--versions <range>', 'Range of versions, such as ">=1.0.0 <2.0.0".')
@@ -33,12 +35,17 @@ function setCommand(): Command {
     .option('--default', 'Make it the channel of all units that no rule names.')
     .option('--force', 'Name a version that is not in the registry yet.')
     .withExamples(
-      { does: 'Create a channel for testers', call: 'otaflux channel set esp32 beta --versions ">=1.0.0" --with-prereleases' },
+      {
+        does: 'Create a channel for testers',
+        call: 'otaflux channel set esp32 beta --versions ">=1.0.0" --with-prereleases',
+      },
       { does: 'Give the laboratory one version', call: 'otaflux channel set esp32 lab --pin 2.0.0-rc.3' },
     )
     .withExitCodes(CHANGED);
   return withChange(command).action((product: string, channel: string) =>
-    change(command, product, (changes, context) => changes.setChannel(context, channel, command.opts<ChannelOptions>())),
+    change(command, product, (changes, context) =>
+      changes.setChannel(context, channel, command.opts<ChannelOptions>()),
+    ),
   );
 }
 
@@ -49,10 +56,20 @@ function listCommand(): Command {
     .argument('<product>', PRODUCT)
     .option('-f, --file <path>', 'Read this file instead of the plan in the registry.')
     .option('--json', 'Print the result as JSON.')
-    .withExamples({ does: 'List the channels of esp32', call: 'otaflux channel list esp32 --registry-url oci:./registry' })
-    .withExitCodes({ 0: 'The plan has channels.', 1: 'There is no plan, or it has errors.', 2: 'An argument or an option is wrong.' });
+    .withExamples({
+      does: 'List the channels of esp32',
+      call: 'otaflux channel list esp32 --registry-url oci:./registry',
+    })
+    .withExitCodes({
+      0: 'The plan has channels.',
+      1: 'There is no plan, or it has errors.',
+      2: 'An argument or an option is wrong.',
+    });
   return addFlags(command, PLAN_VARIABLES).action(async (product: string) => {
-    const [{ PlanContext }, { listChannels }] = await Promise.all([import('./plan-context.js'), import('./plan-views.js')]);
+    const [{ PlanContext }, { listChannels }] = await Promise.all([
+      import('./plan-context.js'),
+      import('./plan-views.js'),
+    ]);
     process.exitCode = await listChannels(await PlanContext.of(command, product), command.opts());
   });
 }
@@ -74,7 +91,9 @@ function removeCommand(): Command {
 export function pinCommand(): Command {
   const command = new CliCommand('pin')
     .summary('Give a unit exactly one version, or a channel.')
-    .description('Gives a unit exactly one version, without the rollout of that version, or puts it into a channel. The rule is the first of the plan.')
+    .description(
+      'Gives a unit exactly one version, without the rollout of that version, or puts it into a channel. The rule is the first of the plan.',
+    )
     .argument('<product>', PRODUCT)
     .argument('<unit>', 'The unit, or a pattern with * and ?, in quotes.')
     .argument('[version]', VERSION)
@@ -108,7 +127,9 @@ export function unpinCommand(): Command {
 export function yankCommand(): Command {
   const command = new CliCommand('yank')
     .summary('Never offer a version again.')
-    .description('Withdraws a version: nobody is offered it any more. Units that run it are offered what their channel says, even if that is older. The firmware stays in the registry.')
+    .description(
+      'Withdraws a version: nobody is offered it any more. Units that run it are offered what their channel says, even if that is older. The firmware stays in the registry.',
+    )
     .argument('<product>', PRODUCT)
     .argument('<version>', VERSION)
     .withExamples({ does: 'Withdraw 1.4.3', call: 'otaflux yank esp32 1.4.3' })

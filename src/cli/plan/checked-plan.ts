@@ -4,7 +4,10 @@ import type { PlanDocument } from './plan-document.js';
 
 /** A plan with errors, a line for each. */
 export class FaultyPlan extends OtaError {
-  constructor(readonly problems: readonly string[], options?: ErrorOptions) {
+  constructor(
+    readonly problems: readonly string[],
+    options?: ErrorOptions,
+  ) {
     super('protocol', problems.join('; '), options);
   }
 }

@@ -1,6 +1,5 @@
 import { OtaError, reasonOf } from '../../errors.js';
 import { PLAN_TAG, type Plan } from '../../plan/plan.js';
-import { isGood } from '../version-checker.js';
 import { EXIT_DONE, EXIT_FAILURE, readPlanFile } from './change-plan.js';
 import { checkedPlan, FaultyPlan } from './checked-plan.js';
 import type { PlanContext } from './plan-context.js';
@@ -63,14 +62,16 @@ async function checkSignature(
   manifest: Parameters<PlanContext['verify']>[0],
 ): Promise<void> {
   const refusal = await context.verify(manifest);
-  if (refusal !== undefined) errors.push(`the server refuses it: ${refusal}. Sign it with otaflux plan push --sign-key`);
+  if (refusal !== undefined)
+    errors.push(`the server refuses it: ${refusal}. Sign it with otaflux plan push --sign-key`);
 }
 
 /** Versions that the plan names, but that cannot be offered. */
 async function checkVersions(context: PlanContext, plan: Plan, warnings: string[]): Promise<void> {
   const named = new Map<string, string>();
   for (const { version, text } of plan.units) if (version !== undefined) named.set(version, text);
-  for (const { version, name } of plan.channels.values()) if (version !== undefined) named.set(version, `channel ${name}`);
+  for (const { version, name } of plan.channels.values())
+    if (version !== undefined) named.set(version, `channel ${name}`);
   for (const { version } of plan.rollouts) named.set(version, `rollout ${version}`);
   for (const [version, place] of named) {
     const found = await context.check(version).catch((error: unknown) => {
@@ -78,14 +79,18 @@ async function checkVersions(context: PlanContext, plan: Plan, warnings: string[
       return { result: error.code, reason: reasonOf(error) };
     });
     if (!found) warnings.push(`${place}: ${version} is not in ${context.repository}`);
-    else if (!isGood(found)) warnings.push(`${place}: ${version} cannot be offered: ${found.reason ?? found.result}`);
+    else if (found.result !== 'trusted' && found.result !== 'unverified')
+      warnings.push(`${place}: ${version} cannot be offered: ${found.reason ?? found.result}`);
     if (plan.yanked.has(version)) warnings.push(`${place}: ${version} is yanked`);
   }
 }
 
 function print(place: string, { errors, warnings, plan }: Findings, json: boolean): number {
   const isRight = errors.length === 0;
-  if (json) process.stdout.write(`${JSON.stringify({ place, valid: isRight, serial: plan?.serial ?? null, errors, warnings })}\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ place, valid: isRight, serial: plan?.serial ?? null, errors, warnings })}\n`,
+    );
   else {
     for (const error of errors) process.stderr.write(`otaflux: ${place}: ${error}\n`);
     for (const warning of warnings) process.stderr.write(`otaflux: warning: ${place}: ${warning}\n`);

@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import { gather, parseSettings, type Settings } from '../../config/index.js';
 import { OtaError, ConfigError } from '../../errors.js';
+import type { Conditions } from '../../firmware/conditions.js';
 import type { Candidate } from '../../firmware/select-version.js';
 import type { Descriptor } from '../../oci/index.js';
 import { createArtifactWriter, createRegistry } from '../../registry/adapters.js';
 import type { ArtifactWriter, Registry } from '../../registry/index.js';
 import { givenFlags } from '../flags.js';
 import { showRetries, StatusLine } from '../progress.js';
-import { createVerifier } from '../../signature/create-verifier.js';
+import { createPlanKeyVerifier, createVerifier } from '../../signature/create-verifier.js';
 import { signerOf, type SignOptions } from '../sign/sign-options.js';
 import type { Signer } from '../sign/manifest-signer.js';
 import { repositoryOf, VersionChecker, type CheckedVersion } from '../version-checker.js';
@@ -60,9 +61,21 @@ export class PlanContext {
 
   /** Returns why the server does not take a plan with this manifest, or undefined if its signature is good. */
   async verify(manifest: Descriptor): Promise<string | undefined> {
-    const verifier = await createVerifier(this.settings, this.registry);
+    const verifier =
+      (await createPlanKeyVerifier(this.settings, this.registry)) ??
+      (await createVerifier(this.settings, this.registry));
     const verdict = await verifier.verify(this.repository, manifest, new AbortController().signal);
     return verdict.trusted ? undefined : verdict.reason;
+  }
+
+  /** Returns what a version demands of units. */
+  async conditions({ version, digest }: CheckedVersion): Promise<Conditions | undefined> {
+    if (digest === null) return undefined;
+    const signal = new AbortController().signal;
+    const descriptor = await this.registry.resolve(this.repository, digest, signal);
+    const { content } = await this.registry.fetchManifest(this.repository, descriptor, signal);
+    const { conditionsIn } = await import('../../firmware/conditions.js');
+    return conditionsIn({ device: this.product, version, annotations: content.annotations ?? {} });
   }
 
   /** Removes the line with retries from the terminal. */

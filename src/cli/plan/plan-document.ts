@@ -3,7 +3,9 @@ import { OtaError } from '../../errors.js';
 import { similarTo } from './similar-name.js';
 
 /** What a new plan contains: everybody is offered the highest version, as without a plan. */
-export const firstPlan = (product: string): string => `# Which units of ${product} are offered which versions. See docs/rollouts.md of OtaFlux.
+export const firstPlan = (
+  product: string,
+): string => `# Which units of ${product} are offered which versions. See docs/rollouts.md of OtaFlux.
 serial: 0
 product: ${product}
 channels:
@@ -95,8 +97,13 @@ export class PlanDocument {
     const units = this.seq('units');
     const rest = units.items.filter((item) => !isRuleFor(item, match));
     if (rest.length === units.items.length) {
-      const rules = units.items.flatMap((item) => (isMap(item) && item.has('match') ? [textOf(item.get('match'))] : []));
-      throw new OtaError('absent', `the plan has no rule for ${match}${similarTo(match, rules)}. Run otaflux plan show to see its rules`);
+      const rules = units.items.flatMap((item) =>
+        isMap(item) && item.has('match') ? [textOf(item.get('match'))] : [],
+      );
+      throw new OtaError(
+        'absent',
+        `the plan has no rule for ${match}${similarTo(match, rules)}. Run otaflux plan show to see its rules`,
+      );
     }
     units.items = rest;
     this.dropIfEmpty('units');
@@ -150,7 +157,9 @@ export class PlanDocument {
       if (only && maps.length === 1) return only;
       throw new OtaError(
         'absent',
-        rollouts.length === 0 ? 'the plan has no rollout. Run otaflux rollout start' : `name the version: the plan has rollouts of ${rollouts.join(', ')}`,
+        rollouts.length === 0
+          ? 'the plan has no rollout. Run otaflux rollout start'
+          : `name the version: the plan has rollouts of ${rollouts.join(', ')}`,
       );
     }
     const found = maps.find((map) => textOf(map.get('version')) === version);

@@ -6,7 +6,7 @@ import { withSigning } from '../sign/sign-options.js';
 import { VERIFY_VARIABLES } from '../verify-command.js';
 
 /** Options of commands that read a plan and the versions of a product. */
-export const PLAN_VARIABLES: readonly Variable[] = [...VERIFY_VARIABLES, 'MAX_FIRMWARE_SIZE'];
+export const PLAN_VARIABLES: readonly Variable[] = [...VERIFY_VARIABLES, 'MAX_FIRMWARE_SIZE', 'PLAN_PUB_KEY_PATH'];
 
 export const PRODUCT = 'Device id, such as esp32.';
 export const VERSION = 'Semantic version, such as 1.5.0.';
@@ -19,7 +19,12 @@ export const CHANGED = {
 };
 
 /** A command of which only the commands in it do something. */
-export function groupCommand(name: string, summary: string, description: string, commands: readonly Command[]): CliCommand {
+export function groupCommand(
+  name: string,
+  summary: string,
+  description: string,
+  commands: readonly Command[],
+): CliCommand {
   const command = new CliCommand(name).summary(summary).description(description).helpCommand(false);
   for (const inner of commands) command.addCommand(inner);
   return command;

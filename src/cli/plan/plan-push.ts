@@ -1,7 +1,15 @@
 import { ConfigError, OtaError } from '../../errors.js';
 import { PLAN_TAG } from '../../plan/plan.js';
 import { confirm } from '../prompt.js';
-import { EXIT_DONE, EXIT_FAILURE, printResult, publish, readPlanFile, type Before, type ChangeOptions } from './change-plan.js';
+import {
+  EXIT_DONE,
+  EXIT_FAILURE,
+  printResult,
+  publish,
+  readPlanFile,
+  type Before,
+  type ChangeOptions,
+} from './change-plan.js';
 import { checkedPlan } from './checked-plan.js';
 import type { PlanContext } from './plan-context.js';
 import { PlanDocument } from './plan-document.js';
@@ -26,7 +34,10 @@ export async function pushPlan(context: PlanContext, options: PushPlanOptions): 
   if (!before.isNew && sameButSerial(text, before.text) && (serial !== undefined || text === before.text)) {
     const { serial: known } = new PlanDocument(before.text);
     if (options.json) printResult(context, { serial: known, digest: before.digest ?? null, changed: false, notes: [] });
-    else process.stdout.write(`Already there: ${context.repository}:${PLAN_TAG} (serial ${known})\nDigest: ${before.digest ?? ''}\n`);
+    else
+      process.stdout.write(
+        `Already there: ${context.repository}:${PLAN_TAG} (serial ${known})\nDigest: ${before.digest ?? ''}\n`,
+      );
     return EXIT_DONE;
   }
   demandHigher(plan.serial, before);
@@ -78,7 +89,9 @@ function demandHigher(serial: number, before: Before): void {
 /** Deletes the plan in the registry. Resolves to the exit code. */
 export async function deletePlan(context: PlanContext, isConfirmed: boolean): Promise<number> {
   if (!isConfirmed && !process.stdin.isTTY)
-    throw new ConfigError('--yes is missing, and without a terminal plan delete cannot ask. Add --yes to delete without a question');
+    throw new ConfigError(
+      '--yes is missing, and without a terminal plan delete cannot ask. Add --yes to delete without a question',
+    );
   const stored = await context.store.current().finally(() => {
     context.clear();
   });

@@ -42,7 +42,10 @@ export class PlanStore {
         `${this.repository}:${PLAN_TAG} is not a plan: its layer is of type ${layer?.mediaType ?? 'none'}, expected ${PLAN_MEDIA_TYPE}. Replace it with otaflux plan push --force`,
       );
     if (layer.size > MAX_PLAN_BYTES)
-      throw new OtaError('protocol', `${this.repository}:${PLAN_TAG} has ${layer.size} bytes, more than the limit of ${MAX_PLAN_BYTES}. Push a smaller plan`);
+      throw new OtaError(
+        'protocol',
+        `${this.repository}:${PLAN_TAG} has ${layer.size} bytes, more than the limit of ${MAX_PLAN_BYTES}. Push a smaller plan`,
+      );
     const stream = await this.registry.fetchBlob(this.repository, layer, this.signal);
     return { text: Buffer.concat((await stream.toArray()) as Buffer[]).toString('utf8'), manifest };
   }
@@ -67,7 +70,10 @@ export class PlanStore {
     if (signer) await this.sign(signer, descriptor);
     await this.demand(expected);
     await writer.writeManifest(this.repository, PLAN_TAG, descriptor, bytes, this.signal).catch((error: unknown) => {
-      throw unfinished(error, 'The plan in the registry was not changed, or the answer was lost. Run the command again');
+      throw unfinished(
+        error,
+        'The plan in the registry was not changed, or the answer was lost. Run the command again',
+      );
     });
     await this.readBack(descriptor.digest);
     return descriptor.digest;

@@ -32,8 +32,7 @@ function demandStartable(plan: PlanDocument, version: string): void {
       'protocol',
       `the plan has a rollout of ${version} already. Change it with otaflux plan edit, or remove it with otaflux rollout finish or abort`,
     );
-  if (plan.yanked.includes(version))
-    throw new OtaError('protocol', `${version} is yanked. Run otaflux unyank first`);
+  if (plan.yanked.includes(version)) throw new OtaError('protocol', `${version} is yanked. Run otaflux unyank first`);
 }
 
 /** A rollout of a version that no channel has would offer it to nobody. */
@@ -47,8 +46,7 @@ async function demandContained(
   for (const name of channels) {
     const channel = plan.channels.get(name);
     if (!channel || isForced) continue;
-    const isIn = channel.version === undefined ? (channel.range?.includes(version) ?? false) : channel.version === version;
-    if (isIn) continue;
+    if (channel.includes(version)) continue;
     throw new OtaError(
       'protocol',
       `channel ${name} does not contain ${version}: it has ${channel.version ?? channel.range?.text ?? 'nothing'}. Change it with otaflux channel set or promote, or use --force`,
@@ -70,7 +68,10 @@ export function pauseRollout(given: string | undefined, now: Date): Change {
     const paused = rollout.get('paused');
     const version = String(rollout.get('version'));
     if (paused !== undefined && paused !== false)
-      throw new OtaError('protocol', `the rollout of ${version} is paused already. Run otaflux rollout resume to go on`);
+      throw new OtaError(
+        'protocol',
+        `the rollout of ${version} is paused already. Run otaflux rollout resume to go on`,
+      );
     rollout.set('paused', timeText(undefined, now));
     return [`No further unit is offered ${version}. Units that were offered it keep it, and the stage stands still.`];
   };
@@ -109,7 +110,9 @@ export function resumeRollout(given: string | undefined, { afterHalt, haltedAt }
     const where = restarts ? 'from its first stage' : since ? 'where it stood' : 'by its clock, which was not stopped';
     return [
       `The rollout of ${version} goes on ${where}.`,
-      ...(afterHalt ? ['Installs are counted anew. Units that have failed are not offered it again before otaflux units retry.'] : []),
+      ...(afterHalt
+        ? ['Installs are counted anew. Units that have failed are not offered it again before otaflux units retry.']
+        : []),
     ];
   };
 }
@@ -153,16 +156,16 @@ export function abortRollout(given: string | undefined): Change {
     const version = String(rollout.get('version'));
     const own = new Set(channelsOf(rollout).split(', '));
     const { channels } = await parsedPlan(document);
-    const others = [...channels.values()].filter(
-      ({ name, version: only, range }) => !own.has(name) && (only === version || (range?.includes(version) ?? false)),
-    );
+    const others = [...channels.values()].filter((channel) => !own.has(channel.name) && channel.includes(version));
     document.removeRollout(version);
     document.yank(version);
     return [
       `${version} is offered to nobody any more.`,
       `Units that run it are offered what their channel has without it, even if that is older. To leave them as they are, use otaflux rollout pause.`,
       ...(others.length > 0
-        ? [`This also withdraws it from ${others.map(({ name }) => name).join(', ')}, which had no part in the rollout.`]
+        ? [
+            `This also withdraws it from ${others.map(({ name }) => name).join(', ')}, which had no part in the rollout.`,
+          ]
         : []),
     ];
   };
@@ -176,5 +179,6 @@ function channelsOf(rollout: { toJSON(): unknown }): string {
 /** Throws if a stop of two kinds is asked for at once. */
 export function demandOne(options: Readonly<Record<string, unknown>>, names: readonly string[]): void {
   const given = names.filter((name) => options[name] !== undefined);
-  if (given.length > 1) throw new ConfigError(`${given.map((name) => `--${name}`).join(' and ')}: expected one of them`);
+  if (given.length > 1)
+    throw new ConfigError(`${given.map((name) => `--${name}`).join(' and ')}: expected one of them`);
 }

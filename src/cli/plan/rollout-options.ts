@@ -14,7 +14,7 @@ export interface StartOptions {
   readonly downgrade?: boolean;
 }
 
-export const DEFAULT_STAGES = '1%/1d,10%/1d,50%/2d';
+export const DEFAULT_STAGES = '1%/1d/98%,10%/1d/98%,50%/2d/98%';
 /** A single failure among a few units must not stop a rollout. */
 const LEAST = 20;
 export const DEFAULT_HALT = `5%/${LEAST}`;
@@ -36,12 +36,16 @@ export function stagesIn(text: string, until: string | undefined): StageEntry[] 
   return text.split(',').map((part) => {
     const [, percent, duration, share] = /^\s*(\d+(?:\.\d+)?)\s*%?\s*\/\s*([^/]+?)\s*(?:\/\s*(.+))?$/.exec(part) ?? [];
     if (percent === undefined || duration === undefined)
-      throw new ConfigError(`--stages: got ${JSON.stringify(part)}, expected PERCENT/DURATION, such as ${DEFAULT_STAGES}`);
+      throw new ConfigError(
+        `--stages: got ${JSON.stringify(part)}, expected PERCENT/DURATION, such as ${DEFAULT_STAGES}`,
+      );
     const condition = share ?? until;
     return {
       percent: Number(percent),
       for: duration,
-      ...(condition !== undefined && { until: thresholdIn(share === undefined ? '--until' : '--stages', 'succeeded', condition) }),
+      ...(condition !== undefined && {
+        until: thresholdIn(share === undefined ? '--until' : '--stages', 'succeeded', condition),
+      }),
     };
   });
 }

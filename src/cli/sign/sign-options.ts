@@ -19,9 +19,10 @@ export function withSigning<C extends Command>(command: C): C {
       'Sign what is pushed with this private key: a PEM file, or a key of cosign, whose password is in COSIGN_PASSWORD.',
     )
     .addOption(
-      new Flag('--sign-form <form>', 'Form of the signature: bundle (cosign v3), legacy (cosign v2). Default: bundle.').choices(
-        ['bundle', 'legacy'],
-      ),
+      new Flag(
+        '--sign-form <form>',
+        'Form of the signature: bundle (cosign v3), legacy (cosign v2). Default: bundle.',
+      ).choices(['bundle', 'legacy']),
     )
     .option(
       '--sign <cosign[:args]>',
@@ -36,13 +37,13 @@ export async function signerOf(
   registry: Registry,
   writer: () => Promise<ArtifactWriter>,
 ): Promise<Signer | undefined> {
-  if (signKey !== undefined && sign !== undefined)
-    throw new ConfigError('--sign and --sign-key: expected one of them');
+  if (signKey !== undefined && sign !== undefined) throw new ConfigError('--sign and --sign-key: expected one of them');
   if (signForm !== undefined && signKey === undefined)
     throw new ConfigError('--sign-form: it belongs to --sign-key, which is missing');
   if (sign !== undefined) {
     const [program = '', rest = ''] = split(sign);
-    if (program !== 'cosign') throw new ConfigError(`--sign: got ${JSON.stringify(sign)}, expected cosign or cosign:ARGUMENTS`);
+    if (program !== 'cosign')
+      throw new ConfigError(`--sign: got ${JSON.stringify(sign)}, expected cosign or cosign:ARGUMENTS`);
     if (settings.registryUrl.kind !== 'http')
       throw new ConfigError('--sign: cosign signs in registries, and this is a folder. Use --sign-key');
     const { CosignProgram } = await import('./cosign-program.js');
@@ -54,7 +55,14 @@ export async function signerOf(
     import('./manifest-signer.js'),
   ]);
   const key = await readSigningKey(signKey);
-  return new ManifestSigner(registry, await writer(), key, signForm ?? 'bundle', signKey, (repository) => placeOf(settings) + repository);
+  return new ManifestSigner(
+    registry,
+    await writer(),
+    key,
+    signForm ?? 'bundle',
+    signKey,
+    (repository) => placeOf(settings) + repository,
+  );
 }
 
 function split(text: string): [string, string] {

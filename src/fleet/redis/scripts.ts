@@ -68,6 +68,9 @@ if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(ARGV[1]) then
       if not reached or reached < tonumber(string.match(value, '^%d+')) then redis.call('HSET', KEYS[1], field, value) end
     elseif name == 'halt' then
       redis.call('HSETNX', KEYS[1], field, value)
+    elseif string.sub(name, 1, 6) == 'least ' then
+      field = key .. ' ' .. string.sub(name, 7)
+      if tonumber(redis.call('HGET', KEYS[1], field) or '0') < value then redis.call('HSET', KEYS[1], field, value) end
     elseif redis.call('HINCRBY', KEYS[1], field, value) < 0 then
       redis.call('HSET', KEYS[1], field, 0)
     end
@@ -99,4 +102,17 @@ if granted ~= 0 then
   redis.call('EXPIRE', KEYS[1], ARGV[5])
 end
 return granted`,
+};
+
+/**
+ * Notes that the records of a product were changed. KEYS: number of the last change, products by the number of their last
+ * change. ARGV: product. Returns the number.
+ */
+export const TOUCH_PRODUCT: RedisScript = {
+  name: 'otafluxTouchProduct',
+  keys: 2,
+  lua: `
+local revision = redis.call('INCR', KEYS[1])
+redis.call('ZADD', KEYS[2], revision, ARGV[1])
+return revision`,
 };

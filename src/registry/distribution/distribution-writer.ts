@@ -68,7 +68,8 @@ export class DistributionWriter extends ArtifactWriter {
       headers,
       body: bytes,
     });
-    if (response.status !== 201) throw await failureOf(response, `manifest ${repository}${reference.includes(':') ? '@' : ':'}${reference}`);
+    if (response.status !== 201)
+      throw await failureOf(response, `manifest ${repository}${reference.includes(':') ? '@' : ':'}${reference}`);
     discard(response);
     const stored = header(response, 'docker-content-digest');
     if (stored !== undefined && stored !== descriptor.digest)
