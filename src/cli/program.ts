@@ -9,6 +9,7 @@ import { listCommand } from './list-command.js';
 import { deleteCommand } from './delete-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
 import { pushCommand } from './push-command.js';
+import { simulateCommand } from './simulate-command.js';
 import { serveCommand } from './serve-command.js';
 import { verifyCommand } from './verify-command.js';
 
@@ -47,6 +48,7 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     tokenCommand(),
     signUrlCommand(),
     initCommand(),
+    simulateCommand(),
     completionCommand(),
   ];
   for (const command of others) program.addCommand(command);
