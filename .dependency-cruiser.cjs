@@ -13,8 +13,8 @@ const rooms = {
   signature: ['registry', 'oci'],
   plan: [],
   firmware: ['plan', 'signature', 'registry', 'oci', 'cache'],
-  fleet: ['replicas'],
-  replicas: [],
+  fleet: ['replicas', 'broker'],
+  replicas: ['broker'],
   rollout: ['plan', 'fleet', 'firmware', 'signature', 'registry', 'oci', 'cache'],
   delivery: ['plan', 'firmware', 'signature', 'registry', 'oci', 'cache'],
   protocols: ['plan', 'rollout', 'fleet', 'delivery', 'firmware', 'signature', 'registry', 'oci', 'cache'],
@@ -33,11 +33,13 @@ const rooms = {
  */
 const sideDoors = [
   'config/yaml',
-  'control/units',
+  'control/(units|why)',
   'device/access/credentials',
-  'firmware/(assessor|firmware-locator|passed-over|repository-prefix|select-version)',
+  'firmware/(assessor|conditions|firmware-locator|passed-over|repository-prefix|select-version)',
   'oci/names',
+  'plan/(parse-plan|plan)',
   'registry/(adapters|wrong-size)',
+  'rollout/rollout-status',
   'signature/create-verifier',
 ];
 

@@ -8,6 +8,18 @@ import { initCommand } from './init-command.js';
 import { listCommand } from './list-command.js';
 import { deleteCommand } from './delete-command.js';
 import { helpWidth, indented, shellLines } from './layout.js';
+import {
+  channelCommand,
+  pinCommand,
+  promoteCommand,
+  rollbackCommand,
+  unpinCommand,
+  unyankCommand,
+  yankCommand,
+} from './plan/channel-commands.js';
+import { planCommand } from './plan/plan-commands.js';
+import { rolloutCommand } from './plan/rollout-commands.js';
+import { whyCommand } from './plan/why-command.js';
 import { pushCommand } from './push-command.js';
 import { simulateCommand } from './simulate-command.js';
 import { serveCommand } from './serve-command.js';
@@ -41,6 +53,16 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     listCommand(),
     deleteCommand(),
     verifyCommand(),
+    rolloutCommand(),
+    channelCommand(),
+    promoteCommand(),
+    rollbackCommand(),
+    pinCommand(),
+    unpinCommand(),
+    yankCommand(),
+    unyankCommand(),
+    planCommand(),
+    whyCommand(),
     statusCommand(),
     unitsCommand(),
     healthCommand(),
@@ -55,13 +77,27 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
   return program;
 }
 
+/** The commands of `otaflux --help`, several on a line. A command in none of them is hidden there. */
+const GROUPS: readonly (readonly [names: readonly string[], text: string])[] = [
+  [['serve'], 'Run the server. This is the default.'],
+  [['push', 'list', 'delete', 'verify'], 'Versions in the registry.'],
+  [['rollout', 'promote', 'rollback', 'yank', 'unyank'], 'Give a version to units, or take it back.'],
+  [['channel', 'pin', 'unpin', 'plan', 'simulate'], 'Which units get which versions.'],
+  [['status', 'units', 'why', 'health', 'notify'], 'Ask a running server.'],
+  [['token', 'sign-url', 'init', 'completion'], 'Credentials, configuration, shells.'],
+];
+
 /** `otaflux --help`: one screen of 80 columns and 24 lines. */
 function overview(program: Command): string {
   const width = helpWidth();
-  const column = Math.max(...program.commands.map((command) => command.name().length)) + 4;
-  const commands = program.commands.flatMap((command) => {
-    const [first = '', ...rest] = indented(command.summary(), width, column);
-    return [`  ${command.name()}`.padEnd(column) + first.trimStart(), ...rest];
+  const groups = GROUPS.map(([names, text]) => {
+    const there = names.filter((name) => program.commands.some((command) => command.name() === name));
+    return [there.join(', '), text] as const;
+  });
+  const column = Math.max(...groups.map(([names]) => names.length)) + 4;
+  const commands = groups.flatMap(([names, text]) => {
+    const [first = '', ...rest] = indented(text, width, column);
+    return [`  ${names}`.padEnd(column) + first.trimStart(), ...rest];
   });
   return [
     ...indented(program.description(), width, 0),

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
 
 /** Whether a person can be asked, who sees the question: standard input and standard error are terminals. */
 export function isInteractive(): boolean {
@@ -22,5 +23,26 @@ export async function ask(question: string): Promise<string | undefined> {
     return (await Promise.race([lines.question(question), closed]))?.trim();
   } finally {
     lines.close();
+  }
+}
+
+/** Asks for a password, which is not shown. Undefined if the person cancels. */
+export async function askSecret(question: string): Promise<string | undefined> {
+  process.stderr.write(question);
+  const silent = new Writable({
+    write(_chunk, _encoding, done) {
+      done();
+    },
+  });
+  const lines = createInterface({ input: process.stdin, output: silent, terminal: true });
+  try {
+    return await new Promise<string | undefined>((resolve) => {
+      lines.once('line', resolve).once('close', () => {
+        resolve(undefined);
+      });
+    });
+  } finally {
+    lines.close();
+    process.stderr.write('\n');
   }
 }

@@ -2,6 +2,7 @@ import type { Settings } from '../config/index.js';
 import { newestFirst } from '../firmware/select-version.js';
 import { sizeText } from '../quantities.js';
 import { wantsSignatures } from '../signature/create-verifier.js';
+import { placeOf } from './sign/sign-options.js';
 import type { PushResult } from './push.js';
 
 /** What happened, and what happens next. The digest has a line of its own, for scripts. */
@@ -27,10 +28,4 @@ export function summaryOf({ pushed, newer }: PushResult, device: string, setting
   else if (mustBeSigned) lines.push('Sign it: see https://github.com/otaflux/otaflux/blob/main/docs/signing.md');
   if (version.includes('-')) lines.push('It is a pre-release: servers with --no-prereleases do not offer it.');
   return lines;
-}
-
-/** Where the repository is, as other tools write it. */
-function placeOf({ registryUrl }: Settings): string {
-  if (registryUrl.kind === 'layout') return `oci:${registryUrl.directory.replace(/\/+$/, '')}/`;
-  return registryUrl.path ? `${registryUrl.host}/${registryUrl.path}/` : `${registryUrl.host}/`;
 }

@@ -34,12 +34,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** `help push` is `push --help`, `help` alone is `--help`, and `version` is `--version`. */
+/** `help push` is `push --help`, `help plan show` is `plan show --help`, `help` alone is `--help`, and `version` is `--version`. */
 function asFlags(argv: readonly string[]): string[] {
   const [word, name] = argv;
   if (word === 'version' && name === undefined) return ['--version'];
   if (word !== 'help') return [...argv];
-  return name === undefined || name === 'help' ? ['--help'] : [name, '--help'];
+  return name === undefined || name === 'help' ? ['--help'] : [...argv.slice(1), '--help'];
 }
 
 /** Printed by `otaflux` without a command, for newcomers. */
@@ -63,6 +63,11 @@ class UsageError extends Error {
 function explain(error: unknown): number {
   if (error instanceof UsageError) {
     if (error.error.exitCode === 0) return 0;
+    if (error.error.code === 'commander.help') {
+      // A group of commands, such as `otaflux plan`.
+      process.stdout.write(error.command.helpInformation());
+      return 0;
+    }
     process.stderr.write(`${usageLine(error.error, error.command)}\n`);
     return EXIT_USAGE;
   }

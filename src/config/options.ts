@@ -3,7 +3,15 @@ import type { ListenAddress, Rate, RegistryLocation } from './kinds.js';
 import * as kinds from './kinds.js';
 import { pollIntervals, type PollInterval } from './poll-interval.js';
 import { PROTOCOL_NAMES } from './protocol-names.js';
-import { CHECKSUMS, EVENT_SCHEMES, NOTIFY_SCHEMES, option, type Option, type TypedOption } from './option.js';
+import {
+  CHECKSUMS,
+  EVENT_SCHEMES,
+  NOTIFY_SCHEMES,
+  REDIS_SCHEMES,
+  option,
+  type Option,
+  type TypedOption,
+} from './option.js';
 import { signaturePolicy } from './signature-policy.js';
 
 /** The one option table: flags, variables, file keys, `--help` and docs/configuration.md come from it. */
@@ -68,6 +76,9 @@ export const OPTIONS = {
     help: 'Public keys: PEM files, or folders of PEM files. A release must be signed with one of them. The files are read again when they change. Without a key, an identity or a policy, signatures are not verified.',
   }),
   COSIGN_PUB_KEY: option(kinds.text, { help: 'Public keys as PEM text, in addition to those of COSIGN_PUB_KEY_PATH.' }),
+  PLAN_PUB_KEY_PATH: option(kinds.list, {
+    help: 'Public keys for rollout plans: PEM files, or folders of PEM files. A plan must be signed with one of them. The files are read again when they change. Default: the keys, identities and policies for firmware.',
+  }),
   COSIGN_MATCH_REFERENCE: option(kinds.boolean, {
     default: 'false',
     help: 'Require that a signature in the legacy format names this registry and repository (`docker-reference`).',
@@ -260,6 +271,11 @@ export const OPTIONS = {
   }),
   STATE_DIR: option(kinds.path, {
     help: 'Folder for what units report, and for the versions that were announced to receivers that do not keep messages (http, RabbitMQ, NATS without JetStream). Without it, units are kept in memory, and these receivers get all current versions again after a restart.',
+  }),
+  REDIS_URL: option(kinds.redisUrl(REDIS_SCHEMES), {
+    section: 'Replicas',
+    secret: true,
+    help: 'URL of the Redis server that replicas share: units, counts and halts of rollouts, hints of webhooks, and which replica announces a version. `redis[s]://[user:pass@]host[:port][/db]`, `redis[s]+sentinel://host,host/NAME` or `redis[s]+cluster://host,host`. Units are then kept in Redis, not in STATE_DIR. See docs/replicas.md.',
   }),
 } satisfies Record<string, Option>;
 

@@ -29,7 +29,7 @@ export class Assessor {
    * Rejects with OtaError, `absent` if an index has no firmware.
    */
   async verify(repository: string, manifest: Descriptor, version: string, signal: AbortSignal): Promise<Assessment> {
-    const verdict = await this.verifier.verify(repository, manifest, signal);
+    const verdict = await this.verifier.verify(repository, manifest, signal, this.registry);
     if (verdict.trusted) {
       if (verdict.signer === undefined || this.signedVersion === 'ignore') return verdict;
       const stated = await this.statedVersion(repository, manifest, signal);
@@ -37,7 +37,7 @@ export class Assessor {
     }
     if (!isIndexType(manifest.mediaType)) return verdict;
     const child = (await this.locate(repository, manifest, signal)).manifest;
-    const own = await this.verifier.verify(repository, child, signal);
+    const own = await this.verifier.verify(repository, child, signal, this.registry);
     if (!own.trusted) return verdict.code === 'no-signature' ? own : verdict;
     const covered = { ...own, coversManifestOnly: true };
     if (own.signer === undefined || this.signedVersion === 'ignore') return covered;

@@ -36,11 +36,12 @@ const known = new WeakMap<Conditional, Conditions | null>();
 /** Returns the conditions of a release, or undefined if it has none. Called on the hot path. */
 export function conditionsOf(release: Conditional): Conditions | undefined {
   let conditions = known.get(release);
-  if (conditions === undefined) known.set(release, (conditions = read(release) ?? null));
+  if (conditions === undefined) known.set(release, (conditions = conditionsIn(release) ?? null));
   return conditions ?? undefined;
 }
 
-function read(release: Conditional): Conditions | undefined {
+/** Returns the same, read anew from the annotations. */
+export function conditionsIn(release: Conditional): Conditions | undefined {
   const { [HARDWARE]: hardware, [REQUIRES]: requires } = release.annotations;
   if (hardware === undefined && requires === undefined) return undefined;
   return {

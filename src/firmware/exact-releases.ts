@@ -1,8 +1,10 @@
 import { OtaError } from '../errors.js';
+import type { Registry } from '../registry/index.js';
 import { absentSince, isWithdrawn } from './refresh-failure.js';
 import type { ReleaseFinder, Requirements } from './release-finder.js';
 import type { Release } from './release.js';
 import { versionOf, type Candidate } from './select-version.js';
+import { Search } from './search.js';
 import { SingleFlight, type Running } from './single-flight.js';
 
 interface Remembered<T> {
@@ -34,14 +36,17 @@ export class ExactReleases {
   private readonly finding = new SingleFlight<Release>(RUNNING);
   private readonly examining = new SingleFlight<Requirements>(RUNNING);
   private readonly memoryMs: number;
+  private readonly search: Search;
 
   constructor(
     private readonly finder: ReleaseFinder,
+    registry: Registry,
     refreshIntervalMs: number,
     /** Returns whether MAX_STALE forbids to serve a release of this age. */
     private readonly isTooOld: (ageMs: number) => boolean,
     private readonly signal: AbortSignal,
   ) {
+    this.search = new Search(registry, signal);
     this.memoryMs = Math.max(refreshIntervalMs, MIN_MEMORY_MS);
   }
 
@@ -60,7 +65,7 @@ export class ExactReleases {
     if (known && this.isFresh(known)) return known.value;
     return this.finding.run(key, () =>
       this.ask(this.releases, MAX_RELEASES, key, known, () =>
-        this.finder.release(device, candidate, known?.value, this.signal),
+        this.finder.release(device, candidate, known?.value, this.search),
       ),
     );
   }
@@ -72,7 +77,7 @@ export class ExactReleases {
     if (known && this.isFresh(known)) return known.value;
     return this.examining.run(key, () =>
       this.ask(this.requirements, MAX_REQUIREMENTS, key, known, () =>
-        this.finder.requirements(device, candidate, known?.value, this.signal),
+        this.finder.requirements(device, candidate, known?.value, this.search),
       ),
     );
   }

@@ -1,12 +1,14 @@
 export { Assessor } from './assessor.js';
 export { TOLD_MS } from './current-releases.js';
+export { CatalogueEntry } from './catalogue-entry.js';
+export { PlanRefused } from './plan-refused.js';
 export { conditionsOf, type Conditional, type Conditions } from './conditions.js';
 export { mayTake } from './stepping-stones.js';
 export { ESP_IMAGE_BYTES, espImageIn, type EspApp, type EspImage } from '../esp-image.js';
 export { FirmwareLocator, type Packing } from './firmware-locator.js';
 export { FirmwareModule } from './firmware.module.js';
 export type { Annotations, Contents, Deliverable, Image, ImageSource, StoredImage } from './image.js';
-export { Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
+export { Release, type PlanStanding, type ReleaseChanged, type ReleaseStanding } from './release.js';
 export { repositoryPrefix } from './repository-prefix.js';
 export { Watcher } from './watcher.js';
 export { ReleaseService } from './release-service.js';

@@ -1,5 +1,8 @@
 import type { OtaError } from '../errors.js';
 import type { DeviceSample } from '../metrics/index.js';
+import type { PlanRefused } from './plan-refused.js';
+import type { Planned } from './product-search.js';
+import type { SeenPlan } from './plan-finder.js';
 import type { Release, ReleaseStanding } from './release.js';
 
 /** A replaced release, and when it was last offered to a device. */
@@ -11,7 +14,14 @@ export interface Superseded {
 /** State of one device. Times are on the clock of `performance.now()`. */
 export interface DeviceState {
   readonly device: string;
+  /** The release that everybody is offered: the newest or, with a plan, the one that it offers to everybody. */
   release: Release | undefined;
+  /** The plan, and what may be served by it. Undefined if the product has no plan. */
+  planned: Planned | undefined;
+  /** The highest serial of a plan that was seen, even if the plan is no longer there. */
+  seenPlan: SeenPlan | undefined;
+  /** Why the plan in the registry was not taken. Undefined if it was, or if there is none. */
+  planRefusal: PlanRefused | undefined;
   /** Time of the last successful refresh. */
   confirmedAtMs: number;
   /** Why the last refresh failed or found nothing; undefined after a successful one. */
@@ -45,6 +55,11 @@ const MAX_KNOWN = 100_000;
  */
 const MAX_UNKNOWN = 10_000;
 
+/** Returns whether something is served of a product: to everybody, or to some units by its plan. */
+export function isServed({ release, planned }: DeviceState): boolean {
+  return release !== undefined || planned !== undefined;
+}
+
 /**
  * The states of devices, limited in number. Ids without a release are stored separately, so that they cannot displace
  * devices with a release.
@@ -64,6 +79,9 @@ export class KnownDevices {
     const state: DeviceState = {
       device,
       release: undefined,
+      planned: undefined,
+      seenPlan: undefined,
+      planRefusal: undefined,
       confirmedAtMs: -Infinity,
       failure: undefined,
       retryAtMs: -Infinity,
@@ -82,9 +100,9 @@ export class KnownDevices {
     return state;
   }
 
-  /** Moves a state to the list where it belongs. Called after its release was added or removed. */
+  /** Moves a state to the list where it belongs. Called after its release or its plan was added or removed. */
   file(state: DeviceState): void {
-    const [home, other, limit] = state.release
+    const [home, other, limit] = isServed(state)
       ? ([this.known, this.unknown, MAX_KNOWN] as const)
       : ([this.unknown, this.known, MAX_UNKNOWN] as const);
     other.delete(state.device);
@@ -94,8 +112,8 @@ export class KnownDevices {
     if (oldest !== undefined) home.delete(oldest);
   }
 
-  /** Returns the devices with a release. */
-  withRelease(): Iterable<DeviceState> {
+  /** Returns the devices with a release or a plan. */
+  served(): Iterable<DeviceState> {
     return this.known.values();
   }
 
@@ -109,15 +127,34 @@ export class KnownDevices {
   /** Returns the figures for metrics of each device with a release. */
   *samples(): Iterable<DeviceSample> {
     const nowMs = performance.now();
-    for (const { device, confirmedAtMs, hits, misses } of this.known.values())
-      yield { device, ageSeconds: (nowMs - confirmedAtMs) / 1000, hits, misses };
+    for (const { device, confirmedAtMs, hits, misses, planned } of this.known.values())
+      yield {
+        device,
+        ageSeconds: (nowMs - confirmedAtMs) / 1000,
+        hits,
+        misses,
+        planSerial: planned?.inForce.plan.serial,
+      };
   }
 
-  /** Returns the number of devices with a release for which `which` is true. */
+  /** Returns the number of devices with a release or a plan for which `which` is true. */
   count(which: (state: DeviceState) => boolean): number {
     let count = 0;
     for (const state of this.known.values()) if (which(state)) count++;
     return count;
+  }
+
+  /** Returns the number of devices whose plan was refused, also of those that are served nothing. */
+  get refusedPlans(): number {
+    let count = this.count(({ planRefusal }) => planRefusal !== undefined);
+    for (const { planRefusal } of this.unknown.values()) if (planRefusal) count++;
+    return count;
+  }
+
+  /** Returns the products that have a plan in force, or one that was refused. */
+  *withPlan(): Iterable<string> {
+    for (const states of [this.known, this.unknown])
+      for (const { device, planned, planRefusal } of states.values()) if (planned ?? planRefusal) yield device;
   }
 
   get size(): number {

@@ -27,11 +27,12 @@ type Part = Pick<Location, 'content' | 'blob' | 'packing' | 'manifest'>;
  */
 export class ReleaseContents {
   private readonly logger = new Logger('ReleaseContents');
-  private readonly warned = new Set<string>();
 
   constructor(
     private readonly registry: Registry,
     private readonly locator: FirmwareLocator,
+    /** The artifacts that were logged. Bounded. */
+    private readonly warned: Set<string>,
   ) {}
 
   /**

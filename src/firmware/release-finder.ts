@@ -1,23 +1,22 @@
 import { Logger } from '@nestjs/common';
-import pLimit from 'p-limit';
 import type { Firmware, FirmwareStore } from '../cache/index.js';
 import type { Clock } from '../clock.js';
 import { OtaError } from '../errors.js';
-import { algorithmOf, hexOf, inlineContent, type Descriptor, type Digest } from '../oci/index.js';
+import type { Descriptor, Digest } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
-import type { SignatureVerifier } from '../signature/index.js';
+import type { SignatureVerifier, Signer } from '../signature/index.js';
 import { Assessor, type Assessment, type SignedVersion } from './assessor.js';
+import { CatalogueEntry } from './catalogue-entry.js';
 import { REQUIRES, type Conditional } from './conditions.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
-import type { Deliverable, Image, ImageSource } from './image.js';
+import { FirmwarePuller } from './firmware-puller.js';
+import type { Deliverable, Image } from './image.js';
 import { ReleaseContents } from './release-contents.js';
 import { dateAfter, Release } from './release.js';
+import type { Search } from './search.js';
 import type { Candidate } from './select-version.js';
 import { SortedTags } from './sorted-tags.js';
-import { limited } from './limited.js';
 import { NoFirmware } from './no-firmware.js';
-import { ofRightEntry } from './other-entry.js';
-import { MAX_PASSED_OVER } from './passed-over.js';
 import { UntrustedVersions } from './untrusted-versions.js';
 import { isSameVersion } from '../semver.js';
 import { traced } from '../tracing.js';
@@ -38,45 +37,49 @@ export interface ReleaseFinderOptions {
 
 /** Number of remembered manifests without firmware. Neither the content of a digest nor the settings change. */
 const MAX_REMEMBERED = 10_000;
-/** Concurrent downloads. Each may take its size in memory. */
-const MAX_PULLS = 4;
 
 /** What a release requires of a unit, according to its manifest. */
 export interface Requirements extends Conditional {
   readonly manifestDigest: Digest;
 }
 
-/** The result of a search for the current release. */
-export interface Found {
-  readonly release: Release;
-  /** Number of newer versions that are not trusted. */
-  readonly passedOver: number;
+/** The manifest of a version, and what was found out about it. */
+interface Examined {
+  readonly manifest: Descriptor;
+  readonly signer: Signer | undefined;
+  readonly coversManifestOnly: boolean;
+  readonly location: Location;
+}
+
+/** What reads artifacts, for one registry. */
+interface Readers {
+  readonly assessor: Assessor;
+  readonly contents: ReleaseContents;
 }
 
 /**
- * Finds releases in the registry: selects a version, verifies it, locates the firmware and downloads it. It only
- * remembers facts that cannot change.
+ * Finds one version in the registry: verifies it, locates the firmware and downloads it. It only remembers facts that
+ * cannot change.
  */
 export class ReleaseFinder {
   private readonly logger = new Logger('ReleaseFinder');
-  private readonly assessor: Assessor;
-  private readonly contents: ReleaseContents;
-  private readonly untrusted: UntrustedVersions;
+  private readonly locators: (registry: Registry) => FirmwareLocator;
+  private readonly puller: FirmwarePuller;
+  readonly untrusted: UntrustedVersions;
   private readonly withoutFirmware = new Map<string, NoFirmware>();
   private readonly differing = new Set<string>();
-  private readonly pulls = pLimit(MAX_PULLS);
+  private readonly incomplete = new Set<string>();
   private readonly sorted: SortedTags;
 
   constructor(
     private readonly registry: Registry,
     private readonly verifier: SignatureVerifier,
     private readonly store: FirmwareStore,
-    private readonly options: ReleaseFinderOptions,
+    readonly options: ReleaseFinderOptions,
     private readonly clock: Clock,
   ) {
-    const locator = new FirmwareLocator(registry, options.firmwareFile);
-    this.assessor = new Assessor(registry, verifier, locator, options.signedVersion);
-    this.contents = new ReleaseContents(registry, locator);
+    this.locators = (asked) => new FirmwareLocator(asked, options.firmwareFile);
+    this.puller = new FirmwarePuller(store, options);
     this.untrusted = new UntrustedVersions(options.untrustedMs);
     this.sorted = new SortedTags(options);
   }
@@ -87,87 +90,87 @@ export class ReleaseFinder {
 
   /** Returns the versions of `device`, newest first. Rejects with OtaError `absent` if there are none. */
   async candidates(device: string, signal: AbortSignal): Promise<readonly Candidate[]> {
+    return this.candidatesOf(device, await this.registry.listTags(this.repositoryOf(device), signal));
+  }
+
+  /** Returns the versions among `tags`. Rejects with OtaError `absent` if there are none. */
+  async candidatesOf(device: string, tags: readonly string[]): Promise<readonly Candidate[]> {
     const repository = this.repositoryOf(device);
-    const candidates = await this.sorted.of(repository, await this.registry.listTags(repository, signal));
+    const candidates = await this.sorted.of(repository, tags);
     if (candidates.length === 0)
       throw new OtaError('absent', `${repository} has no tag that is a semantic version. Push a version such as 1.0.0`);
     return candidates;
   }
 
-  /**
-   * Returns the current release of `device`. If nothing has changed, returns `known` itself, which costs one list of
-   * tags and one HEAD.
-   *
-   * @param again also verify `known` again
-   */
-  async current(device: string, known: Release | undefined, signal: AbortSignal, again = false): Promise<Found> {
-    const repository = this.repositoryOf(device);
-    const candidates = await this.candidates(device, signal);
-    let passedOver = 0;
-    let reason = '';
-    let withoutFirmware = 0;
-    const lastGood = async (): Promise<Found> => ({
-      release: await this.lastGood(device, candidates, known, signal, again, passedOver > 0 ? 'untrusted' : 'absent'),
-      passedOver,
-    });
-    for (const candidate of candidates) {
-      try {
-        return { release: await this.release(device, candidate, known, signal, again), passedOver };
-      } catch (error) {
-        // A failure says nothing about this version, so no older one may replace it.
-        if (!OtaError.isAnswer(error)) throw error;
-        // Its tag is listed, but its manifest is missing: the registry may be between two states. If this lasts, the
-        // release is withdrawn.
-        if (error.code === 'absent' && known?.tag === candidate.tag && !(error instanceof NoFirmware)) throw error;
-        reason ||= `${candidate.version}: ${error.message}`;
-        if (error.code === 'untrusted') passedOver++;
-        else withoutFirmware++;
-        // Its tag was moved to content that is not trusted, or not yet. The last good release is better than an older
-        // one.
-        if (error.code === 'untrusted' && known?.tag === candidate.tag && (await this.mayKeep(known, signal, again)))
-          return { release: known, passedOver };
-        if (withoutFirmware === MAX_PASSED_OVER) return lastGood();
-        if (passedOver === this.options.maxUnverified) {
-          this.untrusted.searchStopped(repository, passedOver, candidates[0]?.version ?? '');
-          return lastGood();
-        }
-      }
-    }
-    throw new OtaError(passedOver > 0 ? 'untrusted' : 'absent', `no version of ${repository} can be served: ${reason}`);
-  }
-
   /** Returns the release to which `candidate` points now. Returns `known` itself if it is the same. */
-  async release(
-    device: string,
-    candidate: Candidate,
-    known: Release | undefined,
-    signal: AbortSignal,
-    again = false,
-  ): Promise<Release> {
+  async release(device: string, candidate: Candidate, known: Release | undefined, search: Search): Promise<Release> {
     const repository = this.repositoryOf(device);
-    const manifest = await this.registry.resolve(repository, candidate.tag, signal);
-    if (!again && known?.isComplete && known.tag === candidate.tag && known.manifestDigest === manifest.digest) {
+    const registry = search.part();
+    const manifest = await registry.resolve(repository, candidate.tag, search.signal);
+    const isSame = known?.tag === candidate.tag && known.manifestDigest === manifest.digest;
+    if (!search.again && isSame && known.isComplete) {
       this.demandTrust(repository, known);
       return known;
     }
-    const key = `${repository}@${manifest.digest}`;
-    const why = this.withoutFirmware.get(key);
-    if (why) throw why;
-    try {
-      const { signer, coversManifestOnly } = await this.assess(repository, candidate, manifest, signal);
-      const location = await this.locate(repository, manifest, signal);
-      const contents = await this.contents.of(repository, location, coversManifestOnly === true, signal);
-      const firmware = await this.pull(repository, location, signal);
-      const { version, tag } = candidate;
-      const since = dateAfter(known?.currentSince, this.clock.nowMs());
-      const release = new Release(device, version, tag, manifest.digest, firmware, contents, since, signer);
-      this.demandTrust(repository, release);
-      this.compareVersions(key, release);
+    return this.servable(repository, candidate, manifest, async () => {
+      const examined = await this.examine(registry, repository, candidate, manifest, search.signal);
+      const release = await this.pulled(registry, device, candidate, examined, known, search.signal);
       return known ? sameAs(known, release) : release;
-    } catch (error) {
-      if (error instanceof NoFirmware) this.passOver(key, candidate, error);
-      throw error;
+    });
+  }
+
+  /**
+   * Returns the version to which `candidate` points now, verified and located, but not downloaded. Returns `known`
+   * itself if it is the same, which costs one HEAD.
+   */
+  async entry(
+    product: string,
+    candidate: Candidate,
+    known: CatalogueEntry | undefined,
+    search: Search,
+  ): Promise<CatalogueEntry> {
+    const repository = this.repositoryOf(product);
+    const registry = search.part(candidate.tag);
+    const manifest = await registry.resolve(repository, candidate.tag, search.signal);
+    const isSame = known?.tag === candidate.tag && known.manifestDigest === manifest.digest;
+    if (!search.again && isSame) {
+      this.demandTrust(repository, known);
+      return known;
     }
+    return this.servable(repository, candidate, manifest, async () => {
+      const examined = await this.examine(registry, repository, candidate, manifest, search.signal);
+      const { signer, coversManifestOnly, location } = examined;
+      if (isSame && known.signer?.name === signer?.name && known.coversManifestOnly === coversManifestOnly)
+        return known;
+      const { mediaType, digest, size } = manifest;
+      const annotations = this.readers(registry).contents.annotationsOf(location, coversManifestOnly);
+      const { version, tag } = candidate;
+      return new CatalogueEntry(
+        product,
+        version,
+        tag,
+        { mediaType, digest, size },
+        signer,
+        coversManifestOnly,
+        annotations,
+      );
+    });
+  }
+
+  /**
+   * Returns the release of an entry. Downloads its firmware, if the store does not have it.
+   *
+   * @param before the release that it replaces as the current one, for its date
+   */
+  async deliver(entry: CatalogueEntry, before: Release | undefined, search: Search): Promise<Release> {
+    const { product, manifest, signer, coversManifestOnly } = entry;
+    const repository = this.repositoryOf(product);
+    const registry = search.part(entry.tag);
+    return this.servable(repository, entry, manifest, async () => {
+      const location = await this.locate(registry, repository, manifest, search.signal);
+      const examined = { manifest, signer, coversManifestOnly, location };
+      return this.pulled(registry, product, entry, examined, before, search.signal);
+    });
   }
 
   /**
@@ -178,16 +181,22 @@ export class ReleaseFinder {
     device: string,
     candidate: Candidate,
     known: Requirements | undefined,
-    signal: AbortSignal,
+    search: Search,
   ): Promise<Requirements> {
     const repository = this.repositoryOf(device);
-    const manifest = await this.registry.resolve(repository, candidate.tag, signal);
+    const registry = search.part();
+    const manifest = await registry.resolve(repository, candidate.tag, search.signal);
     if (known?.manifestDigest === manifest.digest) return known;
     const why = this.withoutFirmware.get(`${repository}@${manifest.digest}`);
     if (why) throw why;
-    const { coversManifestOnly } = await this.assess(repository, candidate, manifest, signal);
-    const location = await this.locate(repository, manifest, signal);
-    const { [REQUIRES]: requires } = this.contents.annotationsOf(location, coversManifestOnly === true);
+    const { location, coversManifestOnly } = await this.examine(
+      registry,
+      repository,
+      candidate,
+      manifest,
+      search.signal,
+    );
+    const { [REQUIRES]: requires } = this.readers(registry).contents.annotationsOf(location, coversManifestOnly);
     const annotations = requires === undefined ? {} : { [REQUIRES]: requires };
     return { device, version: candidate.version, manifestDigest: manifest.digest, annotations };
   }
@@ -203,7 +212,7 @@ export class ReleaseFinder {
   /** Downloads `bytes` into the store, if they are not there. */
   async restore({ device, version, firmware: known, source }: Deliverable, signal: AbortSignal): Promise<void> {
     if (await this.store.find(known.sha256)) return;
-    const firmware = await this.pull(this.repositoryOf(device), source, signal);
+    const firmware = await this.puller.pull(this.registry, this.repositoryOf(device), source, signal);
     if (firmware.sha256 !== known.sha256)
       throw new OtaError(
         'protocol',
@@ -213,28 +222,12 @@ export class ReleaseFinder {
 
   /** Returns size and digests of an image of `device`. Downloads it into the store, if it is not there. */
   async image(device: string, { source }: Image, signal: AbortSignal): Promise<Firmware> {
-    this.demandSize(source);
-    return this.pull(this.repositoryOf(device), source, signal);
-  }
-
-  /** Returns the signer of `manifest`. Rejects with OtaError `untrusted` if no trusted signer has signed it. */
-  private async assess(
-    repository: string,
-    { version }: Candidate,
-    manifest: Descriptor,
-    signal: AbortSignal,
-  ): Promise<Extract<Assessment, { trusted: true }>> {
-    const before = this.untrusted.recall(repository, version, manifest);
-    if (before) throw before;
-    const verdict = await traced('otaflux.verify', { repository, version }, () =>
-      this.assessor.verify(repository, manifest, version, signal),
-    );
-    if (!verdict.trusted) throw this.untrusted.note(repository, version, manifest, verdict);
-    return verdict;
+    this.puller.demandSize(source);
+    return this.puller.pull(this.registry, this.repositoryOf(device), source, signal);
   }
 
   /** Throws if the signer is no longer trusted: a key may have been removed during the requests to the registry. */
-  private demandTrust(repository: string, { signer, version }: Release): void {
+  demandTrust(repository: string, { signer, version }: Pick<Release, 'signer' | 'version'>): void {
     if (this.verifier.stillTrusts(repository, signer)) return;
     throw new OtaError(
       'untrusted',
@@ -243,99 +236,94 @@ export class ReleaseFinder {
   }
 
   /** Returns whether `known` may still be served although its tag points to other content now. */
-  private async mayKeep(
-    { device, version, manifestDigest, signer }: Release,
-    signal: AbortSignal,
-    again: boolean,
+  async mayKeep(
+    device: string,
+    { version, tag, manifestDigest, signer }: Pick<Release, 'version' | 'tag' | 'manifestDigest' | 'signer'>,
+    search: Search,
+    part?: string,
   ): Promise<boolean> {
     const repository = this.repositoryOf(device);
     if (!this.verifier.stillTrusts(repository, signer)) return false;
-    if (!again) return true;
-    const manifest = await this.registry.resolve(repository, manifestDigest, signal);
-    return (await this.assessor.verify(repository, manifest, version, signal)).trusted;
+    if (!search.again) return true;
+    const registry = search.part(part === undefined ? undefined : tag);
+    const manifest = await registry.resolve(repository, manifestDigest, search.signal);
+    const verdict = await this.readers(registry).assessor.verify(repository, manifest, version, search.signal);
+    return verdict.trusted;
   }
 
-  /** Returns the known release if its tag still exists, because the search ended before it reached that tag. */
-  private async lastGood(
-    device: string,
-    candidates: readonly Candidate[],
-    known: Release | undefined,
+  /** Returns the result of `read`. Remembers that a manifest has no firmware, and then throws that at once. */
+  private async servable<T>(
+    repository: string,
+    candidate: Candidate,
+    { digest }: Descriptor,
+    read: () => Promise<T>,
+  ): Promise<T> {
+    const key = `${repository}@${digest}`;
+    const why = this.withoutFirmware.get(key);
+    if (why) throw why;
+    try {
+      return await read();
+    } catch (error) {
+      if (error instanceof NoFirmware) this.passOver(key, candidate, error);
+      throw error;
+    }
+  }
+
+  /** Verifies a manifest and locates its firmware. Rejects with OtaError `untrusted` if no trusted signer has signed it. */
+  private async examine(
+    registry: Registry,
+    repository: string,
+    { version }: Candidate,
+    manifest: Descriptor,
     signal: AbortSignal,
-    again: boolean,
-    code: 'absent' | 'untrusted',
-  ): Promise<Release> {
-    const candidate = candidates.find(({ tag }) => tag === known?.tag);
-    if (candidate) return this.release(device, candidate, known, signal, again);
-    throw new OtaError(
-      code,
-      `too many of the newest versions of ${device} cannot be served, and older ones are not tried. Delete tags without firmware, sign a version, or raise --max-unverified`,
+  ): Promise<Examined> {
+    const before = this.untrusted.recall(repository, version, manifest);
+    if (before) throw before;
+    const verdict: Assessment = await traced('otaflux.verify', { repository, version }, () =>
+      this.readers(registry).assessor.verify(repository, manifest, version, signal),
     );
+    if (!verdict.trusted) throw this.untrusted.note(repository, version, manifest, verdict);
+    const location = await this.locate(registry, repository, manifest, signal);
+    const { signer, coversManifestOnly = false } = verdict;
+    return { manifest, signer, coversManifestOnly, location };
   }
 
-  private async locate(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Location> {
-    const location = await this.assessor.locate(repository, manifest, signal);
-    this.demandSize(location);
+  /** Returns a release whose firmware is in the store. */
+  private async pulled(
+    registry: Registry,
+    device: string,
+    { version, tag }: Candidate,
+    { manifest, signer, coversManifestOnly, location }: Examined,
+    before: Release | undefined,
+    signal: AbortSignal,
+  ): Promise<Release> {
+    const repository = this.repositoryOf(device);
+    const contents = await this.readers(registry).contents.of(repository, location, coversManifestOnly, signal);
+    const firmware = await this.puller.pull(registry, repository, location, signal);
+    const since = dateAfter(before?.currentSince, this.clock.nowMs());
+    const release = new Release(device, version, tag, manifest.digest, firmware, contents, since, signer);
+    this.demandTrust(repository, release);
+    this.compareVersions(`${repository}@${manifest.digest}`, release);
+    return release;
+  }
+
+  private async locate(
+    registry: Registry,
+    repository: string,
+    manifest: Descriptor,
+    signal: AbortSignal,
+  ): Promise<Location> {
+    const location = await this.readers(registry).assessor.locate(repository, manifest, signal);
+    this.puller.demandSize(location);
     return location;
   }
 
-  private demandSize({ blob }: ImageSource): void {
-    if (blob.size <= this.options.maxFirmwareBytes) return;
-    throw new NoFirmware(
-      `the layer has ${blob.size} bytes, more than --max-firmware-size (${this.options.maxFirmwareBytes}). Raise the limit, or push a smaller file`,
-    );
-  }
-
-  private async pull(repository: string, { blob, packing }: ImageSource, signal: AbortSignal): Promise<Firmware> {
-    const plain = packing === 'none' && algorithmOf(blob.digest) === 'sha256';
-    const stored = plain ? await this.store.find(hexOf(blob.digest)) : undefined;
-    if (stored) return stored;
-    const firmware = await this.pulls(() =>
-      traced('otaflux.pull', { repository, sizeBytes: blob.size }, () =>
-        ofRightEntry((entry) =>
-          this.store.put({
-            // Only then, the content has the size of the blob.
-            sizeBytes: packing === 'none' ? blob.size : undefined,
-            open: () => this.contentOf(repository, { blob, packing }, signal, entry),
-          }),
-        ),
-      ),
-    );
-    // A plug-in registry may not have checked the content.
-    if (plain && firmware.sha256 !== hexOf(blob.digest))
-      throw new OtaError(
-        'protocol',
-        `content is not ${blob.digest}: its bytes have another digest. Check the registry and its storage`,
-      );
-    return firmware;
-  }
-
-  /** Yields the firmware in a blob. The code that unpacks tars is loaded with the first tar. */
-  private async *contentOf(
-    repository: string,
-    { blob, packing }: ImageSource,
-    signal: AbortSignal,
-    entry: number | undefined,
-  ): AsyncGenerator<Buffer> {
-    const { firmwareFile, maxFirmwareBytes: maxBytes } = this.options;
-    const bytes = this.bytesOf(repository, blob, signal);
-    if (packing === 'none') yield* limited(bytes, maxBytes);
-    else yield* (await import('./unpack.js')).unpack(bytes, { packing, firmwareFile, maxBytes, entry });
-  }
-
-  /** If the blob of a manifest is missing, the manifest is broken, not absent: an older version must not replace it. */
-  private async *bytesOf(repository: string, blob: Descriptor, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const inline = inlineContent(blob);
-    if (inline) {
-      yield inline;
-      return;
-    }
-    try {
-      yield* (await this.registry.fetchBlob(repository, blob, signal)) as AsyncIterable<Buffer>;
-    } catch (error) {
-      if (error instanceof OtaError && error.code === 'absent')
-        throw new OtaError('protocol', error.message, { cause: error });
-      throw error;
-    }
+  private readers(registry: Registry): Readers {
+    const locator = this.locators(registry);
+    return {
+      assessor: new Assessor(registry, this.verifier, locator, this.options.signedVersion),
+      contents: new ReleaseContents(registry, locator, this.incomplete),
+    };
   }
 
   /** Warns if an ESP image says that it is another version than its tag. */

@@ -6,12 +6,13 @@ import { z } from 'zod';
 import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { codeOf, explained } from '../errors.js';
-import { recorded, type Answers } from '../registry/index.js';
+import type { Answers } from '../registry/index.js';
+import type { SeenPlan } from './plan-finder.js';
 import type { Release } from './release.js';
 import { makeFolder } from '../folders.js';
 
-/** Larger files are not written. A manifest and its signatures have a few kilobytes. */
-const MAX_BYTES = 1024 * 1024;
+/** Larger files are not written. A manifest and its signatures have a few kilobytes, a plan at most 350. */
+const MAX_BYTES = 4 * 1024 * 1024;
 /** How often a file is marked as still current. */
 const CONFIRM_MS = 60_000;
 const MAX_NOTED = 100_000;
@@ -20,18 +21,36 @@ const MAX_WRITING_MS = 3_600_000;
 /** Files of devices without requests for this time are removed. */
 const MAX_AGE_MS = 30 * 24 * 3_600_000;
 
+const answersSchema = z.record(z.string(), z.unknown());
 const fileSchema = z.object({
   device: z.string(),
-  answers: z.record(z.string(), z.unknown()),
+  answers: answersSchema,
+  // Only of products that have, or had, a plan.
+  parts: z.record(z.string(), answersSchema).optional(),
+  plan: z.object({ serial: z.int().nonnegative(), digest: z.string() }).optional(),
   // Files of earlier versions have only these two fields.
   version: z.string().optional(),
   manifestDigest: z.string().optional(),
   currentSinceMs: z.int().nonnegative().max(8.64e15).optional(),
 });
 
+/** What is stored of a product. */
+export interface ToKeep {
+  readonly device: string;
+  /** The answers of the registry in the search for its release. */
+  readonly answers: Answers;
+  /** The answers about the plan and about each version of interest, if there is a plan. */
+  readonly parts?: Readonly<Record<string, Answers>> | undefined;
+  /** The highest serial of a plan that was seen. It is also stored if the plan, or the release, is no longer there. */
+  readonly plan?: SeenPlan | undefined;
+  readonly release?: Pick<Release, 'version' | 'manifestDigest' | 'currentSince'> | undefined;
+}
+
 /** The answers of the registry in the search for a release, and when it was last confirmed. */
 export interface Kept {
   readonly answers: Answers;
+  readonly parts: Readonly<Record<string, Answers>> | undefined;
+  readonly plan: SeenPlan | undefined;
   /** In milliseconds since the epoch. */
   readonly confirmedAtMs: number;
   /** The release that was found, and since when it has been current: `Last-Modified` survives a restart. */
@@ -72,31 +91,18 @@ export class ReleaseMemory implements OnModuleInit {
     });
   }
 
-  /**
-   * Runs `search`. Returns its result and the answers of the registry, for `keep`. The answers are empty if nothing is
-   * stored.
-   */
-  async record<T>(search: () => Promise<T>): Promise<{ result: T; answers: Answers }> {
-    return this.folder === undefined ? { result: await search(), answers: {} } : recorded(search);
+  /** Whether anything is stored. */
+  get isOn(): boolean {
+    return this.folder !== undefined;
   }
 
-  /** Stores the answers of the registry in the search for `release`. Replaces the stored answers of its device. */
-  async keep({ device, version, manifestDigest, currentSince }: Release, answers: Answers): Promise<void> {
-    const currentSinceMs = currentSince.getTime();
-    const text = JSON.stringify({ device, version, manifestDigest, currentSinceMs, answers });
-    if (text.length > MAX_BYTES) return this.forget(device);
-    await this.inFolder(async (folder) => {
-      await makeFolder(folder);
-      const temporary = join(folder, `${randomUUID()}.tmp`);
-      try {
-        await writeFile(temporary, text, { mode: 0o600 });
-        await rename(temporary, join(folder, nameOf(device)));
-      } catch (error) {
-        await rm(temporary, { force: true }).catch(() => undefined);
-        throw error;
-      }
-      this.note(device, this.clock.nowMs());
-    });
+  /** Stores what is known of a product. Replaces what was stored before. */
+  async keep({ device, answers, parts, plan, release }: ToKeep): Promise<void> {
+    const { version, manifestDigest, currentSince } = release ?? {};
+    const currentSinceMs = currentSince?.getTime();
+    const text = JSON.stringify({ device, version, manifestDigest, currentSinceMs, plan, answers, parts });
+    if (text.length > MAX_BYTES) return this.forget(device, plan);
+    await this.write(device, text);
   }
 
   /** Marks the stored answers of `device` as current. */
@@ -107,9 +113,15 @@ export class ReleaseMemory implements OnModuleInit {
     await this.inFolder((folder) => utimes(join(folder, nameOf(device)), now / 1000, now / 1000));
   }
 
-  async forget(device: string): Promise<void> {
+  /**
+   * Drops the stored answers of `device`.
+   *
+   * @param plan what stays stored: an old plan must not be taken again
+   */
+  async forget(device: string, plan?: SeenPlan): Promise<void> {
     this.notedAtMs.delete(device);
-    await this.inFolder((folder) => rm(join(folder, nameOf(device)), { force: true }));
+    if (plan) await this.write(device, JSON.stringify({ device, plan, answers: {} }));
+    else await this.inFolder((folder) => rm(join(folder, nameOf(device)), { force: true }));
   }
 
   /**
@@ -125,9 +137,24 @@ export class ReleaseMemory implements OnModuleInit {
       const kept = fileSchema.parse(JSON.parse(await readFile(path, 'utf8')));
       if (kept.device !== device) throw new Error(`${path} is about another device. Delete the file`);
       this.note(device, confirmedAtMs);
-      const { answers, version, manifestDigest, currentSinceMs } = kept;
+      const { answers, parts, plan, version, manifestDigest, currentSinceMs } = kept;
       const currentSince = currentSinceMs === undefined ? undefined : new Date(currentSinceMs);
-      return { answers, confirmedAtMs, version, manifestDigest, currentSince };
+      return { answers, parts, plan, confirmedAtMs, version, manifestDigest, currentSince };
+    });
+  }
+
+  private async write(device: string, text: string): Promise<void> {
+    await this.inFolder(async (folder) => {
+      await makeFolder(folder);
+      const temporary = join(folder, `${randomUUID()}.tmp`);
+      try {
+        await writeFile(temporary, text, { mode: 0o600 });
+        await rename(temporary, join(folder, nameOf(device)));
+      } catch (error) {
+        await rm(temporary, { force: true }).catch(() => undefined);
+        throw error;
+      }
+      this.note(device, this.clock.nowMs());
     });
   }
 

@@ -1,34 +1,32 @@
-import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import pLimit from 'p-limit';
+import { Injectable, Optional, type OnApplicationShutdown } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { FirmwareStore, type Lease } from '../cache/index.js';
 import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
-import { whyNoDeviceId } from '../repository-name.js';
-import { ReleaseMeter, type RefreshResult } from '../metrics/index.js';
-import { isRepositoryName } from '../oci/index.js';
+import { ReleaseMeter } from '../metrics/index.js';
+import { PlanSelector, Selector, Standings, type Catalogue } from '../plan/index.js';
 import { Registry, RegistryState } from '../registry/index.js';
-import { SignatureVerifier } from '../signature/index.js';
-import { ExactReleases } from './exact-releases.js';
+import { PlanVerifier, SignatureVerifier } from '../signature/index.js';
+import type { CatalogueEntry } from './catalogue-entry.js';
+import { Catalogues } from './catalogues.js';
+import { ClockStandings } from './clock-standings.js';
 import { CurrentReleases } from './current-releases.js';
-import type { DeviceState, KnownDevices } from './known-devices.js';
-import { absentSince, isWithdrawn, refreshBackoffMs, reportFailure } from './refresh-failure.js';
-import { PastReleases } from './past-releases.js';
-import { ReleaseMemory } from './release-memory.js';
+import { ExactReleases } from './exact-releases.js';
+import { Freshness } from './freshness.js';
 import type { Deliverable, Image, StoredImage } from './image.js';
-import { ReleaseFinder, type Found } from './release-finder.js';
+import { isServed, type DeviceState, type KnownDevices } from './known-devices.js';
+import { PastReleases } from './past-releases.js';
+import { PlanFinder } from './plan-finder.js';
+import { ProductSearch } from './product-search.js';
+import { demandDevice, nothingForAll, Refresher } from './refresher.js';
+import { ReleaseFinder } from './release-finder.js';
 import { ReleaseImages } from './release-images.js';
+import { ReleaseMemory } from './release-memory.js';
 import { repositoryPrefix } from './repository-prefix.js';
-import { type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
-import { traced } from '../tracing.js';
+import { type PlanStanding, type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
+import { SingleFlight } from './single-flight.js';
 import { SteppingStones } from './stepping-stones.js';
-import { SingleFlight, type Lane } from './single-flight.js';
-
-/** How long the service remembers that a device has no firmware (CONTRACT, "Freshness"). */
-const ABSENT_MS = 10_000;
-/** Devices that are verified again at the same time after keys changed. */
-const MAX_VERIFIED_AGAIN = 8;
 
 /**
  * Returns the releases of devices. It answers from memory, refreshes releases when they get old, and asks the registry
@@ -38,33 +36,39 @@ const MAX_VERIFIED_AGAIN = 8;
  */
 @Injectable()
 export class ReleaseService implements OnApplicationShutdown {
-  private readonly logger = new Logger('ReleaseService');
   private readonly releases: CurrentReleases;
   private readonly devices: KnownDevices;
   private readonly finder: ReleaseFinder;
-  private readonly past: PastReleases;
+  private readonly plans: PlanFinder;
+  private readonly freshness: Freshness;
+  private readonly refresher: Refresher;
+  private readonly catalogues: Catalogues;
   private readonly exactReleases: ExactReleases;
   private readonly steppingStones: SteppingStones;
   private readonly images: ReleaseImages;
-  private readonly refreshes = new SingleFlight<Release>();
   private readonly restores = new SingleFlight<void>();
   private readonly shutdown = new AbortController();
-  private lastFailure: OtaError | undefined;
 
   /** @internal Created by Nest. */
   constructor(
     registry: Registry,
     private readonly verifier: SignatureVerifier,
     private readonly store: FirmwareStore,
-    private readonly settings: Settings,
-    private readonly meter: ReleaseMeter,
+    settings: Settings,
+    meter: ReleaseMeter,
     memory: ReleaseMemory,
     clock: Clock,
     /** The state of the registry, for health checks and status. */
     readonly registryState: RegistryState,
+    @Optional() planVerifier: PlanVerifier = new PlanVerifier(verifier),
+    @Optional() selector: Selector = new PlanSelector(),
+    @Optional() standings: Standings = new ClockStandings(),
   ) {
+    const { signal } = this.shutdown;
+    const { refreshInterval } = settings;
     this.releases = new CurrentReleases(store);
     this.devices = this.releases.devices;
+    this.freshness = new Freshness(settings);
     this.finder = new ReleaseFinder(
       registry,
       verifier,
@@ -75,32 +79,46 @@ export class ReleaseService implements OnApplicationShutdown {
         minVersion: settings.minVersion,
         signedVersion: settings.signedVersion,
         maxUnverified: settings.maxUnverified,
-        untrustedMs: settings.refreshInterval,
+        untrustedMs: refreshInterval,
         firmwareFile: settings.firmwareFile,
         maxFirmwareBytes: settings.maxFirmwareSize,
       },
       clock,
     );
-    this.images = new ReleaseImages(this.finder, store, this.shutdown.signal);
-    this.past = new PastReleases(memory, this.finder, (ageMs) => this.isTooOld(ageMs), clock);
-    this.exactReleases = new ExactReleases(
-      this.finder,
-      settings.refreshInterval,
-      (ageMs) => this.isTooOld(ageMs),
-      this.shutdown.signal,
+    this.plans = new PlanFinder(
+      planVerifier,
+      (product) => this.finder.repositoryOf(product),
+      refreshInterval,
+      settings.signedVersion === 'require',
     );
+    const searches = new ProductSearch(this.finder, this.plans, selector, standings, clock);
+    const isTooOld = (ageMs: number): boolean => this.freshness.isTooOld(ageMs);
+    const past = new PastReleases(memory, registry, searches, this.finder, isTooOld, clock);
+    this.refresher = new Refresher(this.releases, past, meter, {
+      refreshIntervalMs: refreshInterval,
+      verifyAnew: (device) => {
+        this.finder.verifyAnew(device);
+        this.plans.verifyAnew(device);
+      },
+      signal,
+    });
+    this.catalogues = new Catalogues(this.releases, searches, this.finder, past, registry, store, signal);
+    this.images = new ReleaseImages(this.finder, store, signal);
+    this.exactReleases = new ExactReleases(this.finder, registry, refreshInterval, isTooOld, signal);
     this.steppingStones = new SteppingStones(this.exactReleases);
     meter.observe(
       () => this.devices.samples(),
       () => this.devices.count(({ failure }) => failure !== undefined),
       () => this.devices.count(({ passedOver }) => passedOver),
+      () => this.devices.refusedPlans,
     );
     this.changes.subscribe(({ device, after }) => {
-      if (!after) void this.past.forget(device);
+      const state = this.devices.get(device);
+      if (!after && !state?.planned) void past.forget(device, state?.seenPlan);
     });
-    verifier.changes.subscribe(() => {
-      void this.verifyAgain();
-    });
+    const verifyAgain = (): void => void this.verifyAgain();
+    verifier.changes.subscribe(verifyAgain);
+    if (planVerifier.isSeparate) planVerifier.changes.subscribe(verifyAgain);
   }
 
   /** Every change of a device's current release, after it was made. */
@@ -116,16 +134,9 @@ export class ReleaseService implements OnApplicationShutdown {
    */
   current(device: string, nowMs = performance.now()): Release | Promise<Release> {
     const state = this.devices.get(device);
-    if (!state?.release) return this.first(device, state);
-    const { release } = state;
-    const ageMs = nowMs - state.confirmedAtMs;
-    if (ageMs < this.settings.refreshInterval) {
-      state.hits++;
-      return release;
-    }
-    const tooOld = this.isTooOld(ageMs);
-    const waiting = nowMs < state.retryAtMs;
-    if (waiting && tooOld)
+    if (!state || !isServed(state)) return this.first(device, state);
+    const advice = this.freshness.of(state, nowMs);
+    if (advice === 'refuse')
       throw (
         state.failure ??
         new OtaError(
@@ -133,14 +144,55 @@ export class ReleaseService implements OnApplicationShutdown {
           `the registry has not confirmed the release of ${device} for longer than --max-stale. Check refresh.failed in the log`,
         )
       );
-    if (this.settings.refreshInterval === 0 && !waiting) return this.asked(state, tooOld);
-    if (tooOld) {
+    if (advice === 'ask') return this.asked(state, nowMs);
+    if (advice === 'wait') {
       state.misses++;
       return this.refresh(device);
     }
-    if (!waiting) this.refreshBehind(device);
+    if (advice === 'refresh') this.refresher.refreshBehind(device);
     state.hits++;
-    return release;
+    if (state.release) return state.release;
+    throw nothingForAll(state);
+  }
+
+  /**
+   * Returns the plan of a product and what may be served by it, newest first, as it is in memory. Returns undefined if the
+   * product has no plan, or if nothing is known of it: `current` asks the registry, and keeps it fresh. If `current`
+   * rejects with `absent`, a plan may still offer releases to some units.
+   */
+  catalogue(product: string): Catalogue<CatalogueEntry> | undefined {
+    return this.devices.get(product)?.planned?.catalogue;
+  }
+
+  /**
+   * Returns the release of an entry of a catalogue. Its bytes can be sent: if they are not in the cache, they are
+   * downloaded first, and the result is a promise. Rejects with OtaError.
+   */
+  deliver(entry: CatalogueEntry): Release | Promise<Release> {
+    return this.catalogues.deliver(entry);
+  }
+
+  /**
+   * Makes the release current that the plan of a product offers to everybody now, after time has passed or a rollout has
+   * changed. Sends no request to the registry, unless the firmware has to be downloaded. Rejects with OtaError.
+   */
+  settle(product: string): Promise<void> {
+    return this.catalogues.settle(product);
+  }
+
+  /** The product whose plan, or what may be served by it, has changed or ended: after it was made. */
+  get planChanges(): Observable<string> {
+    return this.releases.planChanges;
+  }
+
+  /** Returns the products that have a plan in force, or one that was refused. */
+  plannedProducts(): Iterable<string> {
+    return this.devices.withPlan();
+  }
+
+  /** Returns the plan of a product, and why the plan in the registry was not taken. */
+  planStanding(product: string): PlanStanding | undefined {
+    return this.catalogues.standing(product);
   }
 
   /**
@@ -152,8 +204,10 @@ export class ReleaseService implements OnApplicationShutdown {
     demandDevice(device);
     // MAX_STALE also applies to requests with a version: a release that is too old has to be confirmed first.
     const stale = this.devices.get(device);
-    if (stale?.release && this.isTooOld(nowMs - stale.confirmedAtMs)) await this.current(device, nowMs);
+    if (stale && isServed(stale) && this.freshness.isTooOld(nowMs - stale.confirmedAtMs)) await this.refresh(device);
     const state = this.devices.get(device);
+    const entry = state?.planned?.catalogue.releases.find((one) => one.version === version);
+    if (entry) return this.deliver(entry);
     const offered = state ? this.releases.stillOffered(state, nowMs) : [];
     const known = [state?.release, ...offered].find((release) => release?.version === version);
     if (known) {
@@ -187,7 +241,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * Asks the registry now for the current release of `device`, or joins a refresh in progress. Rejects with OtaError.
    */
   refresh(device: string): Promise<Release> {
-    return this.refreshIn('known', device);
+    return this.refresher.refresh(device);
   }
 
   /**
@@ -196,12 +250,8 @@ export class ReleaseService implements OnApplicationShutdown {
    *
    * @param hintedAtMs when a webhook announced the change, on the clock of `performance.now()`
    */
-  async refreshAnew(device: string, hintedAtMs?: number): Promise<Release> {
-    demandDevice(device);
-    await this.refreshes.running(device)?.catch(() => undefined);
-    this.finder.verifyAnew(device);
-    this.devices.demand(device).hintedAtMs = hintedAtMs;
-    return this.refresh(device);
+  refreshAnew(device: string, hintedAtMs?: number): Promise<Release> {
+    return this.refresher.refreshAnew(device, hintedAtMs);
   }
 
   /** Notes that `release` was offered to a device. It stays available for the next ten minutes. */
@@ -237,7 +287,7 @@ export class ReleaseService implements OnApplicationShutdown {
 
   /** Returns the current releases of all devices that have one. */
   *knownReleases(): Iterable<Release> {
-    for (const { release } of this.devices.withRelease()) if (release) yield release;
+    for (const { release } of this.devices.served()) if (release) yield release;
   }
 
   /** Returns the standing of each device with a release. */
@@ -245,14 +295,14 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.devices.standing();
   }
 
-  /** Returns whether `device` has a release in memory. */
+  /** Returns whether `device` has a release in memory that everybody is offered. */
   knows(device: string): boolean {
     return this.devices.get(device)?.release !== undefined;
   }
 
   /** Why the last refresh failed, for any reason; undefined if it succeeded. */
   get refreshFailure(): OtaError | undefined {
-    return this.lastFailure;
+    return this.refresher.lastFailure;
   }
 
   /**
@@ -276,17 +326,13 @@ export class ReleaseService implements OnApplicationShutdown {
   private first(device: string, state: DeviceState | undefined): Promise<Release> {
     if (state?.failure && performance.now() < state.retryAtMs) throw state.failure;
     if (state) state.misses++;
-    return this.refreshIn('unknown', device);
-  }
-
-  private async refreshIn(lane: Lane, device: string): Promise<Release> {
-    demandDevice(device);
-    return this.refreshes.run(device, () => this.ask(this.devices.demand(device)), lane);
+    return this.refresher.refresh(device, 'unknown');
   }
 
   /** REFRESH_INTERVAL=0: asks the registry. Returns the release in memory while the registry cannot be asked. */
-  private async asked(state: DeviceState, tooOld: boolean): Promise<Release> {
+  private async asked(state: DeviceState, nowMs: number): Promise<Release> {
     state.misses++;
+    const tooOld = this.freshness.isTooOld(nowMs - state.confirmedAtMs);
     try {
       return await this.refresh(state.device);
     } catch (error) {
@@ -296,52 +342,18 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /**
-   * Keys or policies have changed: drops releases that are no longer trusted, and verifies the others again in the
-   * background, a few at a time.
+   * Keys or policies have changed: drops releases and plans that are no longer trusted, and verifies the others again in
+   * the background.
    */
   private async verifyAgain(): Promise<void> {
     this.finder.verifyAnew();
+    this.plans.verifyAnew();
     this.exactReleases.forget();
-    const devices = this.releases.distrust((device, { signer }) =>
-      this.verifier.stillTrusts(this.finder.repositoryOf(device), signer),
+    const devices = this.releases.distrust(
+      (device, signer) => this.verifier.stillTrusts(this.finder.repositoryOf(device), signer),
+      (device, plan) => this.plans.stillTrusts(device, plan),
     );
-    const limit = pLimit(MAX_VERIFIED_AGAIN);
-    await Promise.all(devices.map((device) => limit(() => this.refreshAnew(device).catch(() => undefined))));
-  }
-
-  private refreshBehind(device: string): void {
-    if (this.refreshes.has(device)) return;
-    // Its failure is noted and logged elsewhere. Nobody waits for it here.
-    this.refresh(device).catch(() => undefined);
-  }
-
-  private async ask(state: DeviceState): Promise<Release> {
-    const again = state.verifyAgain;
-    state.verifyAgain = false;
-    try {
-      const known = state.release;
-      const find = (): Promise<Found> => this.finder.current(state.device, known, this.shutdown.signal, again);
-      return await traced('otaflux.refresh', { device: state.device }, () =>
-        this.past.search(state.device, known, find, ({ release, passedOver }) => {
-          state.passedOver = passedOver > 0;
-          this.confirm(state, release, again);
-        }),
-      );
-    } catch (error) {
-      const failure = OtaError.from(error, 'unavailable', `refresh of ${state.device} failed`);
-      // The release was not verified again, neither by its own tag nor because of a newer version that could not be
-      // verified.
-      if (failure.code !== 'untrusted') state.verifyAgain ||= again;
-      const past = state.release ? undefined : await this.past.instead(state.device, failure, this.shutdown.signal);
-      if (past) {
-        // However recently it was confirmed, the registry is asked again as soon as possible.
-        state.confirmedAtMs = performance.now() - Math.max(past.ageMs, this.settings.refreshInterval);
-        this.releases.change(state, past.release);
-      }
-      this.fail(state, failure);
-      if (past) return past.release;
-      throw failure;
-    }
+    await this.refresher.verifyAgain(devices);
   }
 
   /**
@@ -350,59 +362,6 @@ export class ReleaseService implements OnApplicationShutdown {
    */
   private async recalledInstead(device: string, error: unknown): Promise<Release | undefined> {
     if (OtaError.isAnswer(error)) return undefined;
-    return this.refreshIn('unknown', device).catch(() => undefined);
+    return this.refresher.refresh(device, 'unknown').catch(() => undefined);
   }
-
-  private isTooOld(ageMs: number): boolean {
-    const { maxStale, refreshInterval } = this.settings;
-    return maxStale !== undefined && ageMs >= Math.max(maxStale, refreshInterval);
-  }
-
-  /**
-   * @param again whether the release before had to be verified again, which the search for another one may not have
-   *   done
-   */
-  private confirm(state: DeviceState, release: Release, again: boolean): void {
-    const before = state.release;
-    if (state.failure && before)
-      this.logger.log({ event: 'refresh.recovered', device: state.device, failures: state.failures });
-    Object.assign(state, {
-      failure: undefined,
-      failures: 0,
-      retryAtMs: -Infinity,
-      absentSinceMs: undefined,
-      confirmedAtMs: performance.now(),
-    });
-    this.lastFailure = undefined;
-    this.meter.refreshed(release.equals(before) ? 'unchanged' : 'changed');
-    this.releases.change(state, release, !again);
-    state.hintedAtMs = undefined;
-  }
-
-  /** Notes a failure. The release in memory is still served, if the failure allows it. */
-  private fail(state: DeviceState, failure: OtaError): void {
-    const nowMs = performance.now();
-    this.meter.refreshed(failure.code satisfies RefreshResult);
-    this.lastFailure = OtaError.isAnswer(failure) ? undefined : failure;
-    reportFailure(this.logger, state, failure);
-    state.failure = failure;
-    state.failures++;
-    state.retryAtMs =
-      nowMs + (failure.code === 'absent' && !state.release ? ABSENT_MS : refreshBackoffMs(state.failures));
-    state.absentSinceMs = absentSince(state.absentSinceMs, failure, nowMs);
-    if (state.release && isWithdrawn(failure, state.absentSinceMs, nowMs, this.settings.refreshInterval)) {
-      state.retryAtMs = nowMs + ABSENT_MS;
-      this.releases.change(state, undefined, failure.code !== 'untrusted' && !state.verifyAgain);
-    }
-    this.devices.file(state);
-  }
-}
-
-/** Throws for an id that cannot be a repository name, so that it never gets into a request to the registry. */
-function demandDevice(device: string): void {
-  if (!isRepositoryName(device))
-    throw new OtaError(
-      'absent',
-      `${JSON.stringify(device.slice(0, 100))} is not a device id: ${whyNoDeviceId(device)}`,
-    );
 }

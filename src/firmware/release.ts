@@ -1,6 +1,7 @@
 import type { OtaError } from '../errors.js';
 import type { Firmware } from '../cache/index.js';
 import type { Digest } from '../oci/index.js';
+import type { Plan } from '../plan/index.js';
 import type { Signer } from '../signature/index.js';
 import type { Annotations, Contents, Deliverable, Image, ImageSource, StoredImage } from './image.js';
 
@@ -123,4 +124,17 @@ export interface ReleaseStanding {
   readonly failure: OtaError | undefined;
   /** Whether newer versions are skipped because they are not trusted. */
   readonly passedOver: boolean;
+}
+
+/** The plan of a product, as far as it is known. */
+export interface PlanStanding {
+  /** The plan in force. Undefined if there is none. */
+  readonly plan: Plan | undefined;
+  /** The manifest of the plan in force. */
+  readonly digest: Digest | undefined;
+  readonly signer: Signer | undefined;
+  /** The highest serial that was seen. A plan with a lower one is refused. */
+  readonly highestSerial: number | undefined;
+  /** Why the plan in the registry was not taken. Undefined if it was, or if there is none. */
+  readonly failure: OtaError | undefined;
 }

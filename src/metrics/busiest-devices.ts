@@ -5,6 +5,8 @@ export interface DeviceSample {
   readonly ageSeconds: number;
   readonly hits: number;
   readonly misses: number;
+  /** Serial of its plan. Undefined if it has none. */
+  readonly planSerial: number | undefined;
 }
 
 /** All metrics of one scrape are read within this time, and have to be about the same devices. */

@@ -17,11 +17,18 @@ function scraped(samples: () => Iterable<DeviceSample>, devices?: string): Metri
     samples,
     () => 0,
     () => 0,
+    () => 0,
   );
   return metrics;
 }
 
-const sample = (device: string, hits: number, misses = 0): DeviceSample => ({ device, hits, misses, ageSeconds: 1 });
+const sample = (device: string, hits: number, misses = 0): DeviceSample => ({
+  device,
+  hits,
+  misses,
+  ageSeconds: 1,
+  planSerial: undefined,
+});
 
 function series(text: string, name: string): Map<string, number> {
   const found = [...text.matchAll(/^(\w+)\{device_id="([^"]+)"\} (\S+)$/gm)].filter(([, metric]) => metric === name);

@@ -13,6 +13,7 @@ export class ReleaseMeter {
   private sample: () => Iterable<DeviceSample> = () => [];
   private stale: () => number = () => 0;
   private passedOver: () => number = () => 0;
+  private refusedPlans: () => number = () => 0;
 
   constructor(metrics: MetricsRegistry, { metricsDevices }: Settings) {
     const registers = [metrics];
@@ -61,6 +62,27 @@ export class ReleaseMeter {
         });
       },
     });
+    const samples = (): Iterable<DeviceSample> => busiest.of(this.sample);
+    new Gauge({
+      name: 'otaflux_plan_serial',
+      help: 'Serial of the plan of the device that is in force.',
+      labelNames: ['device_id'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { device, planSerial } of samples())
+          if (planSerial !== undefined) this.labels(device).set(planSerial);
+      },
+    });
+    const refusedPlans = (): number => this.refusedPlans();
+    new Gauge({
+      name: 'otaflux_plans_rejected',
+      help: 'Devices whose plan in the registry was not taken. The last good plan goes on.',
+      registers,
+      collect() {
+        this.set(refusedPlans());
+      },
+    });
     const stale = (): number => this.stale();
     new Gauge({
       name: 'otaflux_stale_releases',
@@ -88,10 +110,16 @@ export class ReleaseMeter {
   }
 
   /** Sets the functions that return the figures of each device and the numbers of devices. They are called at each scrape. */
-  observe(sample: () => Iterable<DeviceSample>, stale: () => number, passedOver: () => number): void {
+  observe(
+    sample: () => Iterable<DeviceSample>,
+    stale: () => number,
+    passedOver: () => number,
+    refusedPlans: () => number,
+  ): void {
     this.sample = sample;
     this.stale = stale;
     this.passedOver = passedOver;
+    this.refusedPlans = refusedPlans;
   }
 
   refreshed(result: RefreshResult): void {

@@ -2,6 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import { MetricsRegistry } from './metrics-registry.js';
 
+/** What a verifier counts. */
+export type SignatureCounts = Pick<SignatureMeter, 'verified' | 'keys' | 'readable'>;
+
 /** The metrics of signatures and keys. */
 @Injectable()
 export class SignatureMeter {
@@ -32,6 +35,19 @@ export class SignatureMeter {
   /** @param result `trusted` or a Distrust @param form a SignatureForm or `none` */
   verified(result: string, form: string): void {
     this.verifications.labels(result, form).inc();
+  }
+
+  /** The same meter for keys of plans, which are not counted as keys of firmware. */
+  get withoutKeys(): SignatureCounts {
+    return {
+      verified: (result, form) => {
+        this.verified(result, form);
+      },
+      keys: () => undefined,
+      readable: (source, readable) => {
+        this.readable(source, readable);
+      },
+    };
   }
 
   keys(count: number): void {

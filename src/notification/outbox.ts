@@ -7,19 +7,19 @@ import { explained } from '../errors.js';
 import type { NotificationMeter } from '../metrics/index.js';
 import { after, delay } from '../timers.js';
 import { traced } from '../tracing.js';
-import { KeptNotices } from './kept-notices.js';
-import { NotNow, payloadOf, Undeliverable, type Notifier, type ReleaseNotice } from './notifier.js';
+import { channelIn, isAboutChannel, KeptNotices, type ChannelName } from './kept-notices.js';
+import { nameOf, NotNow, payloadOf, Undeliverable, type Notifier, type ReleaseNotice } from './notifier.js';
 import type { StateDirectory, ToldFile } from './told-file.js';
 
 /** The part of the release service that the outbox needs to compare earlier messages with current releases. */
 export interface KnownReleases {
-  /** Returns the notices for all devices with a release. */
+  /** Returns the notices for all devices with a release, and for the channels of their plans. */
   notices(): Iterable<ReleaseNotice>;
   /**
    * Refreshes devices that have an earlier message, but that nobody has asked for since the start. Resolves to notices
    * for those that have no release any more. Changes of the others are published as usual.
    */
-  look(devices: readonly string[]): Promise<ReleaseNotice[]>;
+  look(devices: readonly string[], channels: readonly ChannelName[]): Promise<ReleaseNotice[]>;
 }
 
 interface Pending {
@@ -40,7 +40,7 @@ const MAX_BACKOFF_MS = 30_000;
 const UNREMEMBERED =
   'the receiver cannot say which messages it has, and STATE_DIR is not set: after a restart, all messages are sent again. Set STATE_DIR';
 
-/** Keeps the newest notice of each device until one notifier has confirmed it. */
+/** Keeps the newest notice of each device and channel until one notifier has confirmed it. */
 export class Outbox {
   private readonly logger = new Logger('Outbox');
   private readonly pending = new Map<string, Pending>();
@@ -78,9 +78,9 @@ export class Outbox {
     return this.notifier.name;
   }
 
-  /** Returns whether the newest notice of `device` is not confirmed yet. */
-  isPending(device: string): boolean {
-    return this.pending.has(device);
+  /** Returns whether the newest notice with a name is not confirmed yet. */
+  isPending(name: string): boolean {
+    return this.pending.has(name);
   }
 
   start(): void {
@@ -109,7 +109,8 @@ export class Outbox {
    * @param sinceMs when the change was found, on the clock of `performance.now()`
    */
   offer(notice: ReleaseNotice, isFirst: boolean, sinceMs = performance.now()): void {
-    const { device } = notice;
+    if (notice.channel !== undefined && !this.notifier.sendsChannels) return;
+    const device = nameOf(notice);
     const payload = payloadOf(notice);
     const older = this.pending.get(device);
     const isTold = this.told.get(device) === payload;
@@ -126,7 +127,7 @@ export class Outbox {
 
   /** Sends a notice again. Resolves to whether it was confirmed within `patienceMs`. */
   again(notice: ReleaseNotice, patienceMs: number): Promise<boolean> {
-    const { device } = notice;
+    const device = nameOf(notice);
     const waiters = this.waiters.get(device) ?? new Set();
     this.waiters.set(device, waiters);
     return new Promise((resolve) => {
@@ -148,8 +149,9 @@ export class Outbox {
   }
 
   private put(entry: Pending): void {
-    this.pending.delete(entry.notice.device);
-    this.pending.set(entry.notice.device, entry);
+    const name = nameOf(entry.notice);
+    this.pending.delete(name);
+    this.pending.set(name, entry);
     this.wake();
   }
 
@@ -223,16 +225,24 @@ export class Outbox {
       if (!entry.isRepeat && kept.get(device) === payloadOf(entry.notice)) this.pending.delete(device);
     const known = new Set<string>();
     for (const notice of this.releases.notices()) {
-      known.add(notice.device);
-      if (!this.pending.has(notice.device) && kept.get(notice.device) !== payloadOf(notice)) this.offer(notice, true);
+      const name = nameOf(notice);
+      known.add(name);
+      if (!this.pending.has(name) && kept.get(name) !== payloadOf(notice)) this.offer(notice, true);
     }
-    const unknown = [...kept.devices].filter((device) => !known.has(device));
-    if (unknown.length > 0) void this.lookAt(unknown);
+    const devices: string[] = [];
+    const channels: ChannelName[] = [];
+    for (const [name, payload] of kept) {
+      if (known.has(name)) continue;
+      const channel = isAboutChannel(payload) ? channelIn(name) : undefined;
+      if (channel) channels.push(channel);
+      else devices.push(name);
+    }
+    if (devices.length + channels.length > 0) void this.lookAt(devices, channels);
   }
 
-  private async lookAt(devices: readonly string[]): Promise<void> {
-    for (const notice of await this.releases.look(devices))
-      if (!this.pending.has(notice.device)) this.offer(notice, false);
+  private async lookAt(devices: readonly string[], channels: readonly ChannelName[]): Promise<void> {
+    for (const notice of await this.releases.look(devices, channels))
+      if (!this.pending.has(nameOf(notice))) this.offer(notice, false);
   }
 
   private async deliver(): Promise<void> {
@@ -246,10 +256,11 @@ export class Outbox {
 
   private async hand(entry: Pending): Promise<void> {
     const { notice, sinceMs } = entry;
+    const name = nameOf(notice);
     // A newer notice has replaced it, or the connection is lost: it is sent later.
-    if (!this.isOpen || this.pending.get(notice.device) !== entry) return;
+    if (!this.isOpen || this.pending.get(name) !== entry) return;
     try {
-      const attributes = { notifier: this.name, device: notice.device };
+      const attributes = { notifier: this.name, device: name };
       await linked([this.stop.signal], CONFIRM_MS, (signal) =>
         entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal))),
       );
@@ -264,14 +275,14 @@ export class Outbox {
       this.giveUp(entry, error.message);
       return;
     }
-    this.told.set(notice.device, payloadOf(notice));
-    await this.memory?.note(notice.device, payloadOf(notice));
-    if (this.pending.get(notice.device) === entry) this.pending.delete(notice.device);
-    for (const confirmed of this.waiters.get(notice.device) ?? []) confirmed();
+    this.told.set(name, payloadOf(notice));
+    await this.memory?.note(name, payloadOf(notice));
+    if (this.pending.get(name) === entry) this.pending.delete(name);
+    for (const confirmed of this.waiters.get(name) ?? []) confirmed();
   }
 
   private giveUp(entry: Pending, reason: string): void {
-    const { device } = entry.notice;
+    const device = nameOf(entry.notice);
     this.logger.error({ event: 'notice.given_up', notifier: this.name, device, reason });
     if (this.pending.get(device) === entry) this.pending.delete(device);
   }

@@ -8,7 +8,7 @@ export interface BlobSource {
 }
 
 /**
- * The write side of a registry, for `otaflux push` and `otaflux delete`. The service itself never writes. Rejects with
+ * The write side of a registry, for the commands that push or delete. The service itself never writes. Rejects with
  * `OtaError` like `Registry`.
  *
  * @publicApi
@@ -24,14 +24,18 @@ export abstract class ArtifactWriter {
     signal: AbortSignal,
     onProgress?: (bytes: number) => void,
   ): Promise<boolean>;
-  /** Stores a manifest and points `tag` to it. */
+  /**
+   * Stores a manifest and, if `reference` is a tag, points the tag to it. With its digest as `reference`, the manifest
+   * has no tag. Resolves to whether the registry lists the manifest among the referrers of its subject; if not, the
+   * writer of a referrer has to list it under the fallback tag (distribution-spec 1.1, "Pushing Manifests with Subject").
+   */
   abstract writeManifest(
     repository: string,
-    tag: string,
+    reference: string,
     descriptor: Descriptor,
     bytes: Buffer,
     signal: AbortSignal,
-  ): Promise<void>;
+  ): Promise<boolean>;
   /**
    * Removes a tag that is there. The manifest that it names stays, with its other tags. Rejects with `protocol` when the
    * registry does not delete tags.

@@ -1,7 +1,7 @@
 export { createArtifactWriter, createRegistry } from './adapters.js';
 export { ArtifactWriter, type BlobSource } from './artifact-writer.js';
 export type { OnRetry, Retry } from './on-retry.js';
-export { narrowed, recalled, recorded, type Answers } from './recorded-registry.js';
+export { narrowed, Transcript, type Answers } from './transcript.js';
 export { Registry, type FetchedManifest } from './registry.js';
 export { RegistryState, type RegistryFailure, type RegistrySummary } from './registry-state.js';
 export type { RegistrySettings } from './registry-settings.js';

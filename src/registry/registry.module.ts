@@ -5,7 +5,6 @@ import { redactor } from '../redact.js';
 import { createRegistry } from './adapters.js';
 import { optionsBehind } from './failure-options.js';
 import { MeteredRegistry } from './metered-registry.js';
-import { RecordedRegistry } from './recorded-registry.js';
 import { Registry } from './registry.js';
 import { RegistryCheck } from './registry-check.js';
 import { RegistryState } from './registry-state.js';
@@ -48,7 +47,7 @@ export class RegistryModule implements OnApplicationShutdown {
         {
           provide: Registry,
           useFactory: (own: Registry, meter: RegistryMeter, state: RegistryState) =>
-            new RecordedRegistry(new MeteredRegistry(own, meter, state)),
+            new MeteredRegistry(own, meter, state),
           inject: [ADAPTER, RegistryMeter, RegistryState],
         },
       ],

@@ -18,4 +18,5 @@ export type SignatureSettings = Pick<
   | 'sigstoreTrustedRootPath'
   | 'sigstoreCacheDir'
   | 'signaturePolicy'
+  | 'planPubKeyPath'
 >;

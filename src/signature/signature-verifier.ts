@@ -1,5 +1,6 @@
 import { NEVER, type Observable } from 'rxjs';
 import type { Descriptor } from '../oci/index.js';
+import type { Registry } from '../registry/index.js';
 
 /** How a signature is stored: as a Sigstore bundle (cosign v3), or under a `.sig` tag (cosign v1 and v2). */
 export type SignatureForm = 'bundle' | 'legacy';
@@ -72,8 +73,16 @@ export abstract class SignatureVerifier {
    * Returns whether `manifest` has a valid signature for `repository`. The result is about the digest, so serve that
    * digest. Rejects with OtaError `unavailable` if the signatures cannot be read now, and with `protocol` if the
    * registry answers wrongly. The manifest is then neither trusted nor untrusted.
+   *
+   * @param registry where to read the signatures; default: the registry of the service. It may repeat answers that were
+   *   recorded before a restart
    */
-  abstract verify(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Verification>;
+  abstract verify(
+    repository: string,
+    manifest: Descriptor,
+    signal: AbortSignal,
+    registry?: Registry,
+  ): Promise<Verification>;
 
   /**
    * Returns whether a signature of `signer` for `repository`, which was verified before, would still be trusted. Sends

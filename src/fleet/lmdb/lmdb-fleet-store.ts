@@ -6,6 +6,7 @@ import { turn } from '../../timers.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from '../fleet-store.js';
 import { unitStateSchema, type UnitState } from '../unit-state.js';
 import { VersionCounts } from '../version-counts.js';
+import type { RolloutKey } from './lmdb-rollout-keeper.js';
 
 /** About 500 bytes of disk each. Further units are not stored. */
 const MAX_UNITS = 5_000_000;
@@ -22,6 +23,7 @@ export interface LmdbTables {
   readonly root: RootDatabase;
   readonly units: Database<unknown, UnitKey>;
   readonly counts: Database<unknown, CountKey>;
+  readonly rollouts: Database<unknown, RolloutKey>;
 }
 
 /**

@@ -56,19 +56,20 @@ export class DistributionWriter extends ArtifactWriter {
 
   async writeManifest(
     repository: string,
-    tag: string,
+    reference: string,
     descriptor: Descriptor,
     bytes: Buffer,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const headers = { 'content-type': descriptor.mediaType, 'content-length': String(bytes.length) };
     const response = await this.send(repository, signal, {
       method: 'PUT',
-      url: this.endpoint.url(repository, `manifests/${tag}`),
+      url: this.endpoint.url(repository, `manifests/${reference}`),
       headers,
       body: bytes,
     });
-    if (response.status !== 201) throw await failureOf(response, `manifest ${repository}:${tag}`);
+    if (response.status !== 201)
+      throw await failureOf(response, `manifest ${repository}${reference.includes(':') ? '@' : ':'}${reference}`);
     discard(response);
     const stored = header(response, 'docker-content-digest');
     if (stored !== undefined && stored !== descriptor.digest)
@@ -76,6 +77,7 @@ export class DistributionWriter extends ArtifactWriter {
         'protocol',
         `the registry stored ${stored}, expected ${descriptor.digest}. Check proxies in front of it`,
       );
+    return header(response, 'oci-subject') !== undefined;
   }
 
   /** distribution-spec 1.1, "Deleting tags". Never by digest: that removes the manifest, and with it its other tags. */

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { OtaError } from '../../errors.js';
 import { makeFolder } from '../../folders.js';
-import { Annotation, MediaType, type Descriptor } from '../../oci/index.js';
+import { Annotation, isTag, MediaType, type Descriptor } from '../../oci/index.js';
 import { ArtifactWriter, type BlobSource } from '../artifact-writer.js';
 import { verified } from '../verified.js';
 import { FolderLock } from './folder-lock.js';
@@ -45,17 +45,16 @@ export class LayoutWriter extends ArtifactWriter {
 
   async writeManifest(
     repository: string,
-    tag: string,
+    reference: string,
     descriptor: Descriptor,
     bytes: Buffer,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     await this.writeBlob(repository, { descriptor, open: () => Readable.from([bytes]) }, signal);
     const directory = this.files.directory(repository);
     await new FolderLock(join(directory, '.index.lock')).hold(signal, async (demandLock) => {
       const entries = await this.currentEntries(repository);
-      const entry = { ...descriptor, annotations: { ...descriptor.annotations, [Annotation.refName]: tag } };
-      const manifests = [...entries.filter((other) => other.annotations?.[Annotation.refName] !== tag), entry];
+      const manifests = withEntry(entries, descriptor, isTag(reference) ? reference : undefined);
       await demandLock();
       await this.replaceJson(
         join(directory, 'index.json'),
@@ -64,6 +63,7 @@ export class LayoutWriter extends ArtifactWriter {
       );
       await this.replaceJson(join(directory, 'oci-layout'), { imageLayoutVersion: '1.0.0' }, signal);
     });
+    return true;
   }
 
   async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
@@ -119,4 +119,15 @@ export class LayoutWriter extends ArtifactWriter {
       throw await writeError(error, dirname(path));
     }
   }
+}
+
+/** Returns `entries` with `descriptor` under `tag`, or without a tag unless it has one already. */
+function withEntry(entries: readonly Descriptor[], descriptor: Descriptor, tag: string | undefined): Descriptor[] {
+  const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[Annotation.refName];
+  if (tag === undefined)
+    return [...entries, ...(entries.some(({ digest }) => digest === descriptor.digest) ? [] : [descriptor])];
+  const others = entries.filter(
+    (entry) => tagOf(entry) !== tag && (entry.digest !== descriptor.digest || tagOf(entry) !== undefined),
+  );
+  return [...others, { ...descriptor, annotations: { ...descriptor.annotations, [Annotation.refName]: tag } }];
 }

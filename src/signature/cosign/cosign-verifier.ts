@@ -1,7 +1,7 @@
 import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import { OtaError } from '../../errors.js';
-import type { SignatureMeter } from '../../metrics/index.js';
+import type { SignatureCounts } from '../../metrics/index.js';
 import type { Descriptor, Digest } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
 import { every, type Timer } from '../../timers.js';
@@ -21,6 +21,8 @@ export interface CosignVerifierOptions extends CertificateCheckOptions {
   readonly deviceOf: (repository: string) => string;
   /** Returns whether a `docker-reference` refers to a repository. Undefined if references are not checked. */
   readonly isReferenceTo: ((reference: string, repository: string) => boolean) | undefined;
+  /** The option that names the keys, for messages. Default: `--cosign-pub-key-path`. */
+  readonly keyOption?: string;
 }
 
 type Outcome = { readonly signer: Signer } | Refusal;
@@ -51,21 +53,19 @@ const CLOSENESS: readonly Distrust[] = [
 
 /** Trusts signatures of cosign, by key or by identity, in the form of cosign v3 or of v1 and v2. */
 export class CosignVerifier extends SignatureVerifier implements OnModuleInit, OnApplicationShutdown {
-  private readonly store: SignatureStore;
   private readonly changed = new Subject<void>();
   private timer: Timer | undefined;
   private readonly sources: TrustSources;
 
   constructor(
-    registry: Registry,
+    private readonly registry: Registry,
     private readonly policies: Policies,
     private readonly root: TrustedRoot | undefined,
     private readonly options: CosignVerifierOptions,
-    private readonly meter: SignatureMeter | undefined,
+    private readonly meter: SignatureCounts | undefined,
     private readonly logger: TrustLogger,
   ) {
     super();
-    this.store = new SignatureStore(registry);
     this.sources = new TrustSources(
       [...policies.rings.flatMap((ring) => ring.sources), ...(root ? [root] : [])],
       logger,
@@ -91,7 +91,13 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     this.changed.complete();
   }
 
-  async verify(repository: string, manifest: Descriptor, signal: AbortSignal): Promise<Verification> {
+  async verify(
+    repository: string,
+    manifest: Descriptor,
+    signal: AbortSignal,
+    registry = this.registry,
+  ): Promise<Verification> {
+    const store = new SignatureStore(registry);
     const policy = this.policies.for(this.options.deviceOf(repository));
     if (policy.kind === 'open') return { trusted: true, signer: undefined };
     if (policy.kind === 'closed')
@@ -103,7 +109,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     const failures: OtaError[] = [];
     for (const form of ['bundles', 'legacy'] as const) {
       try {
-        for await (const found of this.store[form](repository, manifest, signal)) {
+        for await (const found of store[form](repository, manifest, signal)) {
           const outcome = await this.outcomeOf(found, repository, manifest.digest, policy);
           if ('signer' in outcome) return this.trusted(outcome.signer);
           if (outcome instanceof OtaError) failures.push(outcome);
@@ -117,7 +123,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     }
     // A signature that could not be read may be valid, so the manifest does not count as untrusted.
     if (failures[0]) throw failures[0];
-    if (refusals.length === 0) await this.store.demand(repository, manifest, signal);
+    if (refusals.length === 0) await store.demand(repository, manifest, signal);
     const [closest] = refusals.sort((a, b) => CLOSENESS.indexOf(a.code) - CLOSENESS.indexOf(b.code));
     return this.refused(
       closest ?? { code: 'no-signature', reason: 'it has no signature. Sign it with cosign sign' },
@@ -168,7 +174,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     if (found instanceof MalformedSignature) return { code: 'malformed', reason: found.message };
     const outcome =
       policy.keys && (!found.certified || !policy.identity)
-        ? byKey(found, policy.keys)
+        ? byKey(found, policy.keys, this.keyOption)
         : await this.byIdentity(found, policy.identity);
     if (!('signer' in outcome)) return outcome;
     const refusal = found.refute(manifest) ?? this.refuteReference(found, repository);
@@ -179,7 +185,7 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     if (!matcher || !this.root)
       return {
         code: 'key-mismatch',
-        reason: 'it is signed with a certificate, expected a key (--cosign-pub-key-path)',
+        reason: `it is signed with a certificate, expected a key (${this.keyOption})`,
       };
     if (!found.certified)
       return {
@@ -217,6 +223,10 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
     };
   }
 
+  private get keyOption(): string {
+    return this.options.keyOption ?? '--cosign-pub-key-path';
+  }
+
   private fingerprints(): string[] {
     return this.policies.rings.flatMap((ring) => [...ring.keys].map(({ fingerprint }) => fingerprint));
   }
@@ -226,15 +236,15 @@ export class CosignVerifier extends SignatureVerifier implements OnModuleInit, O
   }
 }
 
-function byKey(found: StoredSignature, ring: KeyRing): Outcome {
+function byKey(found: StoredSignature, ring: KeyRing, option: string): Outcome {
   if (found.certified)
-    return { code: 'key-mismatch', reason: 'it is signed with a certificate, expected a key (--cosign-pub-key-path)' };
+    return { code: 'key-mismatch', reason: `it is signed with a certificate, expected a key (${option})` };
   for (const { key, fingerprint } of ring.keys) {
     if (isSignatureOf(key, found.data, found.signature))
       return { signer: { name: `key ${fingerprint}`, form: found.form, at: undefined, key: fingerprint } };
   }
   return {
     code: 'key-mismatch',
-    reason: `it is signed with a key that is not configured (${ring.size === 1 ? '1 key is' : `${ring.size} keys are`} configured). Check --cosign-pub-key-path`,
+    reason: `it is signed with a key that is not configured (${ring.size === 1 ? '1 key is' : `${ring.size} keys are`} configured). Check ${option}`,
   };
 }

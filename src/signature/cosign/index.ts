@@ -1,4 +1,4 @@
-import type { SignatureMeter } from '../../metrics/index.js';
+import type { SignatureCounts } from '../../metrics/index.js';
 import type { Registry } from '../../registry/index.js';
 import { timerMs } from '../../timers.js';
 import { KeyRing } from '../keys/key-ring.js';
@@ -17,7 +17,7 @@ import { TufTrustedRoot } from './tuf-trusted-root.js';
 export function cosignVerifier(
   settings: SignatureSettings,
   registry: Registry,
-  meter: SignatureMeter | undefined,
+  meter: SignatureCounts | undefined,
   logger: TrustLogger,
 ): SignatureVerifier {
   const policies = new Policies(settings.signaturePolicy ?? [], generalPolicy(settings));
@@ -50,6 +50,32 @@ function generalPolicy(settings: SignatureSettings): Policy | undefined {
   const where = text === undefined || paths.length > 0 ? '--cosign-pub-key-path' : '--cosign-pub-key';
   const keys = paths.length > 0 || text !== undefined ? new KeyRing({ where, paths, text }) : undefined;
   return keys || identity ? { kind: 'signed', keys, identity } : undefined;
+}
+
+/** Returns a verifier that accepts signatures with the keys in `paths`, of every repository. Throws ConfigError. */
+export function planKeyVerifier(
+  paths: readonly string[],
+  settings: SignatureSettings,
+  registry: Registry,
+  meter: SignatureCounts | undefined,
+  logger: TrustLogger,
+): SignatureVerifier {
+  const where = '--plan-pub-key-path';
+  const policies = new Policies([], { kind: 'signed', keys: new KeyRing({ where, paths }), identity: undefined });
+  return new CosignVerifier(
+    registry,
+    policies,
+    undefined,
+    {
+      deviceOf: (repository) => repository,
+      isReferenceTo: settings.cosignMatchReference ? referenceCheck(settings) : undefined,
+      ignoreTlog: false,
+      ignoreSct: false,
+      keyOption: where,
+    },
+    meter,
+    logger,
+  );
 }
 
 function trustedRoot(settings: SignatureSettings): TrustedRoot {

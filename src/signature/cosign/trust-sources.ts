@@ -1,5 +1,5 @@
 import type { Logger } from '@nestjs/common';
-import type { SignatureMeter } from '../../metrics/index.js';
+import type { SignatureCounts } from '../../metrics/index.js';
 import type { TrustSource } from '../trust-source.js';
 
 /** The logger for changes of keys and trusted roots. */
@@ -15,7 +15,7 @@ export class TrustSources {
   constructor(
     private readonly sources: readonly TrustSource[],
     private readonly logger: TrustLogger,
-    private readonly meter: SignatureMeter | undefined,
+    private readonly meter: SignatureCounts | undefined,
   ) {
     for (const { name } of sources) meter?.readable(name, true);
   }
