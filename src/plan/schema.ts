@@ -1,6 +1,6 @@
 import type * as Zod from 'zod';
 import * as kinds from './kinds.js';
-import type { Kind } from './kinds.js';
+import { mismatch, type Kind } from './kinds.js';
 
 export const MAX_RULES = 10_000;
 export const MAX_CHANNELS = 100;
@@ -230,11 +230,4 @@ export function planJsonSchema(z: typeof Zod, annotate?: (kind: Kind<unknown>) =
   });
   const { $schema, ...rest } = json;
   return { $schema, $id: SCHEMA_ID, title: 'Plan of OtaFlux', ...rest };
-}
-
-function mismatch(input: unknown, expected: string): string {
-  if (input === undefined) return `it is missing. Expected ${expected}`;
-  if (typeof input !== 'string')
-    return `got ${Array.isArray(input) ? 'a list' : 'keys and values'}, expected ${expected}`;
-  return `got ${JSON.stringify(input.slice(0, 60))}, expected ${expected}`;
 }
