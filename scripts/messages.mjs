@@ -28,7 +28,12 @@ const DESCRIPTIONS = {
 };
 /** Scripts for shells, grammars and formats: no sentences, though they contain spaces. */
 const NO_TEXTS = {
-  files: [/^cli\/completion\.ts$/, /^http-date\.ts$/, /^logging\/create-logger\.ts$/],
+  files: [
+    /\/redis\/(?:claim-)?scripts\.ts$/,
+    /^cli\/completion\.ts$/,
+    /^http-date\.ts$/,
+    /^logging\/create-logger\.ts$/,
+  ],
   forms: [
     /^(?:Bearer|Basic) …$/,
     /^bytes …/,
