@@ -93,7 +93,7 @@ describe('commands that change the plan, in a folder', () => {
     expect((resumed?.startsMs ?? 0) - Date.parse('2026-01-01T00:00:00Z')).toBeLessThan(Date.now() - pausedAt + 2_000);
     expect(await on('rollout', 'resume', 'esp32')).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/is not paused.*--after-halt/) as string,
+      stderr: expect.stringMatching(/is not paused.*--after-halt/) as unknown,
     });
     await ok('rollout', 'resume', 'esp32', '1.2.0', '--after-halt');
     expect(await rollout()).toMatchObject({ attempt: 2, key: '1.2.0#2' });
@@ -132,7 +132,7 @@ describe('commands that change the plan, in a folder', () => {
     writeFileSync(path, readFileSync(path, 'utf8').replace('5%', '6%'));
     expect(await on('plan', 'push', 'esp32', '-f', path)).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/has serial 1, expected more than 1.*--serial next/) as string,
+      stderr: expect.stringMatching(/has serial 1, expected more than 1.*--serial next/) as unknown,
     });
     expect(await ok('plan', 'push', 'esp32', '-f', path, '--serial', 'next', '--json')).toContain('"serial":2');
   });
@@ -165,7 +165,7 @@ describe('commands that change the plan, in a folder', () => {
     [['yank', 'esp32', '1.0.0', '--sign', 'gpg'], 2, /--sign: got "gpg", expected cosign/],
     [['yank', 'esp32', '1.0.0', '--sign', 'cosign'], 2, /this is a folder/],
   ])('explain %j, and change nothing', async (args, code, message) => {
-    expect(await on(...args)).toMatchObject({ code, stderr: expect.stringMatching(message) as string });
+    expect(await on(...args)).toMatchObject({ code, stderr: expect.stringMatching(message) as unknown });
     expect((await on('plan', 'show', 'esp32')).code).toBe(1);
   });
 
@@ -207,7 +207,7 @@ describe('commands that change the plan, in a folder', () => {
       const given = await edit(`sed -i 's/default: stable/default: stabel/' "$1"`);
       expect(given).toMatchObject({
         code: 1,
-        stderr: expect.stringMatching(/stabel.*Your text is in (\S+)/) as string,
+        stderr: expect.stringMatching(/stabel.*Your text is in (\S+)/) as unknown,
       });
       const kept = /Your text is in (\S+)\n/.exec(given.stderr)?.[1] ?? '';
       expect(readFileSync(kept, 'utf8')).toContain('default: stabel');
@@ -245,7 +245,7 @@ describe('commands that change the plan, in a folder', () => {
     const { code, stdout, stderr } = await on('why', 'esp32', '--unit', 'a', '--running', '1.1.0');
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: expect.stringMatching(/rule match: "a"[^]*decision +1\.0\.0 is offered \(pin\)/) as string,
+      stdout: expect.stringMatching(/rule match: "a"[^]*decision +1\.0\.0 is offered \(pin\)/) as unknown,
     });
     expect(stderr).toMatch(/^otaflux: decided without a server/);
     const other = JSON.parse((await on('why', 'esp32', '--unit', 'b', '--json')).stdout) as { offered: string };
@@ -338,7 +338,7 @@ describe('commands that change the plan, in a registry', () => {
     const { code, stderr } = await yank();
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: expect.stringMatching(/somebody else .*Run the command again/) as string,
+      stderr: expect.stringMatching(/somebody else .*Run the command again/) as unknown,
     });
     expect(planText()).toBe(theirs);
   });
@@ -376,7 +376,7 @@ describe('commands that change the plan, in a registry', () => {
       error(response, 403, 'DENIED');
       return true;
     });
-    expect(await yank('--sign-key', key)).toMatchObject({ code: 1, stderr: expect.stringMatching(message) as string });
+    expect(await yank('--sign-key', key)).toMatchObject({ code: 1, stderr: expect.stringMatching(message) as unknown });
     expect(planText()).toBe(before);
     acceptPushes(registry, 'esp32');
     expect(await yank('--sign-key', key)).toMatchObject({ code: 0, stderr: '' });
@@ -397,7 +397,7 @@ describe('commands that change the plan, in a registry', () => {
     };
     expect(await yank()).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/was pushed, but could not be read back/) as string,
+      stderr: expect.stringMatching(/was pushed, but could not be read back/) as unknown,
     });
     expect(parsePlan(planText()).serial).toBe(5);
   });
