@@ -105,7 +105,7 @@ describe('memory of products with plans', () => {
     const ask = async (from: number, to: number): Promise<void> => {
       for (let at = from; at < to; at += 500) {
         const some = Array.from({ length: Math.min(500, to - at) }, (_value, i) => `known-${at + i}`);
-        await Promise.all(some.map((product) => releases.current(product)));
+        await Promise.all(some.map(async (product) => releases.current(product)));
         service.logs.length = 0;
         registry.forget();
       }
