@@ -72,8 +72,8 @@ export class AppModule {
     const rollout = RolloutModule.forRoot({ imports: [firmware, fleet, standings] });
     const delivery = DeliveryModule.forRoot({ imports: [firmware, standings] });
     const device = DeviceModule.forRoot({ imports: [firmware, delivery, fleet, rollout], protocols, authenticators });
-    const notification = NotificationModule.forRoot({ imports: [firmware, rollout], notifiers });
-    const webhook = WebhookModule.forRoot({ imports: [firmware, device], sources });
+    const notification = NotificationModule.forRoot({ imports: [firmware, rollout, replicas], notifiers });
+    const webhook = WebhookModule.forRoot({ imports: [firmware, device, replicas], sources });
     return {
       module: AppModule,
       imports: [

@@ -16,7 +16,7 @@ export interface FleetModuleOptions extends Pick<ModuleMetadata, 'imports'> {
 
 const STORAGE = Symbol('FleetStorage');
 
-/** Provides Fleet, FleetStore and RolloutLedger. `imports` must provide SharedRedis. */
+/** Provides Fleet, FleetStore and RolloutLedger. `imports` may provide SharedRedis. */
 @Module({})
 export class FleetModule {
   static forRoot({ imports = [], fleetStore }: FleetModuleOptions = {}): DynamicModule {
@@ -28,9 +28,9 @@ export class FleetModule {
         ...(own?.providers ?? []),
         {
           provide: STORAGE,
-          useFactory: (settings: Settings, clock: Clock, shared: SharedRedis, store?: FleetStore) =>
+          useFactory: (settings: Settings, clock: Clock, shared?: SharedRedis, store?: FleetStore) =>
             createFleetStorage(settings, clock, shared, store),
-          inject: [Settings, Clock, SharedRedis, ...(own?.tokens ?? [])],
+          inject: [Settings, Clock, { token: SharedRedis, optional: true }, ...(own?.tokens ?? [])],
         },
         { provide: FleetStore, useFactory: ({ store }: FleetStorage) => store, inject: [STORAGE] },
         { provide: RolloutLedger, useFactory: ({ ledger }: FleetStorage) => ledger, inject: [STORAGE] },

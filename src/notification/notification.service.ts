@@ -1,12 +1,20 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Optional,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
 import { map, merge, type Subscription } from 'rxjs';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { NotificationMeter } from '../metrics/index.js';
 import { Announcing, RolloutRunner } from '../rollout/index.js';
+import { Alone, Replicas } from '../replicas/index.js';
 import { GraceTime } from '../settings/index.js';
 import { ChannelNotices } from './channel-notices.js';
 import type { ChannelName } from './kept-notices.js';
 import type { Notifier, ReleaseNotice } from './notifier.js';
+import { NoticeClaims } from './notice-claims.js';
 import { Outbox, type KnownReleases } from './outbox.js';
 import { ToldDevices } from './told-devices.js';
 import { StateDirectory } from './told-file.js';
@@ -39,6 +47,7 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
     meter: NotificationMeter,
     announcing: Announcing,
     private readonly runner: RolloutRunner,
+    @Optional() replicas: Replicas = new Alone(),
   ) {
     const told = new ToldDevices(releases, this.stop.signal);
     const known: KnownReleases = {
@@ -52,7 +61,8 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
         ];
       },
     };
-    this.outboxes = notifiers.map((notifier) => new Outbox(notifier, known, meter, state));
+    const claims = new NoticeClaims(replicas);
+    this.outboxes = notifiers.map((notifier) => new Outbox(notifier, known, meter, state, claims));
     this.sendsChannels = notifiers.some(({ sendsChannels }) => sendsChannels);
     this.channels = new ChannelNotices(
       {
@@ -68,7 +78,8 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
 
   onApplicationBootstrap(): void {
     this.subscription = this.releases.changes.subscribe(({ device, before, after, sinceMs }) => {
-      for (const outbox of this.outboxes) outbox.offer(noticeOf(device, after), before === undefined, sinceMs);
+      for (const outbox of this.outboxes)
+        outbox.offer(noticeOf(device, after), before === undefined, sinceMs, after?.manifestDigest);
     });
     if (this.sendsChannels) {
       const plans = merge(this.releases.planChanges, this.runner.events.pipe(map(({ product }) => product)));

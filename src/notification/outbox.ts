@@ -9,6 +9,7 @@ import { after, delay } from '../timers.js';
 import { traced } from '../tracing.js';
 import { channelIn, isAboutChannel, KeptNotices, type ChannelName } from './kept-notices.js';
 import { nameOf, NotNow, payloadOf, Undeliverable, type Notifier, type ReleaseNotice } from './notifier.js';
+import type { NoticeClaims } from './notice-claims.js';
 import type { StateDirectory, ToldFile } from './told-file.js';
 
 /** The part of the release service that the outbox needs to compare earlier messages with current releases. */
@@ -29,6 +30,10 @@ interface Pending {
    * The same payload was sent before, for other content: if the receiver has this payload already, that means nothing.
    */
   readonly isRepeat: boolean;
+  /** Digest of the release, if it is known: a moved tag is another release with the same payload. */
+  readonly digest: string | undefined;
+  /** When the receiver was found to lack it, on the wall clock. */
+  missingSinceMs?: number;
   /** Runs work in the context of the change: its trace and its request. */
   readonly within: <T>(work: () => T) => T;
 }
@@ -65,6 +70,7 @@ export class Outbox {
     private readonly releases: KnownReleases,
     private readonly meter: NotificationMeter,
     private readonly state: StateDirectory,
+    private readonly claims: NoticeClaims,
   ) {
     this.limit = pLimit(notifier.concurrency);
     meter.observe(notifier.name, () => ({ pending: this.pending.size, connected: this.isConnected }));
@@ -108,7 +114,7 @@ export class Outbox {
    * @param isFirst the device had no release before: the notice is only sent if the receiver does not have the same one
    * @param sinceMs when the change was found, on the clock of `performance.now()`
    */
-  offer(notice: ReleaseNotice, isFirst: boolean, sinceMs = performance.now()): void {
+  offer(notice: ReleaseNotice, isFirst: boolean, sinceMs = performance.now(), digest?: string): void {
     if (notice.channel !== undefined && !this.notifier.sendsChannels) return;
     const device = nameOf(notice);
     const payload = payloadOf(notice);
@@ -122,7 +128,7 @@ export class Outbox {
       !isFirst && (isTold || (older !== undefined && older.isRepeat && payloadOf(older.notice) === payload));
     // From now on, the receiver may have this notice, confirmed or not.
     if (!isFirst) this.told.delete(device);
-    this.put({ notice, sinceMs, isRepeat, within: AsyncLocalStorage.snapshot() });
+    this.put({ notice, sinceMs, isRepeat, digest, within: AsyncLocalStorage.snapshot() });
   }
 
   /** Sends a notice again. Resolves to whether it was confirmed within `patienceMs`. */
@@ -144,7 +150,8 @@ export class Outbox {
         end(false);
       });
       waiters.add(onConfirmed);
-      this.put({ notice, sinceMs: performance.now(), isRepeat: true, within: AsyncLocalStorage.snapshot() });
+      const now = { sinceMs: performance.now(), missingSinceMs: Date.now() };
+      this.put({ notice, ...now, isRepeat: true, digest: undefined, within: AsyncLocalStorage.snapshot() });
     });
   }
 
@@ -171,9 +178,10 @@ export class Outbox {
   /** Returns whether the notifier accepts notices now. Waits after a failure. */
   private async open(): Promise<boolean> {
     try {
+      const askedMs = Date.now();
       const kept = (this.kept = await this.readKept());
       this.isOpen = this.wasOpen = true;
-      if (kept) this.reconcile(kept);
+      if (kept) this.reconcile(kept, this.memory ? undefined : askedMs);
       if (this.notifier.hasConnection) this.connected();
       if (this.pending.size === 0) this.failures = 0;
       return true;
@@ -219,7 +227,7 @@ export class Outbox {
    * Compares the messages that the receiver keeps with the current releases. The receiver may have lost confirmed
    * messages, or may have received others from another replica.
    */
-  private reconcile(kept: KeptNotices): void {
+  private reconcile(kept: KeptNotices, askedMs: number | undefined): void {
     this.told = new Map(kept);
     for (const [device, entry] of this.pending)
       if (!entry.isRepeat && kept.get(device) === payloadOf(entry.notice)) this.pending.delete(device);
@@ -229,6 +237,8 @@ export class Outbox {
       known.add(name);
       if (!this.pending.has(name) && kept.get(name) !== payloadOf(notice)) this.offer(notice, true);
     }
+    // What the receiver itself lacks is sent even if it was sent before.
+    if (askedMs !== undefined) for (const entry of this.pending.values()) entry.missingSinceMs ??= askedMs;
     const devices: string[] = [];
     const channels: ChannelName[] = [];
     for (const [name, payload] of kept) {
@@ -261,9 +271,18 @@ export class Outbox {
     if (!this.isOpen || this.pending.get(name) !== entry) return;
     try {
       const attributes = { notifier: this.name, device: name };
-      await linked([this.stop.signal], CONFIRM_MS, (signal) =>
-        entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal))),
+      const claimed = {
+        key: `notice ${this.notifier.memory} ${name}`,
+        content: `${payloadOf(notice)} ${entry.digest ?? ''}`,
+        missingSinceMs: entry.missingSinceMs,
+      };
+      const isCurrent = (): boolean => this.isOpen && this.pending.get(name) === entry;
+      await this.claims.send(claimed, isCurrent, this.stop.signal, () =>
+        linked([this.stop.signal], CONFIRM_MS, (signal) =>
+          entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal))),
+        ),
       );
+      if (!isCurrent()) return;
       this.meter.told(this.notifier.name, (performance.now() - sinceMs) / 1000);
       this.connected();
     } catch (error) {

@@ -28,7 +28,7 @@ const MAX_NUMBER = 1_000_000_000;
 
 /** The library of ranges, loaded with the first plan: the start must not wait for it. */
 let semver: typeof Semver | undefined;
-/** Ranges that are shared by all plans, about 1.5 KB each. */
+/** Ranges that are shared by all plans, up to 10 KB each with their answers. */
 const MAX_RANGES = 1_000;
 /** Reading a range takes longer than its length; nobody needs a longer one. */
 const MAX_RANGE = 256;
@@ -163,9 +163,32 @@ export const range = rangeKind(false);
 /** Pre-releases are in the range if they lie between its bounds. */
 export const rangeWithPrereleases = rangeKind(true);
 
+/** What is wrong with a value that should be of a kind. */
+export function mismatch(input: unknown, expected: string): string {
+  if (input === undefined) return `it is missing. Expected ${expected}`;
+  if (typeof input !== 'string')
+    return `got ${Array.isArray(input) ? 'a list' : 'keys and values'}, expected ${expected}`;
+  return `got ${JSON.stringify(input.slice(0, 60))}, expected ${expected}`;
+}
+
 /** Returns a version without `v` and with `+` before its build, or undefined for other text. */
 export function plainVersion(text: string): string | undefined {
   return parseVersion(text.replace(/^v(?=\d)/, '').replace('_', '+'))?.text;
+}
+
+/** Answers of a range that are kept: a fleet runs a few versions, and says so at every request. */
+const MAX_ANSWERS = 100;
+
+function remembered(test: (version: string) => boolean): (version: string) => boolean {
+  const answers = new Map<string, boolean>();
+  return (version) => {
+    const known = answers.get(version);
+    if (known !== undefined) return known;
+    const answer = test(version);
+    if (answers.size >= MAX_ANSWERS) answers.clear();
+    answers.set(version, answer);
+    return answer;
+  };
 }
 
 function rangeKind(includePrerelease: boolean): Kind<Range> {
@@ -181,7 +204,7 @@ function rangeKind(includePrerelease: boolean): Kind<Range> {
       const library = semver;
       try {
         const parsed = new library.Range(text, { includePrerelease });
-        const read: Range = { text, includes: (candidate) => parsed.test(candidate) };
+        const read: Range = { text, includes: remembered((candidate) => parsed.test(candidate)) };
         if (known.size >= MAX_RANGES) known.clear();
         known.set(text, read);
         return read;

@@ -19,10 +19,12 @@ export abstract class Replicas {
    * is done twice is better than work that is not done. Never rejects.
    */
   abstract claim(key: string, ttlMs: number): Promise<boolean>;
-  /** Marks claimed work as done, for `ttlMs`: then nobody else gets it in that time. Never rejects. */
-  abstract done(key: string, ttlMs: number): Promise<void>;
-  /** Resolves to whether somebody has marked the work as done. Never rejects: false if that is not known. */
-  abstract isDone(key: string): Promise<boolean>;
+  /** Gives a claim back, so that another replica gets it at once. Never rejects. */
+  abstract release(key: string): Promise<void>;
+  /** Notes a text for all replicas, for `ttlMs`. Never rejects. */
+  abstract note(key: string, text: string, ttlMs: number): Promise<void>;
+  /** Returns the noted text; undefined if there is none, or if that is not known. Never rejects. */
+  abstract noted(key: string): Promise<string | undefined>;
 }
 
 /** The only replica, as far as it knows. */
@@ -38,11 +40,15 @@ export class Alone extends Replicas {
     return Promise.resolve(true);
   }
 
-  override done(): Promise<void> {
+  override release(): Promise<void> {
     return Promise.resolve();
   }
 
-  override isDone(): Promise<boolean> {
-    return Promise.resolve(false);
+  override note(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  override noted(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 }

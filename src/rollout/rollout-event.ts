@@ -6,6 +6,17 @@
  */
 export type RolloutEventKind = 'stage' | 'complete' | 'waiting' | 'halted' | 'resumed' | 'paused' | 'ended';
 
+/** The line of the log for each event of a rollout. */
+export const LOG_LINES: Readonly<Record<RolloutEventKind, { readonly event: string }>> = {
+  stage: { event: 'rollout.stage' },
+  complete: { event: 'rollout.complete' },
+  waiting: { event: 'rollout.waiting' },
+  halted: { event: 'rollout.halted' },
+  resumed: { event: 'rollout.resumed' },
+  paused: { event: 'rollout.paused' },
+  ended: { event: 'rollout.ended' },
+};
+
 /** An event of one rollout. */
 export interface RolloutEvent {
   readonly kind: RolloutEventKind;

@@ -8,7 +8,7 @@ import { RolloutMeter, type RolloutSample } from '../metrics/index.js';
 import { advance, haltReason, type Plan, type Rollout } from '../plan/index.js';
 import { every, type Timer } from '../timers.js';
 import { progressOf, type Progress } from './progress.js';
-import type { RolloutEvent, RolloutEventKind } from './rollout-event.js';
+import { LOG_LINES, type RolloutEvent, type RolloutEventKind } from './rollout-event.js';
 import { Rollouts, type PlannedCatalogue } from './rollouts.js';
 import { tally } from './tallying.js';
 
@@ -163,7 +163,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
     stage: number,
   ): void {
     const line = {
-      event: `rollout.${kind}`,
+      ...LOG_LINES[kind],
       device: product,
       version,
       channels: [...channels].join(','),

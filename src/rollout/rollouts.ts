@@ -8,7 +8,6 @@ import {
   Standings,
   type Asking,
   type Catalogue,
-  type Rollout,
   type Selection,
   type Servable,
   type Standing,
@@ -85,10 +84,12 @@ export class Rollouts {
       this.ledger.take(product, rollout.key, rollout.rate);
       return;
     }
-    const known = this.fleet.find(identity);
+    if (!this.isFirst(identity, manifestDigest)) return;
+    const { key, rate } = rollout;
     const takeUnlessOffered = (state: UnitState | undefined): void => {
-      if (state?.offer?.digest !== manifestDigest) this.takeOnce(identity, rollout, manifestDigest);
+      if (state?.offer?.digest !== manifestDigest) this.ledger.take(product, key, rate);
     };
+    const known = this.fleet.find(identity);
     if (known instanceof Promise) known.then(takeUnlessOffered, () => undefined);
     else takeUnlessOffered(known);
   }
@@ -104,12 +105,15 @@ export class Rollouts {
     };
   }
 
-  private takeOnce({ product, unit }: UnitIdentity, { key, rate }: Rollout, digest: string): void {
+  /** Returns whether this server offers a unit a release for the first time, as far as it remembers. */
+  private isFirst({ product, unit }: UnitIdentity, digest: string): boolean {
     const id = `${product}\0${unit}\0${digest}`;
-    if (!rate || this.taken.has(id)) return;
+    if (this.taken.has(id)) return false;
     this.taken.add(id);
-    const [oldest] = this.taken;
-    if (oldest !== undefined && this.taken.size > MAX_TAKEN) this.taken.delete(oldest);
-    this.ledger.take(product, key, rate);
+    if (this.taken.size > MAX_TAKEN) {
+      const [oldest] = this.taken;
+      if (oldest !== undefined) this.taken.delete(oldest);
+    }
+    return true;
   }
 }

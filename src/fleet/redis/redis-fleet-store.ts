@@ -3,8 +3,9 @@ import { explained, OtaError } from '../../errors.js';
 import type { UnitIdentity } from '../../identity.js';
 import type { RedisLink } from '../../replicas/index.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from '../fleet-store.js';
-import { unitStateSchema, type UnitState } from '../unit-state.js';
+import type { UnitState } from '../unit-state.js';
 import { CHANGE_UNIT, LIST_UNITS } from './scripts.js';
+import { stateIn, textOf, writesIn } from './stored-unit.js';
 import { UnitCopies, type Copy } from './unit-copies.js';
 
 /** About 600 bytes of Redis each. Further units are not stored. */
@@ -25,6 +26,7 @@ export class RedisFleetStore extends FleetStore {
   private readonly copies = new UnitCopies();
   /** Changes of one unit follow each other. */
   private readonly turns = new Map<string, Promise<unknown>>();
+  private writes = 0;
   private total = 0;
   private warned = false;
   private closed = false;
@@ -59,8 +61,7 @@ export class RedisFleetStore extends FleetStore {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         const { raw, state } = await this.read(identity);
         if (raw === '') return undefined;
-        const known = await this.write(identity, { raw, state }, '', undefined);
-        if (known === undefined) return state;
+        if ((await this.write(identity, { raw, state }, undefined)) === undefined) return state;
       }
       throw new OtaError('unavailable', 'another replica changes the unit all the time');
     });
@@ -136,16 +137,16 @@ export class RedisFleetStore extends FleetStore {
         const before = known.state;
         const after = change(before);
         if (after === before) return { before, after };
-        const raw = JSON.stringify(after);
-        const other = await this.write(identity, known, raw, after);
+        const other = await this.write(identity, known, after);
         if (other === undefined) return { before, after };
         known = other;
       }
     } catch (error) {
       if (!(error instanceof OtaError)) throw error;
     }
-    if (this.link.isUp) void this.catchUp();
-    return this.wait(identity, change);
+    const waiting = this.wait(identity, change);
+    void this.catchUp();
+    return waiting;
   }
 
   /** Changes the copy in memory. Redis gets the change later. */
@@ -163,13 +164,14 @@ export class RedisFleetStore extends FleetStore {
   private async write(
     identity: UnitIdentity,
     before: Pick<Copy, 'raw' | 'state'>,
-    raw: string,
     after: UnitState | undefined,
   ): Promise<Copy | undefined> {
     const { product, unit } = identity;
+    const write = ++this.writes;
+    const raw = after === undefined ? '' : textOf(after, before.raw, this.link.replica, write);
     if (before.raw === '' && this.total >= this.max) this.warnFull();
     const mayAdd = this.total < this.max ? 1 : 0;
-    this.copies.attempted(identity, raw);
+    this.copies.attempted(identity, write);
     const args = [unit, before.raw, raw, versionField(before.state), versionField(after), mayAdd];
     const [result, value] = (await this.link.script(CHANGE_UNIT, this.keysOf(product), args)) as [
       number,
@@ -209,21 +211,20 @@ export class RedisFleetStore extends FleetStore {
       const value = await this.link.call('HGET', states, identity.unit);
       const raw = typeof value === 'string' ? value : '';
       const known = this.parsed(identity, raw);
-      const changes = copy.attempts.has(raw) && raw !== '' ? copy.waiting.slice(copy.attempts.get(raw)) : copy.waiting;
+      const changes = this.copies.missing(copy, writesIn(raw).get(this.link.replica) ?? 0);
       let after = known;
       for (const change of changes) after = change(after);
       if (after === known || after === undefined) {
         this.copies.put(identity, raw, known);
         return;
       }
-      if ((await this.write(identity, { raw, state: known }, JSON.stringify(after), after)) === undefined) return;
+      if ((await this.write(identity, { raw, state: known }, after)) === undefined) return;
     }
   }
 
   private parsed({ product, unit }: UnitIdentity, raw: string): UnitState | undefined {
-    if (raw === '') return undefined;
     try {
-      return unitStateSchema.parse(JSON.parse(raw));
+      return stateIn(raw);
     } catch (error) {
       this.logger.warn({ event: 'units.unreadable', device: product, unit, ...explained(error) });
       return undefined;

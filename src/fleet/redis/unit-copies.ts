@@ -12,8 +12,8 @@ export interface Copy {
   readonly atMs: number;
   /** Changes that Redis does not have yet, oldest first. */
   readonly waiting: UnitChange[];
-  /** States that were sent without an answer, and how many of the changes in `waiting` each contains. */
-  readonly attempts: Map<string, number>;
+  /** Numbers of writes that were not answered, and how many of the changes in `waiting` each contains. */
+  readonly attempts: Map<number, number>;
 }
 
 /** What another replica has changed is seen after this time. */
@@ -29,7 +29,7 @@ const MAX_CHANGES = 20;
 export class UnitCopies {
   private readonly copies = new Map<string, Copy & { readonly identity: UnitIdentity }>();
   private readonly late = new Map<string, UnitIdentity>();
-  private readonly sent = new Map<string, string>();
+  private readonly sent = new Map<string, number>();
   private readonly versions = new VersionCounts();
 
   get(identity: UnitIdentity): Copy | undefined {
@@ -57,11 +57,11 @@ export class UnitCopies {
   }
 
   /** Notes that a state is sent to Redis, which may get it although it does not answer. */
-  attempted(identity: UnitIdentity, raw: string): void {
+  attempted(identity: UnitIdentity, write: number): void {
     const key = keyOf(identity);
     const copy = this.copies.get(key);
-    if (copy && copy.waiting.length > 0) copy.attempts.set(raw, copy.waiting.length);
-    else this.sent.set(key, raw);
+    if (copy && copy.waiting.length > 0) copy.attempts.set(write, copy.waiting.length);
+    else this.sent.set(key, write);
   }
 
   /** Notes a change that Redis does not have. */
@@ -69,7 +69,7 @@ export class UnitCopies {
     const { product, unit } = identity;
     const key = keyOf(identity);
     const known = this.copies.get(key);
-    const attempts = known?.attempts ?? new Map<string, number>();
+    const attempts = known?.attempts ?? new Map<number, number>();
     const waiting = known?.waiting ?? [];
     const sent = this.sent.get(key);
     waiting.push(change);
@@ -83,6 +83,12 @@ export class UnitCopies {
     this.late.set(key, { product, unit });
     if (this.late.size > MAX_WAITING) this.dropLate();
     this.bound();
+  }
+
+  /** Returns the changes that Redis does not have, which has the write `number` of this replica, or a later one. */
+  missing({ waiting, attempts }: Copy, number: number): UnitChange[] {
+    const written = [...attempts].filter(([attempt]) => attempt <= number).map(([, contained]) => contained);
+    return waiting.slice(Math.max(0, ...written));
   }
 
   /** The units with changes that wait, oldest first. */
@@ -117,7 +123,7 @@ export class UnitCopies {
 }
 
 /** Joins the two oldest changes that no sent state contains. */
-function join(waiting: UnitChange[], attempts: ReadonlyMap<string, number>): void {
+function join(waiting: UnitChange[], attempts: ReadonlyMap<number, number>): void {
   const start = Math.max(0, ...attempts.values());
   const [first, second] = waiting.slice(start);
   if (first && second) waiting.splice(start, 2, (before) => second(first(before)));

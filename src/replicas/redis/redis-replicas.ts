@@ -1,20 +1,10 @@
 import { filter, map, type Observable } from 'rxjs';
 import { Replicas } from '../replicas.js';
-import type { RedisLink, RedisScript } from './redis-link.js';
+import { CLAIM, RELEASE } from './claim-scripts.js';
+import type { RedisLink } from './redis-link.js';
 
 const HINT = 'hint';
 const MAX_PRODUCT = 255;
-const DONE = 'done';
-
-const CLAIM: RedisScript = {
-  name: 'otafluxClaim',
-  keys: 1,
-  lua: `
-local held = redis.call('GET', KEYS[1])
-if held then return held end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return ARGV[1]`,
-};
 
 /** Hints over a channel of Redis, claims as keys that expire. */
 export class RedisReplicas extends Replicas {
@@ -36,21 +26,26 @@ export class RedisReplicas extends Replicas {
   override async claim(key: string, ttlMs: number): Promise<boolean> {
     const { replica } = this.link;
     try {
-      return (await this.link.script(CLAIM, [this.nameOf(key)], [replica, Math.ceil(ttlMs)])) === replica;
+      return (await this.link.script(CLAIM, [this.nameOf(key, 'claim')], [replica, Math.ceil(ttlMs)])) === replica;
     } catch {
       return true;
     }
   }
 
-  override async done(key: string, ttlMs: number): Promise<void> {
-    await this.link.call('SET', this.nameOf(key), DONE, 'PX', Math.ceil(ttlMs)).catch(() => undefined);
+  override async release(key: string): Promise<void> {
+    await this.link.script(RELEASE, [this.nameOf(key, 'claim')], [this.link.replica]).catch(() => undefined);
   }
 
-  override async isDone(key: string): Promise<boolean> {
-    return (await this.link.call('GET', this.nameOf(key)).catch(() => undefined)) === DONE;
+  override async note(key: string, text: string, ttlMs: number): Promise<void> {
+    await this.link.call('SET', this.nameOf(key, 'note'), text, 'PX', Math.ceil(ttlMs)).catch(() => undefined);
   }
 
-  private nameOf(key: string): string {
-    return this.link.key(key.replaceAll(/[{}]/g, '_'), 'claim');
+  override async noted(key: string): Promise<string | undefined> {
+    const text = await this.link.call('GET', this.nameOf(key, 'note')).catch(() => undefined);
+    return typeof text === 'string' ? text : undefined;
+  }
+
+  private nameOf(key: string, name: string): string {
+    return this.link.key(key.replaceAll(/[{}]/g, '_'), name);
   }
 }
