@@ -28,6 +28,8 @@ const MAX_NUMBER = 1_000_000_000;
 
 /** The library of ranges, loaded with the first plan: the start must not wait for it. */
 let semver: typeof Semver | undefined;
+/** Ranges that are shared by all plans, up to 10 KB each with their answers. */
+const MAX_RANGES = 1_000;
 /** Reading a range takes longer than its length; nobody needs a longer one. */
 const MAX_RANGE = 256;
 const RANGE_CHARACTERS = /^[\w\s.*+<>=^~|-]+$/;
@@ -190,16 +192,22 @@ function remembered(test: (version: string) => boolean): (version: string) => bo
 }
 
 function rangeKind(includePrerelease: boolean): Kind<Range> {
+  const known = new Map<string, Range>();
   return {
     expected: 'a range of versions such as ">=1.0.0 <2.0.0", "^1.4.0" or "1.x"',
     schema: { type: 'string', minLength: 1, maxLength: MAX_RANGE, pattern: RANGE_CHARACTERS.source },
     read(text) {
       if (text.length > MAX_RANGE || !RANGE_CHARACTERS.test(text)) return undefined;
+      const same = known.get(text);
+      if (same) return same;
       semver ??= createRequire(import.meta.url)('semver') as typeof Semver;
       const library = semver;
       try {
         const parsed = new library.Range(text, { includePrerelease });
-        return { text, includes: remembered((candidate) => parsed.test(candidate)) };
+        const read: Range = { text, includes: remembered((candidate) => parsed.test(candidate)) };
+        if (known.size >= MAX_RANGES) known.clear();
+        known.set(text, read);
+        return read;
       } catch {
         return undefined;
       }

@@ -86,4 +86,37 @@ describe('a product with a plan', () => {
     expect((await image.arrayBuffer()).byteLength).toBe(2000);
     await until(() => registry.count('blob') > 2, 'the blob');
   });
+
+  it('offers everybody the version of a rollout when its last stage is over, without asking the registry', async () => {
+    const starts = new Date().toISOString();
+    const stages = '[{ percent: 10, for: 2s }]';
+    pushPlan(
+      registry,
+      'fw',
+      planOf(
+        1,
+        '>=1.0.0',
+        `rollouts:\n  - { version: 2.0.0, channels: [stable], starts: ${starts}, stages: ${stages} }\n`,
+      ),
+    );
+    await start({ REFRESH_INTERVAL: '1h' });
+    expect(await service.versionOf('fw')).toBe('1.1.0');
+    const lists = registry.count('tags');
+    await until(async () => (await service.versionOf('fw')) === '2.0.0', 'the end of the stage');
+    await until(() => service.events('release.changed').length > 1, 'the change of the current release');
+    expect(service.events('release.changed')).toMatchObject([
+      { version: '1.1.0' },
+      { version: '2.0.0', before: '1.1.0' },
+    ]);
+    expect(registry.count('tags')).toBe(lists);
+  });
+
+  it('has no release without an id if nothing is offered to everybody, and one as soon as there is', async () => {
+    pushPlan(registry, 'fw', planOf(1, '>=3.0.0'));
+    await start();
+    expect(await service.versionOf('fw')).toBe(404);
+    expect(service.events('refresh.failed')).toEqual([]);
+    registry.push('fw', '3.0.0', firmwareBytes(3000));
+    expect(await service.versionOf('fw')).toBe('3.0.0');
+  });
 });
