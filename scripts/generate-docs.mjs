@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { chartReadme } from './chart-readme.mjs';
 import { planPage, planSchemaText } from './plan-docs.mjs';
+import { mathsPage } from './rollout-maths.mjs';
 import { troubleshooting } from './troubleshooting.mjs';
 import { valuesChecks } from './values-checks.mjs';
 import { valuesSchema } from './values-schema.mjs';
@@ -136,6 +137,7 @@ for (const [path, content] of [
   ['config/otaflux.yaml', yaml()],
   ['config/otaflux-plan.schema.json', planSchemaText()],
   ['docs/plan.md', planPage(readFileSync(target('docs/plan.md'), 'utf8'))],
+  ['docs/rollout-maths.md', mathsPage(readFileSync(target('docs/rollout-maths.md'), 'utf8'))],
   ['docs/cli.md', cli(readFileSync(target('docs/cli.md'), 'utf8'))],
   ['helm/otaflux/values.schema.json', valuesSchema(values, { variables: VARIABLES, optionOf, flagOf })],
   ['helm/otaflux/files/checks.json', valuesChecks({ variables: VARIABLES, optionOf, flagOf })],

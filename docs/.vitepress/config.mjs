@@ -41,6 +41,8 @@ export default defineConfig({
           page('hawkBit clients', 'protocols/hawkbit'),
           page('Which version does my device get?', 'which-version'),
           page('Rollouts', 'rollouts'),
+          page('Plan', 'plan'),
+          page('The maths of rollouts', 'rollout-maths'),
           page('Releases with several files', 'files'),
           page('Registries', 'registries'),
           page('Signing', 'signing'),
