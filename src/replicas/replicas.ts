@@ -3,8 +3,6 @@ import { EMPTY, type Observable } from 'rxjs';
 /**
  * The replicas of this server, as far as they know of each other. What they share may fail at any time: then each goes on
  * alone. This abstract class is also the injection token.
- *
- * @publicApi
  */
 export abstract class Replicas {
   /** Whether replicas share units, counts, halts, hints and claims. */

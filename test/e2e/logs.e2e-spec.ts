@@ -143,6 +143,7 @@ describe('secrets', () => {
     const marked = (scheme: string, rest = ''): string => `${scheme}://user:${MARKER}@127.0.0.1:${port}${rest}`;
     const secrets: Record<string, string> = {
       MQTT_URL: marked('mqtt'),
+      REDIS_URL: marked('redis'),
       NOTIFY: [
         marked('mqtt', '?name=m'),
         marked('redis'),

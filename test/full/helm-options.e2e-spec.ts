@@ -16,6 +16,30 @@ const PUBLIC_KEY = '-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n
 const TLS = { 'otaflux.tls.existingSecret': 'ota-tls' };
 const PRIVATE = '10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fc00::/7';
 
+describeWith(['helm', 'kubeconform'], 'a Redis that pods share', () => {
+  it('is named by a Secret, and needs neither a StatefulSet nor a state folder', () => {
+    const made = objects({
+      replicaCount: 3,
+      'otaflux.redis.existingSecret': 'ota-redis',
+      'otaflux.redis.existingSecretKey': 'url',
+    });
+    expect(made.map(({ kind }) => kind)).not.toContain('StatefulSet');
+    const [container] = podSpec(made).containers as { env: { name: string; valueFrom?: unknown }[] }[];
+    expect(container?.env.find(({ name }) => name === 'REDIS_URL')?.valueFrom).toEqual({
+      secretKeyRef: { name: 'ota-redis', key: 'url' },
+    });
+    expect(environment(made)).not.toHaveProperty('STATE_DIR');
+  });
+
+  it('is a secret if its URL is given, and is reached through the network policy', () => {
+    const values = { 'otaflux.redis.url': 'rediss+sentinel://:pw@a.example:26380,b.example/main' };
+    expect(environment(objects(values))).toMatchObject({ REDIS_URL: values['otaflux.redis.url'] });
+    const policy = { 'networkPolicy.enabled': true, 'networkPolicy.egress.enabled': true };
+    const egress = JSON.stringify(find(objects({ ...values, ...policy }), 'NetworkPolicy'));
+    for (const port of [26380, 26379]) expect(egress).toContain(`"port":${port}`);
+  });
+});
+
 describeWith(['helm', 'kubeconform'], 'what the chart refuses, it explains', () => {
   it.each<[Values, string]>([
     [{ 'otaflux.registry.url': '' }, 'otaflux.registry.url is empty'],
@@ -32,6 +56,10 @@ describeWith(['helm', 'kubeconform'], 'what the chart refuses, it explains', () 
     [{ 'otaflux.config.mqttTopic': 'a', 'otaflux.mqtt.topic': 'b' }, 'Set otaflux.mqtt.topic'],
     [{ 'otaflux.config': { 'refresh-interval': '1m', REFRESH_INTERVAL: '2m' } }, 'are the same option'],
     [{ 'otaflux.config.device-header': 'X-Device', 'ingress.enabled': true }, 'Set otaflux.trustProxy'],
+    [
+      { 'networkPolicy.enabled': true, 'networkPolicy.egress.enabled': true, 'otaflux.redis.existingSecret': 'r' },
+      'Set networkPolicy.egress.brokerPorts',
+    ],
     [{ 'httpRoute.enabled': true }, 'httpRoute.parentRefs is empty'],
     [{ 'service.loadBalancerSourceRanges': ['10.0.0.0/8'] }, 'Set service.type: LoadBalancer'],
     [{ 'service.externalTrafficPolicy': 'Local' }, 'Set service.type: LoadBalancer or NodePort'],
