@@ -3,6 +3,7 @@ import { gather, parseSettings } from '../config/index.js';
 import { ConfigError } from '../errors.js';
 import { CliCommand } from './cli-command.js';
 import { addFlags, givenFlags, PUSH_VARIABLES } from './flags.js';
+import { withSigning } from './sign/sign-options.js';
 import type { PushOptions } from './push.js';
 
 /** `otaflux push DEVICE VERSION FILE...`: the artifact that `oras push` would write. */
@@ -46,15 +47,17 @@ export function pushCommand(): Command {
       1: 'The registry refused it or could not be reached, or the version exists with other content.',
       2: 'An argument, an option or the file is wrong.',
     });
-  return addFlags(command, PUSH_VARIABLES).action(async (device: string, version: string, files: string[]) => {
-    const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));
-    const options = command.opts<PushOptions>();
-    const [{ push }, { summaryOf }] = await Promise.all([import('./push.js'), import('./push-summary.js')]);
-    const result = await push(settings, device, version, files, options);
-    process.stdout.write(
-      options.json ? `${JSON.stringify(result.pushed)}\n` : `${summaryOf(result, device, settings).join('\n')}\n`,
-    );
-  });
+  return addFlags(withSigning(command), PUSH_VARIABLES).action(
+    async (device: string, version: string, files: string[]) => {
+      const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));
+      const options = command.opts<PushOptions>();
+      const [{ push }, { summaryOf }] = await Promise.all([import('./push.js'), import('./push-summary.js')]);
+      const result = await push(settings, device, version, files, options);
+      process.stdout.write(
+        options.json ? `${JSON.stringify(result.pushed)}\n` : `${summaryOf(result, device, settings).join('\n')}\n`,
+      );
+    },
+  );
 }
 
 function collect(value: string, previous: Record<string, string>): Record<string, string> {

@@ -6,7 +6,11 @@ import { placeOf } from './sign/sign-options.js';
 import type { PushResult } from './push.js';
 
 /** What happened, and what happens next. The digest has a line of its own, for scripts. */
-export function summaryOf({ pushed, newer }: PushResult, device: string, settings: Settings): string[] {
+export function summaryOf(
+  { pushed, newer, isPlanned, signedBy }: PushResult,
+  device: string,
+  settings: Settings,
+): string[] {
   const { repository, tag, version, digest, size, files, changed } = pushed;
   const others = files > 1 ? `, and ${files - 1} more ${files > 2 ? 'files' : 'file'}` : '';
   const place = `${placeOf(settings)}${repository}`;
@@ -14,7 +18,7 @@ export function summaryOf({ pushed, newer }: PushResult, device: string, setting
     `${changed ? 'Pushed' : 'Already there:'} ${place}:${tag} (${sizeText(size)}${others})`,
     `Digest: ${digest}`,
   ];
-  const mustBeSigned = wantsSignatures(settings);
+  const mustBeSigned = wantsSignatures(settings) && signedBy === undefined;
   const asking = `Devices that ask for "${device}"`;
   const ignored = newestFirst([tag], settings).length === 0;
   if (ignored) {
@@ -22,7 +26,10 @@ export function summaryOf({ pushed, newer }: PushResult, device: string, setting
     lines.push(`${asking} do not get it, because ${why}.`);
     return lines;
   }
-  if (newer !== undefined) lines.push(`${asking} keep getting ${newer}, which is newer.`);
+  if (signedBy !== undefined) lines.push(`Signed with ${signedBy}.`);
+  if (isPlanned)
+    lines.push(`The plan of ${device} decides which units get it. See otaflux rollout start, and otaflux why.`);
+  else if (newer !== undefined) lines.push(`${asking} keep getting ${newer}, which is newer.`);
   else lines.push(mustBeSigned ? `${asking} get it once it is signed.` : `${asking} get it.`);
   if (mustBeSigned && settings.registryUrl.kind === 'http') lines.push(`Sign it: cosign sign ${place}@${digest}`);
   else if (mustBeSigned) lines.push('Sign it: see https://github.com/otaflux/otaflux/blob/main/docs/signing.md');

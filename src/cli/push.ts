@@ -4,16 +4,19 @@ import { ConfigError, OtaError } from '../errors.js';
 import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { compareVersions, newestFirst, versionOf, type Candidate } from '../firmware/select-version.js';
 import { Annotation, isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
+import { PLAN_TAG } from '../plan/plan.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
 import type { ArtifactWriter, BlobSource, Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
 import { buildArtifact, describeFile, type Artifact } from './artifact.js';
+import type { Signer } from './sign/manifest-signer.js';
+import { signerOf, type SignOptions } from './sign/sign-options.js';
 import { Progress, showRetries, StatusLine } from './progress.js';
 
 const OWN_ANNOTATIONS = 'vnd.otaflux.';
 
 /** The flags of `otaflux push`. */
-export interface PushOptions {
+export interface PushOptions extends SignOptions {
   artifactType?: string;
   annotation: Record<string, string>;
   mediaType?: string;
@@ -40,6 +43,10 @@ export interface PushResult {
   readonly pushed: Pushed;
   /** The newest version that devices may get, if it is newer than the pushed one. */
   readonly newer: string | undefined;
+  /** Whether a plan decides which units get it. */
+  readonly isPlanned: boolean;
+  /** Who has signed it in this push. */
+  readonly signedBy: string | undefined;
 }
 
 /** Pushes `files`, the first of which is the firmware, or finds that the registry has them already. Rejects with ConfigError or OtaError. */
@@ -67,7 +74,11 @@ export async function push(
   try {
     const writer = await createArtifactWriter(settings, onRetry);
     const registry = await createRegistry(settings, onRetry);
-    const versions = await versionsIn(registry, repository, signal);
+    // A wrong key is found before anything is pushed.
+    const signer = await signerOf(options, settings, registry, () => Promise.resolve(writer));
+    const tags = await tagsIn(registry, repository, signal);
+    const versions = newestFirst(tags, { prereleases: true });
+    const told = { isPlanned: tags.includes(PLAN_TAG), signedBy: signer?.name };
     const offered = newestFirst(
       versions.map((one) => one.tag),
       settings,
@@ -78,8 +89,11 @@ export async function push(
     // Those of OtaFlux decide which devices get the release. Others may differ with every build.
     const deciding = Object.entries(options.annotation).filter(([key]) => key.startsWith(OWN_ANNOTATIONS));
     const isSame = hasFiles && deciding.every(([key, value]) => existing.says(key, value));
-    if (isSame && existing.tag === tag)
-      return { pushed: { ...result, digest: existing.digest, changed: false }, newer };
+    if (isSame && existing.tag === tag) {
+      line?.clear();
+      await signer?.sign(repository, existing.manifest, signal);
+      return { pushed: { ...result, digest: existing.digest, changed: false }, newer, ...told };
+    }
     if (existing && !isSame && !options.force) {
       const isFirmware = existing.layers[0]?.digest === layers[0].descriptor.digest;
       throw new OtaError(
@@ -87,8 +101,8 @@ export async function push(
         `${repository}:${existing.tag} exists with other ${hasFiles ? 'annotations' : isFirmware ? 'files' : 'bytes'} (${existing.digest}). Choose another version, or use --force to replace it`,
       );
     }
-    await write(writer, repository, tag, artifact, line, signal);
-    return { pushed: { ...result, digest: artifact.manifest.descriptor.digest, changed: true }, newer };
+    await write(writer, repository, tag, artifact, signer, line, signal);
+    return { pushed: { ...result, digest: artifact.manifest.descriptor.digest, changed: true }, newer, ...told };
   } finally {
     line?.clear();
   }
@@ -132,6 +146,7 @@ async function write(
   repository: string,
   tag: string,
   artifact: Artifact,
+  signer: Signer | undefined,
   line: StatusLine | undefined,
   signal: AbortSignal,
 ): Promise<void> {
@@ -143,7 +158,14 @@ async function write(
     });
   }
   await writer.writeBlob(repository, artifact.config, signal);
-  await writer.writeManifest(repository, tag, artifact.manifest.descriptor, artifact.manifest.bytes, signal);
+  const { descriptor, bytes } = artifact.manifest;
+  if (signer) {
+    // The tag comes last: the server never sees the version without its signature (decision 73).
+    await writer.writeManifest(repository, descriptor.digest, descriptor, bytes, signal);
+    line?.clear();
+    await signer.sign(repository, descriptor, signal);
+  }
+  await writer.writeManifest(repository, tag, descriptor, bytes, signal);
 }
 
 /** The tag of `version` as it was written, `+` as `_`. */
@@ -160,6 +182,7 @@ function tagFor(version: string): string {
 interface Existing {
   readonly tag: string;
   readonly digest: string;
+  readonly manifest: Descriptor;
   readonly layers: readonly Layer[];
   /** Returns whether its manifest has this annotation. */
   says(key: string, value: string): boolean;
@@ -168,10 +191,10 @@ interface Existing {
 /** A layer of an artifact. Its digest is missing if its descriptor cannot be read. */
 type Layer = Pick<Descriptor, 'annotations'> & { readonly digest?: string };
 
-/** The versions in `repository`, the newest first; none when it does not exist yet, because the push makes it. */
-async function versionsIn(registry: Registry, repository: string, signal: AbortSignal): Promise<Candidate[]> {
+/** The tags in `repository`; none when it does not exist yet, because the push makes it. */
+async function tagsIn(registry: Registry, repository: string, signal: AbortSignal): Promise<string[]> {
   try {
-    return newestFirst(await registry.listTags(repository, signal), { prereleases: true });
+    return await registry.listTags(repository, signal);
   } catch (error) {
     if (error instanceof OtaError && error.code === 'absent') return [];
     throw error;
@@ -195,6 +218,7 @@ async function existingLayers(
     return {
       tag: same.tag,
       digest: descriptor.digest,
+      manifest: descriptor,
       layers,
       says: (key, value) => content.annotations?.[key] === value,
     };

@@ -161,6 +161,14 @@ export const range = rangeKind(false);
 /** Pre-releases are in the range if they lie between its bounds. */
 export const rangeWithPrereleases = rangeKind(true);
 
+/** What is wrong with a value that should be of a kind. */
+export function mismatch(input: unknown, expected: string): string {
+  if (input === undefined) return `it is missing. Expected ${expected}`;
+  if (typeof input !== 'string')
+    return `got ${Array.isArray(input) ? 'a list' : 'keys and values'}, expected ${expected}`;
+  return `got ${JSON.stringify(input.slice(0, 60))}, expected ${expected}`;
+}
+
 /** Returns a version without `v` and with `+` before its build, or undefined for other text. */
 export function plainVersion(text: string): string | undefined {
   return parseVersion(text.replace(/^v(?=\d)/, '').replace('_', '+'))?.text;

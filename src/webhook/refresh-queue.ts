@@ -185,7 +185,7 @@ export class RefreshQueue implements BeforeApplicationShutdown, OnApplicationBoo
 
   private async look(work: Work): Promise<void> {
     const outcome = await this.releases.refreshAnew(work.device, work.sinceMs).then(
-      (release) => (isThere(work.expected, release) ? ('done' as const) : ('look-again' as const)),
+      (release) => (this.hasSeen(work, release) ? ('done' as const) : ('look-again' as const)),
       (error: unknown) => outcomeOf(error, work.standing),
     );
     work.active = false;
@@ -196,6 +196,16 @@ export class RefreshQueue implements BeforeApplicationShutdown, OnApplicationBoo
     else if (work.again || outcome === 'done') this.rest(work);
     else if (outcome === 'look-again') this.later(work, LOOK_AGAIN_MS[work.looks++]);
     else this.later(work, retryMs(++work.failures, outcome));
+  }
+
+  /** Returns whether the pushed version was found. A plan may hold it back. */
+  private hasSeen({ device, expected }: Work, current: Release): boolean {
+    if (isThere(expected, current)) return true;
+    const found = this.releases.catalogue(device)?.releases ?? [];
+    return found.some(
+      ({ version, manifestDigest }) =>
+        version === expected?.version && (expected.digest === undefined || expected.digest === manifestDigest),
+    );
   }
 
   private rest(work: Work): void {

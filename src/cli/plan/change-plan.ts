@@ -71,7 +71,7 @@ export async function publish(context: PlanContext, options: ChangeOptions, chan
     return EXIT_DONE;
   }
   const place = options.file ?? `${placeOf(context.settings)}${context.repository}:${PLAN_TAG}`;
-  const mayPush = options.yes || options.json || !isInteractive();
+  const mayPush = [options.yes, options.json, !isInteractive()].includes(true);
   if (!mayPush && !(await confirm(`${options.file === undefined ? 'Push this to' : 'Write'} ${place}?`))) {
     process.stdout.write('The plan was not changed.\n');
     return EXIT_FAILURE;

@@ -3,6 +3,8 @@ import { CliCommand } from '../cli-command.js';
 import { addFlags } from '../flags.js';
 import type { ChannelOptions } from './channel-changes.js';
 import type { Change, ChangeOptions } from './change-plan.js';
+import type * as Changes from './channel-changes.js';
+import type { PlanContext } from './plan-context.js';
 import { CHANGED, groupCommand, PLAN_VARIABLES, PRODUCT, VERSION, withChange } from './plan-options.js';
 
 /** `otaflux channel`: which versions the units of a channel get. */
@@ -66,11 +68,11 @@ function listCommand(): Command {
       2: 'An argument or an option is wrong.',
     });
   return addFlags(command, PLAN_VARIABLES).action(async (product: string) => {
-    const [{ PlanContext }, { listChannels }] = await Promise.all([
+    const [{ PlanContext: Context }, { listChannels }] = await Promise.all([
       import('./plan-context.js'),
       import('./plan-views.js'),
     ]);
-    process.exitCode = await listChannels(await PlanContext.of(command, product), command.opts());
+    process.exitCode = await listChannels(await Context.of(command, product), command.opts());
   });
 }
 
@@ -188,19 +190,16 @@ export function rollbackCommand(): Command {
   });
 }
 
-type Changes = typeof import('./channel-changes.js');
-type Context = import('./plan-context.js').PlanContext;
-
 async function change(
   command: Command,
   product: string,
-  make: (changes: Changes, context: Context) => Change,
+  make: (changes: typeof Changes, context: PlanContext) => Change,
 ): Promise<void> {
-  const [{ PlanContext }, { changePlan }, changes] = await Promise.all([
+  const [{ PlanContext: Context }, { changePlan }, changes] = await Promise.all([
     import('./plan-context.js'),
     import('./change-plan.js'),
     import('./channel-changes.js'),
   ]);
-  const context = await PlanContext.of(command, product);
+  const context = await Context.of(command, product);
   process.exitCode = await changePlan(context, command.opts<ChangeOptions>(), make(changes, context));
 }

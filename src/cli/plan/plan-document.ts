@@ -1,4 +1,4 @@
-import { isMap, isSeq, parseDocument, type Document, type Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml';
+import { isMap, isSeq, parseDocument, type Document, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import { OtaError } from '../../errors.js';
 import { similarTo } from './similar-name.js';
 
@@ -220,7 +220,7 @@ export class PlanDocument {
     const first = map.items.find(({ key: written }) => [key, ...old].includes(textOf(written)));
     if (first) {
       first.key = this.document.createNode(key);
-      (first as Pair).value = this.document.createNode(value);
+      first.value = this.document.createNode(value);
     } else map.set(key, value);
     map.items = map.items.filter((pair) => pair === first || ![...old, key].includes(textOf(pair.key)) || !first);
   }
@@ -231,6 +231,6 @@ function isRuleFor(item: unknown, match: string): boolean {
 }
 
 function textOf(node: unknown): string {
-  const value = node instanceof Scalar ? node.value : node;
+  const value: unknown = node instanceof Scalar ? node.value : node;
   return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
 }

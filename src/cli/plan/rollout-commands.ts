@@ -4,6 +4,8 @@ import { CliCommand } from '../cli-command.js';
 import { addOptions } from '../flags.js';
 import { ANSWERED, serverOf, withServer } from '../server-options.js';
 import type { Change, ChangeOptions } from './change-plan.js';
+import type * as Changes from './rollout-changes.js';
+import type { PlanContext } from './plan-context.js';
 import { CHANGED, groupCommand, PRODUCT, VERSION, withChange } from './plan-options.js';
 import { DEFAULT_HALT, DEFAULT_STAGES, type StartOptions } from './rollout-options.js';
 
@@ -75,7 +77,7 @@ function startCommand(): Command {
       throw new ConfigError('--zone: it belongs to --window, which is missing');
     // Commander sets --no-halt as a default of true.
     const halt = options.halt === (true as unknown) ? undefined : options.halt;
-    await change(command, product, async (changes, context) =>
+    await change(command, product, (changes, context) =>
       changes.startRollout(
         context,
         version,
@@ -181,21 +183,18 @@ function statusCommand(): Command {
   });
 }
 
-type Changes = typeof import('./rollout-changes.js');
-type Context = import('./plan-context.js').PlanContext;
-
 async function change(
   command: Command,
   product: string,
-  make: (changes: Changes, context: Context) => Change | Promise<Change>,
+  make: (changes: typeof Changes, context: PlanContext) => Change,
 ): Promise<void> {
-  const [{ PlanContext }, { changePlan }, changes] = await Promise.all([
+  const [{ PlanContext: Context }, { changePlan }, changes] = await Promise.all([
     import('./plan-context.js'),
     import('./change-plan.js'),
     import('./rollout-changes.js'),
   ]);
-  const context = await PlanContext.of(command, product);
-  process.exitCode = await changePlan(context, command.opts<ChangeOptions>(), await make(changes, context));
+  const context = await Context.of(command, product);
+  process.exitCode = await changePlan(context, command.opts<ChangeOptions>(), make(changes, context));
 }
 
 function collect(value: string, previous: readonly string[] | undefined): readonly string[] {

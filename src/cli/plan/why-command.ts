@@ -4,17 +4,7 @@ import { CliCommand } from '../cli-command.js';
 import { addOptions, givenFlags } from '../flags.js';
 import { ANSWERED, serverOf, withServer } from '../server-options.js';
 import { PLAN_VARIABLES, PRODUCT } from './plan-options.js';
-
-/** Who is asked about, and when. */
-export interface WhyOptions {
-  readonly unit?: string;
-  readonly at?: string;
-  readonly running?: string;
-  readonly hardware?: string;
-  readonly channel?: string;
-  readonly json?: boolean;
-  readonly url?: string;
-}
+import type { WhyOptions } from './why-options.js';
 
 /** `otaflux why`: what a unit is offered, step by step. */
 export function whyCommand(): Command {

@@ -15,7 +15,7 @@ import { PLAN_TAG, type Plan } from '../../plan/plan.js';
 import { isGood } from '../version-checker.js';
 import { checkedPlan } from './checked-plan.js';
 import type { PlanContext } from './plan-context.js';
-import type { WhyOptions } from './why-command.js';
+import type { WhyOptions } from './why-options.js';
 
 /** Versions that are examined. */
 const MAX_EXAMINED = 50;

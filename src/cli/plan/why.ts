@@ -1,6 +1,6 @@
 import { textOf, type Why } from '../../control/why.js';
 import { ask, EXIT_NOT_ASKED, refuse, type ControlledServer } from '../server-request.js';
-import type { WhyOptions } from './why-command.js';
+import type { WhyOptions } from './why-options.js';
 
 /** Prints what a server decides for a unit. Resolves to the exit code. */
 export async function why(server: ControlledServer, product: string, options: WhyOptions): Promise<number> {

@@ -39,7 +39,7 @@ export class ManifestSigner implements Signer {
 
   /** Writes what `cosign sign` v3 writes: a manifest that refers to the signed one. */
   private async writeBundle(repository: string, subject: Descriptor, signal: AbortSignal): Promise<void> {
-    const bundle = await bundleFor(subject.digest, this.key);
+    const bundle = bundleFor(subject.digest, this.key);
     const layer = blobOf(BUNDLE_TYPE, bundle);
     const config = blobOf(MediaType.ociEmpty, EMPTY);
     const manifest = manifestOf({
@@ -79,7 +79,7 @@ export class ManifestSigner implements Signer {
   private async writeLegacy(repository: string, { digest }: Descriptor, signal: AbortSignal): Promise<void> {
     const tag = `${algorithmOf(digest)}-${hexOf(digest).slice(0, 100)}.sig`;
     const payload = legacyPayload(digest, this.placeOf(repository));
-    const signature = await legacySignature(payload, this.key);
+    const signature = legacySignature(payload, this.key);
     const layer = blobOf(SIMPLE_SIGNING_TYPE, payload, {
       'dev.cosignproject.cosign/signature': signature.toString('base64'),
     });

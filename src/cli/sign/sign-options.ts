@@ -41,7 +41,7 @@ export async function signerOf(
   if (signForm !== undefined && signKey === undefined)
     throw new ConfigError('--sign-form: it belongs to --sign-key, which is missing');
   if (sign !== undefined) {
-    const [program = '', rest = ''] = split(sign);
+    const [program, rest] = split(sign);
     if (program !== 'cosign')
       throw new ConfigError(`--sign: got ${JSON.stringify(sign)}, expected cosign or cosign:ARGUMENTS`);
     if (settings.registryUrl.kind !== 'http')

@@ -8,7 +8,7 @@ export const COSIGN_PREDICATE = 'https://sigstore.dev/cosign/sign/v1';
 const IN_TOTO = 'application/vnd.in-toto+json';
 
 /** Returns the bundle that `cosign sign` v3 makes for a manifest with a key: an in-toto statement in a DSSE envelope. */
-export async function bundleFor(manifest: Digest, key: KeyObject): Promise<Buffer> {
+export function bundleFor(manifest: Digest, key: KeyObject): Buffer {
   const statement = {
     _type: 'https://in-toto.io/Statement/v1',
     subject: [{ digest: { [manifest.split(':', 1)[0] ?? '']: hexOf(manifest) }, annotations: {} }],
@@ -16,7 +16,7 @@ export async function bundleFor(manifest: Digest, key: KeyObject): Promise<Buffe
     predicate: {},
   };
   const payload = Buffer.from(JSON.stringify(statement));
-  const signature = await signatureOver(dsse.preAuthEncoding(IN_TOTO, payload), key, 'bundle');
+  const signature = signatureOver(dsse.preAuthEncoding(IN_TOTO, payload), key);
   return Buffer.from(
     JSON.stringify({
       mediaType: BUNDLE_TYPE,
@@ -45,22 +45,13 @@ export function legacyPayload(manifest: Digest, reference: string): Buffer {
 }
 
 /** Returns the signature of `key` over `payload`, as cosign makes it in the legacy form. */
-export function legacySignature(payload: Buffer, key: KeyObject): Promise<Buffer> {
-  return signatureOver(payload, key, 'legacy');
+export function legacySignature(payload: Buffer, key: KeyObject): Buffer {
+  return signatureOver(payload, key);
 }
 
-/** cosign v3 hashes for a bundle by the size of the curve, and signs with Ed25519 pre-hashed (RFC 8032, section 5.1). */
-async function signatureOver(bytes: Buffer, key: KeyObject, form: 'bundle' | 'legacy'): Promise<Buffer> {
-  if (key.asymmetricKeyType !== 'ed25519') return sign(form === 'bundle' ? hashFor(key) : 'sha256', bytes, key);
-  if (form === 'legacy') return sign(undefined, bytes, key);
-  const { ed25519ph } = await import('@noble/curves/ed25519.js');
-  // The last 32 bytes of PKCS #8 are the seed (RFC 8410, section 7).
-  return Buffer.from(ed25519ph.sign(bytes, key.export({ type: 'pkcs8', format: 'der' }).subarray(-32)));
-}
-
-function hashFor(key: KeyObject): string {
-  const curve = key.asymmetricKeyDetails?.namedCurve;
-  return curve === 'secp384r1' ? 'sha384' : curve === 'secp521r1' ? 'sha512' : 'sha256';
+/** What `cosign verify` accepts of every kind of key: SHA-256 for each curve, and Ed25519 without hashing before. */
+function signatureOver(bytes: Buffer, key: KeyObject): Buffer {
+  return sign(key.asymmetricKeyType === 'ed25519' ? undefined : 'sha256', bytes, key);
 }
 
 function hintOf(key: KeyObject): string {

@@ -144,8 +144,9 @@ export class RedisFleetStore extends FleetStore {
     } catch (error) {
       if (!(error instanceof OtaError)) throw error;
     }
-    if (this.link.isUp) void this.catchUp();
-    return this.wait(identity, change);
+    const waiting = this.wait(identity, change);
+    void this.catchUp();
+    return waiting;
   }
 
   /** Changes the copy in memory. Redis gets the change later. */

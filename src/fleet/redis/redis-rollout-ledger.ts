@@ -90,13 +90,21 @@ export class RedisRolloutLedger extends MemoryRolloutLedger {
   override reach(product: string, key: string, stage: NonNullable<RolloutRecord['stage']>): void {
     const before = this.find(product, key);
     super.reach(product, key, stage);
-    if (this.find(product, key) !== before) this.noteNow(product, (changes) => changes.stage(key, stage));
+    if (this.find(product, key) !== before) {
+      this.noteNow(product, (changes) => {
+        changes.stage(key, stage);
+      });
+    }
   }
 
   override halt(product: string, key: string, halt: NonNullable<RolloutRecord['halt']>): void {
     const before = this.find(product, key);
     super.halt(product, key, halt);
-    if (this.find(product, key) !== before) this.noteNow(product, (changes) => changes.halt(key, halt));
+    if (this.find(product, key) !== before) {
+      this.noteNow(product, (changes) => {
+        changes.halt(key, halt);
+      });
+    }
   }
 
   override keep(product: string, keys: ReadonlySet<string>): void {
@@ -160,7 +168,7 @@ export class RedisRolloutLedger extends MemoryRolloutLedger {
       unwritten.sent = { number: ++this.batches, changes: unwritten.changes.takeAll() };
       if (!(await this.send(product, unwritten))) return;
     }
-    if (unwritten.timer === undefined) this.unwritten.delete(product);
+    this.unwritten.delete(product);
     await this.tell(product);
   }
 

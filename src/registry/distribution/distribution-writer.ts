@@ -69,7 +69,7 @@ export class DistributionWriter extends ArtifactWriter {
       body: bytes,
     });
     if (response.status !== 201)
-      throw await failureOf(response, `manifest ${repository}${reference.includes(':') ? '@' : ':'}${reference}`);
+      throw await failureOf(response, `manifest ${repository}:${reference}`);
     discard(response);
     const stored = header(response, 'docker-content-digest');
     if (stored !== undefined && stored !== descriptor.digest)

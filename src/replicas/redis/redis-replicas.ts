@@ -1,27 +1,10 @@
 import { filter, map, type Observable } from 'rxjs';
 import { Replicas } from '../replicas.js';
-import type { RedisLink, RedisScript } from './redis-link.js';
+import { CLAIM, RELEASE } from './claim-scripts.js';
+import type { RedisLink } from './redis-link.js';
 
 const HINT = 'hint';
 const MAX_PRODUCT = 255;
-
-const CLAIM: RedisScript = {
-  name: 'otafluxClaim',
-  keys: 1,
-  lua: `
-local held = redis.call('GET', KEYS[1])
-if held then return held end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return ARGV[1]`,
-};
-
-const RELEASE: RedisScript = {
-  name: 'otafluxRelease',
-  keys: 1,
-  lua: `
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`,
-};
 
 /** Hints over a channel of Redis, claims as keys that expire. */
 export class RedisReplicas extends Replicas {
