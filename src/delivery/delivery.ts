@@ -28,6 +28,7 @@ import { Downloads } from './downloads.js';
 import { OfferedReleases } from './offered-releases.js';
 import { withPatience } from './patience.js';
 import { prepare, representationOf, type Representation } from './prepared.js';
+import { parameter } from './query.js';
 import { parseRanges, type Ranges } from './ranges.js';
 
 /** A missing file is restored and sent once more. If it is missing again, the disk is broken. */
@@ -90,9 +91,9 @@ export class Delivery {
   /**
    * Notes that `release` is offered to the client of `request`: its next download without a version gets this release.
    */
-  offer(release: Release, { raw, receivedAtMs }: DeviceRequest): void {
+  offer(release: Release, { raw, query, receivedAtMs }: DeviceRequest): void {
     this.releases.told(release, receivedAtMs);
-    this.offered.note(raw, release, receivedAtMs);
+    this.offered.note(raw, release, receivedAtMs, unitIn(query));
   }
 
   /**
@@ -258,8 +259,8 @@ export class Delivery {
    * Returns the release that the client of `request` was offered, unless it has to be verified again since then. Its bytes
    * may have been dropped.
    */
-  offeredTo(device: string, { raw, receivedAtMs }: DeviceRequest): Release | undefined {
-    return this.offered.to(raw, device, receivedAtMs, this.releases.distrustedAtMs(device));
+  offeredTo(device: string, { raw, query, receivedAtMs }: DeviceRequest): Release | undefined {
+    return this.offered.to(raw, device, receivedAtMs, this.releases.distrustedAtMs(device), unitIn(query));
   }
 
   /** Returns `release` if its bytes can be sent, otherwise a promise. It rejects after the time that a device waits. */
@@ -373,6 +374,9 @@ export class Delivery {
     }
   }
 }
+
+/** Returns the unit that a query names, if it names one: other requests must not pay for the search. */
+const unitIn = (query: string): string | undefined => (query.includes('unit=') ? parameter(query, 'unit') : undefined);
 
 /** Read again after a wait: the compiler assumes that it has not changed. */
 const isOver = (download: Download): boolean => download.isOver;

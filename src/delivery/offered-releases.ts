@@ -34,17 +34,27 @@ export class OfferedReleases {
 
   constructor(private readonly addresses: ClientAddress) {}
 
-  /** Notes that `release` is offered to the client of `raw`. */
-  note(raw: IncomingMessage, release: Release, nowMs: number): void {
+  /**
+   * Notes that `release` is offered to the client of `raw`.
+   *
+   * @param unit the unit that the request names. The offer also counts for a client that leaves it out afterwards
+   */
+  note(raw: IncomingMessage, release: Release, nowMs: number, unit?: string): void {
     if (!this.addresses.isProxied(raw)) {
       let offers = this.connections.get(raw.socket);
       if (!offers) this.connections.set(raw.socket, (offers = new Offers(MAX_PER_CONNECTION)));
-      offers.note(keyOnConnection(raw, release.device), release, nowMs);
+      const key = keyOnConnection(raw, release.device);
+      offers.note(key, release, nowMs);
+      if (unit !== undefined) offers.note(ofUnit(key, unit), release, nowMs);
       return;
     }
     const key = this.keyBehindProxy(raw, release.device);
-    if (key) this.proxied.note(key.text, release, nowMs);
-    else this.warn(raw);
+    if (!key) {
+      this.warn(raw);
+      return;
+    }
+    this.proxied.note(key.text, release, nowMs);
+    if (unit !== undefined) this.proxied.note(ofUnit(key.text, unit), release, nowMs);
   }
 
   /**
@@ -52,12 +62,17 @@ export class OfferedReleases {
    * offer, or if it is too old: ten minutes, or one minute if devices behind one address cannot be told apart.
    *
    * @param sinceMs earlier offers are ignored
+   * @param unit the unit that the request names: offers to other units do not count, because units may share an address
+   *   or the connection of a proxy, and a plan may offer each something else
    */
-  to(raw: IncomingMessage, device: string, nowMs: number, sinceMs: number): Release | undefined {
+  to(raw: IncomingMessage, device: string, nowMs: number, sinceMs: number, unit?: string): Release | undefined {
+    const keyOf = (key: string): string => (unit === undefined ? key : ofUnit(key, unit));
     if (!this.addresses.isProxied(raw))
-      return this.connections.get(raw.socket)?.find(keyOnConnection(raw, device), Math.max(sinceMs, nowMs - TOLD_MS));
+      return this.connections
+        .get(raw.socket)
+        ?.find(keyOf(keyOnConnection(raw, device)), Math.max(sinceMs, nowMs - TOLD_MS));
     const key = this.keyBehindProxy(raw, device);
-    return key && this.proxied.find(key.text, Math.max(sinceMs, nowMs - (key.isShared ? SHARED_MS : TOLD_MS)));
+    return key && this.proxied.find(keyOf(key.text), Math.max(sinceMs, nowMs - (key.isShared ? SHARED_MS : TOLD_MS)));
   }
 
   /** Undefined if the proxy does not identify its client, because its connections are shared by all of its clients. */
@@ -114,6 +129,8 @@ class Offers {
     }
   }
 }
+
+const ofUnit = (key: string, unit: string): string => `${key}\n${unit}`;
 
 /** Headers in which a proxy names its client. */
 const CLAIMS = /^(?:x-forwarded-for|x-real-ip|forwarded)$/i;
