@@ -49,7 +49,7 @@ const artifactName = (version: string): string => (/^1\.[01]\.0$/.test(version) 
 const menders = new WeakMap<TestService, Map<string, MenderUnit>>();
 function menderOf(service: TestService, unit: string): MenderUnit {
   let units = menders.get(service);
-  if (!units) menders.set(service, (units = new Map()));
+  if (!units) menders.set(service, (units = new Map<string, MenderUnit>()));
   let found = units.get(unit);
   if (!found) {
     const identity = { mac: unit };
