@@ -76,7 +76,7 @@ export class ChannelNotices {
           release: release && {
             version: release.version,
             sizeBytes: release.firmware.sizeBytes,
-            percent: offered?.percent,
+            percent: offered.percent,
           },
         });
       } catch (error) {

@@ -79,6 +79,8 @@ export abstract class Notifier {
     return this.open !== Notifier.prototype.open;
   }
   /** Whether it sends notices about channels of plans, too. By default, a notifier only gets those about devices. */
+  // A getter, so that a notifier may decide when it is asked.
+  // eslint-disable-next-line @typescript-eslint/class-literal-property-style
   get sendsChannels(): boolean {
     return false;
   }

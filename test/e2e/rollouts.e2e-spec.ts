@@ -78,12 +78,12 @@ describe.each(Object.entries(DIALECTS))('a rollout to units that speak %s', (_na
     await dialect.end(service, early, 'installed');
     expect(await poll(early, '1.1.0')).toBeUndefined();
     // A unit with an older version gets what it would get without the rollout.
-    expect(await poll(`${late}`, '0.9.0')).toBe('1.0.0');
+    expect(await poll(late, '0.9.0')).toBe('1.0.0');
     nowMs += DAY;
     await look();
     expect(await poll(late, '1.0.0')).toBe('1.1.0');
     const status = await service.management.get('/status').expect(200);
-    expect(status.body.plans).toMatchObject([
+    expect((status.body as { plans: unknown }).plans).toMatchObject([
       { product: PRODUCT, serial: 1, rollouts: [{ version: '1.1.0', state: 'complete', installed: 1, failed: 0 }] },
     ]);
   });

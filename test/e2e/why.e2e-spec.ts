@@ -123,7 +123,8 @@ describe('GET /why', () => {
   it('has the state of each rollout in /status', async () => {
     await start(PLAN);
     await service.version('esp32');
-    const plans = async (): Promise<unknown> => (await service.management.get('/status').expect(200)).body.plans;
+    const plans = async (): Promise<unknown> =>
+      ((await service.management.get('/status').expect(200)).body as { plans: unknown }).plans;
     expect(await plans()).toMatchObject([
       {
         product: 'esp32',

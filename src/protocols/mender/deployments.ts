@@ -72,13 +72,16 @@ export class Deployments {
         this.fleet.seen(ask, PROTOCOL);
         return undefined;
       }
-      const running = runningOf(ask.running, state, release, artifact);
-      if (running !== said.running) {
+      if (artifact.name === ask.running && said.running !== release.version) {
         // It runs a stepping stone: now that its version is known, it may take the next one.
         await this.noteName(ask, state, release, artifact);
         continue;
       }
-      const offer = await this.offers.of(said, request, { protocol: PROTOCOL, oncePerRelease: true });
+      // A moved tag has another artifact with the same version.
+      const isMoved = artifact.name !== ask.running && isSameVersion(said.running, release.version);
+      const running = isMoved ? ask.running : said.running;
+      const options = { protocol: PROTOCOL, oncePerRelease: true };
+      const offer = await this.offers.of({ ...said, running }, request, options);
       if (offer.release && !offer.release.equals(release)) continue;
       if (offer.withheld !== undefined) {
         await this.noteName(ask, state, release, artifact);

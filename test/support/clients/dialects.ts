@@ -42,11 +42,14 @@ const versionIn = (location: string | null): string | undefined =>
 
 const mac = (unit: string): string => unit;
 
+/** Artifacts of the registry have names of their own. A version that is not there is only known as a version. */
+const artifactName = (version: string): string => (/^1\.[01]\.0$/.test(version) ? `rel-${version}` : version);
+
 /** Mender units stay logged in. */
 const menders = new WeakMap<TestService, Map<string, MenderUnit>>();
 function menderOf(service: TestService, unit: string): MenderUnit {
   let units = menders.get(service);
-  if (!units) menders.set(service, (units = new Map()));
+  if (!units) menders.set(service, (units = new Map<string, MenderUnit>()));
   let found = units.get(unit);
   if (!found) {
     const identity = { mac: unit };
@@ -171,16 +174,17 @@ export const DIALECTS: Readonly<Record<string, Dialect>> = {
   },
   mender: {
     file: 'app.mender',
-    bytes: (version) => artifactOf(version, [PRODUCT], firmwareBytes(2_000, version)),
+    bytes: (version) => artifactOf(artifactName(version), [PRODUCT], firmwareBytes(2_000, version)),
     namesChannels: false,
     async poll(service, unit, { running }) {
       const mender = menderOf(service, unit);
-      if (running !== undefined) mender.artifactName = running;
+      if (running !== undefined) mender.artifactName = artifactName(running);
       if (mender.token === undefined) await mender.login();
       const { status, body } = await mender.next();
       if (status === 204) return undefined;
       if (status !== 200) throw new Error(`${status} ${body.toString()}`);
-      return (JSON.parse(body.toString()) as { artifact: { artifact_name: string } }).artifact.artifact_name;
+      const { artifact } = JSON.parse(body.toString()) as { artifact: { artifact_name: string } };
+      return artifact.artifact_name.replace(/^rel-/, '');
     },
     async end(service, unit, outcome) {
       const mender = menderOf(service, unit);
