@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { hasWrk, median, requestsPerSecond } from './load.mjs';
+import { pushPlan } from './plan.mjs';
 import { menderArtifact, pollsOf, PRODUCT, VERSION } from './polls.mjs';
 
 const { values } = parseArgs({
@@ -62,8 +63,8 @@ function rssMb(pid) {
   }
 }
 
-function compare(name, path, ours, bare, other = 'bare') {
-  return compareRequests(name, [`http://${ours}${path}`], [`http://${bare}${path}`], other);
+function compare(name, path, ours, bare, other = 'bare', otherPath = path) {
+  return compareRequests(name, [`http://${ours}${path}`], [`http://${bare}${otherPath}`], other);
 }
 
 /** Compares two requests. Each is a URL, and headers if it needs any. */
@@ -135,6 +136,12 @@ try {
   const plain = [`http://${fleet.address}/version?device=${PRODUCT}`];
   for (const [name, path, headers] of await pollsOf(fleet.address))
     await compareRequests(`poll, ${name}`, [`http://${fleet.address}${path}`, headers], plain, 'without a unit');
+  await push('planned', '1.0.0', firmware);
+  await push('planned', '2.0.0', firmware);
+  pushPlan(join(folder, 'r', 'planned'));
+  const unit = (product) => `/version?device=${product}&unit=SN-1&running=0.9.0`;
+  // Both are answered by the same server, with a unit that it has seen.
+  await compare('/version with a plan', unit('planned'), fleet.address, fleet.address, 'without', unit('bench'));
   await compare('/firmware, 1 MiB', '/firmware?device=bench', ours.address, bare.address);
   console.log(`RSS after it        ${rssMb(ours.pid).toFixed(0)} MB`);
 } finally {

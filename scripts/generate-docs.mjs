@@ -1,11 +1,12 @@
 /**
  * Writes docs/configuration.md and config/otaflux.yaml from the option table, the tables of docs/troubleshooting.md from the
  * list of messages, the README and the schema of the chart from
- * the comments of its values, and the chart's copy of the dashboard (`npm run docs`).
+ * the comments of its values, the schema and the reference of plans, and the chart's copy of the dashboard (`npm run docs`).
  * With `--check` it writes nothing and fails when they are not current.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { chartReadme } from './chart-readme.mjs';
+import { planPage, planSchemaText } from './plan-docs.mjs';
 import { troubleshooting } from './troubleshooting.mjs';
 import { valuesChecks } from './values-checks.mjs';
 import { valuesSchema } from './values-schema.mjs';
@@ -133,6 +134,8 @@ for (const [path, content] of [
   ['docs/configuration.md', markdown()],
   ['docs/troubleshooting.md', await troubleshooting()],
   ['config/otaflux.yaml', yaml()],
+  ['config/otaflux-plan.schema.json', planSchemaText()],
+  ['docs/plan.md', planPage(readFileSync(target('docs/plan.md'), 'utf8'))],
   ['docs/cli.md', cli(readFileSync(target('docs/cli.md'), 'utf8'))],
   ['helm/otaflux/values.schema.json', valuesSchema(values, { variables: VARIABLES, optionOf, flagOf })],
   ['helm/otaflux/files/checks.json', valuesChecks({ variables: VARIABLES, optionOf, flagOf })],

@@ -15,9 +15,9 @@ export const LIST = new URL('../docs/messages.yaml', import.meta.url);
 /** Stands for a value that is filled in. */
 const BLANK = '…';
 
-/** Help, descriptions of metrics and of the HTTP interface: they have pages of their own. */
+/** Help, descriptions of metrics, of the HTTP interface and of plans: they have pages of their own. */
 const DESCRIPTIONS = {
-  files: [/^cli\/program\.ts$/, /^control\/openapi\.ts$/, /^metrics\/[a-z-]+-meter\.ts$/],
+  files: [/^cli\/program\.ts$/, /^control\/openapi\.ts$/, /^metrics\/[a-z-]+-meter\.ts$/, /^plan\/schema\.ts$/],
   calls: [
     ...['summary', 'description', 'argument', 'option', 'addOption', 'addHelpText', 'helpOption', 'version'],
     ...['withExamples', 'withExitCodes'],
@@ -28,7 +28,12 @@ const DESCRIPTIONS = {
 };
 /** Scripts for shells, grammars and formats: no sentences, though they contain spaces. */
 const NO_TEXTS = {
-  files: [/^cli\/completion\.ts$/, /^http-date\.ts$/, /^logging\/create-logger\.ts$/],
+  files: [
+    /\/redis\/(?:claim-)?scripts\.ts$/,
+    /^cli\/completion\.ts$/,
+    /^http-date\.ts$/,
+    /^logging\/create-logger\.ts$/,
+  ],
   forms: [
     /^(?:Bearer|Basic) …$/,
     /^bytes …/,

@@ -12,6 +12,7 @@ export const CHECKED = {
   'otaflux.managementToken': 'MANAGEMENT_TOKEN',
   'otaflux.notifySecret': 'NOTIFY_SECRET',
   'otaflux.mqtt.url': 'MQTT_URL',
+  'otaflux.redis.url': 'REDIS_URL',
   'otaflux.notify': 'NOTIFY',
   'otaflux.events': 'EVENTS',
 };

@@ -12,9 +12,11 @@ import { MetricsModule } from './metrics/index.js';
 import { NotificationModule, type Notifier } from './notification/index.js';
 import type { Part } from './parts.js';
 import type { DeviceProtocol } from './protocols/index.js';
+import { RolloutModule, StandingsModule } from './rollout/index.js';
 import { RegistryModule, type Registry } from './registry/index.js';
 import { SettingsModule, type AsyncGiven } from './settings/index.js';
 import { WebhookModule, type WebhookSource } from './webhook/index.js';
+import { ReplicasModule } from './replicas/index.js';
 import { SignatureModule, type SignatureVerifier } from './signature/index.js';
 
 /** Your own implementations of ports, in place of or beside the built-in ones. */
@@ -63,12 +65,15 @@ export class AppModule {
     const registryModule = RegistryModule.forRoot(registry ? { registry } : {});
     const signature = SignatureModule.forRoot({ imports: [registryModule], ...(verifier && { verifier }) });
     const cache = CacheModule.forRoot(store ? { store } : {});
-    const firmware = FirmwareModule.forRoot({ imports: [registryModule, signature, cache] });
-    const delivery = DeliveryModule.forRoot({ imports: [firmware] });
-    const fleet = FleetModule.forRoot(fleetStore ? { fleetStore } : {});
-    const device = DeviceModule.forRoot({ imports: [firmware, delivery, fleet], protocols, authenticators });
-    const notification = NotificationModule.forRoot({ imports: [firmware], notifiers });
-    const webhook = WebhookModule.forRoot({ imports: [firmware, device], sources });
+    const replicas = ReplicasModule.forRoot();
+    const fleet = FleetModule.forRoot({ imports: [replicas], ...(fleetStore && { fleetStore }) });
+    const standings = StandingsModule.forRoot({ imports: [fleet] });
+    const firmware = FirmwareModule.forRoot({ imports: [registryModule, signature, cache, standings] });
+    const rollout = RolloutModule.forRoot({ imports: [firmware, fleet, standings] });
+    const delivery = DeliveryModule.forRoot({ imports: [firmware, standings] });
+    const device = DeviceModule.forRoot({ imports: [firmware, delivery, fleet, rollout], protocols, authenticators });
+    const notification = NotificationModule.forRoot({ imports: [firmware, rollout, replicas], notifiers });
+    const webhook = WebhookModule.forRoot({ imports: [firmware, device, replicas], sources });
     return {
       module: AppModule,
       imports: [
@@ -78,11 +83,13 @@ export class AppModule {
         signature,
         cache,
         firmware,
+        replicas,
         fleet,
+        rollout,
         device,
         webhook,
         notification,
-        ControlModule.forRoot({ imports: [firmware, notification, fleet] }),
+        ControlModule.forRoot({ imports: [firmware, notification, fleet, rollout] }),
         EventsModule,
         HealthModule.forRoot({ imports: [firmware] }),
       ],

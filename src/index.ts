@@ -73,6 +73,7 @@ export {
   type Said,
   type UnitChange,
   type UnitCounts,
+  type UnitChanged,
   type UnitEvent,
   type UnitEventKind,
   type UnitState,

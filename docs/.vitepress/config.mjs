@@ -46,6 +46,7 @@ export default defineConfig({
           page('Signing', 'signing'),
           page('Webhooks', 'webhooks'),
           page('Notifications', 'notifications'),
+          page('Several replicas', 'replicas'),
           page('Events from brokers', 'events'),
         ],
       },

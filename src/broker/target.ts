@@ -6,7 +6,7 @@ import { certificatesIn, privateKeyIn } from '../pem.js';
 import { percentDecoded } from '../percent.js';
 
 /** The options that contain URLs of brokers. */
-export type BrokerOption = 'NOTIFY' | 'EVENTS';
+export type BrokerOption = 'NOTIFY' | 'EVENTS' | 'REDIS_URL';
 
 /** PEM texts, as Node's TLS and all client libraries accept them. */
 export interface TlsFiles {

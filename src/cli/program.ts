@@ -21,6 +21,7 @@ import { planCommand } from './plan/plan-commands.js';
 import { rolloutCommand } from './plan/rollout-commands.js';
 import { whyCommand } from './plan/why-command.js';
 import { pushCommand } from './push-command.js';
+import { simulateCommand } from './simulate-command.js';
 import { serveCommand } from './serve-command.js';
 import { verifyCommand } from './verify-command.js';
 
@@ -69,6 +70,7 @@ export function createProgram({ defaults }: { defaults: boolean }): Command {
     tokenCommand(),
     signUrlCommand(),
     initCommand(),
+    simulateCommand(),
     completionCommand(),
   ];
   for (const command of others) program.addCommand(command);

@@ -109,6 +109,24 @@ export function urls(schemes: readonly string[]): Kind<string[]> {
   };
 }
 
+/** A URL of one of `schemes` that may name several hosts, separated by commas. */
+export function redisUrl(schemes: readonly string[]): Kind<string> {
+  return kind(
+    'url',
+    json.redisUrlOf(schemes),
+    `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+    (value) => {
+      if (hasWrongPort(value)) throw new Unreadable(URL_WITH_PORT);
+      const [, scheme = '', login = '', hosts = '', rest = ''] =
+        /^([a-z+]+):\/\/([^/?#]*@)?([^/?#\s]+)([/?#]\S*)?$/.exec(value) ?? [];
+      const isUrl = (host: string): boolean => parseUrl(`${scheme}://${login}${host}${rest}`)?.hostname !== undefined;
+      return schemes.includes(scheme) && hosts.split(',').every((host) => host !== '' && isUrl(host))
+        ? value
+        : undefined;
+    },
+  );
+}
+
 function parseUrl(value: string): URL | undefined {
   return URL.canParse(value) ? new URL(value) : undefined;
 }

@@ -134,9 +134,9 @@ describe('settings', () => {
   });
 
   it.each(VARIABLES.filter((variable) => optionOf(variable).secret))('take the secret %s from a file', async (name) => {
-    const secret = ['MQTT_URL', 'NOTIFY', 'EVENTS'].includes(name)
-      ? 'mqtt://broker.example'
-      : 'a-s3cret-of-16-characters';
+    const url = name === 'REDIS_URL' ? 'redis://redis.example' : 'mqtt://broker.example';
+    const isUrl = ['MQTT_URL', 'NOTIFY', 'EVENTS', 'REDIS_URL'].includes(name);
+    const secret = isUrl ? url : 'a-s3cret-of-16-characters';
     const path = file(name, `${secret}\n`);
     const value = (found: Settings): unknown => (found as unknown as Record<string, unknown>)[settingOf(name)];
     const user = { REGISTRY_USERNAME: 'robot', MQTT_TOPIC: 'firmware' };
@@ -281,6 +281,9 @@ describe('values', () => {
       'a-secret-that-is-long-enough,short',
       /WEBHOOK_SECRET.*16 characters.*; look at one that is shorter$/,
     ],
+    ['REDIS_URL', 'http://redis.example', /REDIS_URL.*expected a URL that begins with redis:\/\//],
+    ['REDIS_URL', 'redis+cluster://one.example:6379,,two.example', /REDIS_URL/],
+    ['REDIS_URL', 'redis+sentinel://one.example:6379,two.example:99999/mymaster', /a port from 1 to 65535/],
     ['NOTIFY_SECRET', 'short', /NOTIFY_SECRET.*at least 16 characters.*openssl rand/],
     [
       'MQTT_CLIENT_CERT_PATH',

@@ -8,7 +8,15 @@ export {
 } from './kinds.js';
 export type { JsonSchema } from './json-schema.js';
 export { isLoopback } from './loopback.js';
-export { CHECKSUMS, EVENT_SCHEMES, NOTIFY_SCHEMES, type Checksum, type Option, type TypedOption } from './option.js';
+export {
+  CHECKSUMS,
+  EVENT_SCHEMES,
+  NOTIFY_SCHEMES,
+  REDIS_SCHEMES,
+  type Checksum,
+  type Option,
+  type TypedOption,
+} from './option.js';
 export {
   flagOf,
   optionOf,

@@ -232,6 +232,15 @@ export function urlOf(schemes: readonly string[]): JsonSchema {
   };
 }
 
+/** A URL with one of `schemes` that may name several hosts. */
+export function redisUrlOf(schemes: readonly string[]): JsonSchema {
+  return {
+    type: 'string',
+    pattern: `^(?:${schemes.map((scheme) => scheme.replaceAll('+', '\\+')).join('|')})://(?:[^/?#]*@)?[^/?#\\s,]+(?:,[^/?#\\s,]+)*(?:[/?#]\\S*)?$`,
+    not: { pattern: `^[a-z+]+://[^/?#]*${BAD_PORT}` },
+  };
+}
+
 /** A list of URLs with one of `schemes`; each may name several hosts. */
 export function urlsOf(schemes: readonly string[]): JsonSchema {
   const start = `(?:${schemes.map((scheme) => scheme.replaceAll('+', '\\+')).join('|')})://[^/]`;

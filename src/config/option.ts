@@ -49,6 +49,11 @@ export const CHECKSUMS = [
 ] as const;
 export type Checksum = (typeof CHECKSUMS)[number];
 
+/** URL schemes of REDIS_URL: a server, several sentinels, or nodes of a cluster, each without and with TLS. */
+export const REDIS_SCHEMES = [
+  ...['redis', 'rediss', 'redis+sentinel', 'rediss+sentinel', 'redis+cluster', 'rediss+cluster'],
+] as const;
+
 /** URL schemes of EVENTS. */
 export const EVENT_SCHEMES = [
   ...['mqtt', 'mqtts', 'ws', 'wss', 'redis', 'rediss', 'nats', 'tls'],

@@ -3,7 +3,15 @@ import type { ListenAddress, Rate, RegistryLocation } from './kinds.js';
 import * as kinds from './kinds.js';
 import { pollIntervals, type PollInterval } from './poll-interval.js';
 import { PROTOCOL_NAMES } from './protocol-names.js';
-import { CHECKSUMS, EVENT_SCHEMES, NOTIFY_SCHEMES, option, type Option, type TypedOption } from './option.js';
+import {
+  CHECKSUMS,
+  EVENT_SCHEMES,
+  NOTIFY_SCHEMES,
+  REDIS_SCHEMES,
+  option,
+  type Option,
+  type TypedOption,
+} from './option.js';
 import { signaturePolicy } from './signature-policy.js';
 
 /** The one option table: flags, variables, file keys, `--help` and docs/configuration.md come from it. */
@@ -263,6 +271,11 @@ export const OPTIONS = {
   }),
   STATE_DIR: option(kinds.path, {
     help: 'Folder for what units report, and for the versions that were announced to receivers that do not keep messages (http, RabbitMQ, NATS without JetStream). Without it, units are kept in memory, and these receivers get all current versions again after a restart.',
+  }),
+  REDIS_URL: option(kinds.redisUrl(REDIS_SCHEMES), {
+    section: 'Replicas',
+    secret: true,
+    help: 'URL of the Redis server that replicas share: units, counts and halts of rollouts, hints of webhooks, and which replica announces a version. `redis[s]://[user:pass@]host[:port][/db]`, `redis[s]+sentinel://host,host/NAME` or `redis[s]+cluster://host,host`. Units are then kept in Redis, not in STATE_DIR. See docs/replicas.md.',
   }),
 } satisfies Record<string, Option>;
 

@@ -14,6 +14,7 @@ import { ReleaseService, type Release } from '../firmware/index.js';
 import { ManagementOnly, NotificationMeter, WebhookMeter } from '../metrics/index.js';
 import { NotificationService } from '../notification/index.js';
 import { isRepositoryName } from '../oci/index.js';
+import { PlanStatuses } from '../rollout/index.js';
 import { packageVersion } from '../version.js';
 import { ManagementToken } from './management-token.js';
 import { openApi } from './openapi.js';
@@ -30,6 +31,7 @@ export class ControlController {
     private readonly notifications: NotificationService,
     private readonly notifiers: NotificationMeter,
     private readonly webhooks: WebhookMeter,
+    private readonly plans: PlanStatuses,
   ) {}
 
   @Get('status')
@@ -43,6 +45,7 @@ export class ControlController {
       webhooks: { waiting: depth, oldestSeconds: seconds(oldestSeconds * 1000) },
       notifiers: this.notifiers.samples().map(([name, { connected, pending }]) => ({ name, connected, pending })),
       devices: this.devices(device),
+      plans: this.plans.all(device),
     };
   }
 

@@ -1,4 +1,5 @@
 import { packageVersion } from '../version.js';
+import { PLAN, WHY } from './openapi-rollouts.js';
 
 const text = (description: string): object => ({
   description,
@@ -130,7 +131,7 @@ const FIRMWARE_FILE = {
 const nullable = (type: string, format?: string): object => ({ type: [type, 'null'], ...(format && { format }) });
 const STATUS = {
   type: 'object',
-  required: ['version', 'uptimeSeconds', 'registry', 'webhooks', 'notifiers', 'devices'],
+  required: ['version', 'uptimeSeconds', 'registry', 'webhooks', 'notifiers', 'devices', 'plans'],
   properties: {
     version: { type: 'string' },
     uptimeSeconds: { type: 'number' },
@@ -154,6 +155,7 @@ const STATUS = {
     webhooks: { type: 'object' },
     notifiers: { type: 'array', items: { type: 'object' } },
     devices: { type: 'array', items: { type: 'object' } },
+    plans: { type: 'array', items: PLAN },
   },
 };
 
@@ -254,7 +256,7 @@ export function openApi(): object {
       },
       '/status': {
         get: {
-          summary: 'Devices, versions, freshness, pending notices',
+          summary: 'Devices, versions, freshness, pending notices, plans and their rollouts',
           description: MANAGEMENT,
           tags: ['management'],
           ...secured('managementToken'),
@@ -278,6 +280,32 @@ export function openApi(): object {
             401: json('The token is missing or wrong'),
             404: json('It has no release'),
             503: json('It has no release now'),
+          },
+        },
+      },
+      '/why': {
+        get: {
+          summary: 'What a unit is offered, and why, step by step',
+          description: `${MANAGEMENT} As text if the client accepts text/plain only.`,
+          tags: ['management'],
+          ...secured('managementToken'),
+          parameters: [
+            parameter('product', 'query', 'The device id', true),
+            parameter('unit', 'query', 'The unit. Default: a device that does not say which unit it is'),
+            parameter('at', 'query', 'The time of the decision in ISO 8601. Default: now'),
+            parameter('running', 'query', 'The version that the unit runs. Default: what it has reported'),
+            parameter('hardware', 'query', 'The hardware of the unit. Default: what it has reported'),
+            parameter('channel', 'query', 'The channel that the unit asks for'),
+          ],
+          responses: {
+            200: {
+              description: 'The decision',
+              content: { 'application/json': { schema: WHY }, 'text/plain': { schema: { type: 'string' } } },
+            },
+            400: json('A parameter is wrong'),
+            401: json('The token is missing or wrong'),
+            404: json('The product has no release'),
+            503: json('The release of the product is not known now'),
           },
         },
       },

@@ -1,3 +1,5 @@
+import type { PlanStatus } from '../rollout/index.js';
+
 /** The response of `GET /status`, which `otaflux status --json` prints unchanged. Times are in seconds and ISO 8601. */
 export interface Status {
   readonly version: string;
@@ -6,6 +8,8 @@ export interface Status {
   readonly webhooks: { readonly waiting: number; readonly oldestSeconds: number };
   readonly notifiers: readonly NotifierStatus[];
   readonly devices: readonly DeviceStatus[];
+  /** Products with a plan, by name. */
+  readonly plans: readonly PlanStatus[];
 }
 
 export interface RegistryStatus {

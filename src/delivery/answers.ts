@@ -81,6 +81,9 @@ export const noFirmware = (device: string | undefined): DeviceRefusal =>
   new DeviceRefusal(404, device === undefined ? 'No firmware' : `No firmware for device '${device}'`);
 export const noVersion = (device: string, version: string, current: string): DeviceRefusal =>
   new DeviceRefusal(404, `${device} has no version ${version}. The current version is ${current}.`);
+/** The answer to a request for a version that a plan has stopped. */
+export const stoppedVersion = (device: string, version: string, why: string): DeviceRefusal =>
+  new DeviceRefusal(404, `${device} ${version} is not served any more: ${why}`);
 /** The answer to a request for another file of a release. */
 export const noFile = ({ device, version, images }: Release, file: string): DeviceRefusal => {
   const titles = images.slice(0, MAX_NAMED).map(({ title }) => title);

@@ -1,10 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import type { Lease } from '../cache/index.js';
+import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { explained, OtaError, reasonOf } from '../errors.js';
 import { Release, ReleaseService, type Deliverable, type StoredImage } from '../firmware/index.js';
 import { DeliveryMeter } from '../metrics/index.js';
+import { Standings } from '../plan/index.js';
 import { parseVersion } from '../semver.js';
 import {
   answerRefusal,
@@ -12,6 +14,7 @@ import {
   noFile,
   noFirmware,
   noVersion,
+  stoppedVersion,
   preconditionFailed,
   rangeNotSatisfiable,
   refusalOf,
@@ -33,6 +36,13 @@ const MAX_TRIES = 2;
 const MAX_VERSION_LENGTH = 128;
 
 /**
+ * Called when a connection has accepted a response with firmware.
+ *
+ * @param isEnd whether the response contained the last byte of the file: clients that resume ask for the rest
+ */
+export type Delivered = (bytes: number, isEnd: boolean) => void;
+
+/**
  * Sends firmware to devices, for all protocols: finds the release, waits for it, limits downloads, evaluates conditions
  * and ranges (RFC 9110), sends the bytes, and answers errors. A protocol adds its own responses. If the release is in
  * memory, the methods return it directly and create no promise.
@@ -49,6 +59,8 @@ export class Delivery {
     private readonly releases: ReleaseService,
     private readonly downloads: Downloads,
     private readonly meter: DeliveryMeter,
+    private readonly standings: Standings,
+    private readonly clock: Clock,
     settings: Settings,
   ) {
     this.offered = new OfferedReleases(new ClientAddress(settings.trustProxy));
@@ -68,6 +80,11 @@ export class Delivery {
       this.downloads.demand();
       return release;
     });
+  }
+
+  /** Returns `release`, which a plan has selected for a unit, when its bytes can be sent. Rejects with OtaError. */
+  selected(release: Release | Promise<Release>): Release | Promise<Release> {
+    return this.atHand(release);
   }
 
   /**
@@ -91,9 +108,11 @@ export class Delivery {
   /**
    * Returns the release to send to `device`: the one with `version`, if that is set, otherwise the one that this client
    * was offered, otherwise the current one. Throws or rejects with OtaError or DeviceRefusal.
+   *
+   * @param isPromised whether the client was promised `version`: then it gets it also after the plan has stopped it
    */
-  wanted(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
-    return this.atHand(this.wantedRelease(device, request, version));
+  wanted(device: string, request: DeviceRequest, version?: string, isPromised = false): Release | Promise<Release> {
+    return this.atHand(this.wantedRelease(device, request, version, isPromised));
   }
 
   /**
@@ -125,10 +144,16 @@ export class Delivery {
   }
 
   /** Returns the release that `wanted` returns, without waiting for its firmware. Send images of it with `image`. */
-  wantedRelease(device: string, request: DeviceRequest, version?: string): Release | Promise<Release> {
+  wantedRelease(
+    device: string,
+    request: DeviceRequest,
+    version?: string,
+    isPromised = false,
+  ): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
     const offered = this.offeredTo(device, request);
     if (offered && (version === undefined || offered.version === version)) return offered;
+    if (version !== undefined && !isPromised) this.demandServed(device, version);
     return version === undefined
       ? this.releases.current(device, request.receivedAtMs)
       : this.releases
@@ -159,6 +184,7 @@ export class Delivery {
    *
    * @param extra headers of the protocol, as a flat list of names and values
    * @param contentType media type of the response. Default: `application/octet-stream`
+   * @param delivered called when the connection has accepted the complete response
    */
   send(
     release: Release | StoredImage,
@@ -166,6 +192,7 @@ export class Delivery {
     response: ServerResponse,
     extra: readonly string[] = [],
     contentType?: string,
+    delivered?: Delivered,
   ): void {
     const { headers } = request.raw;
     const answers =
@@ -193,7 +220,7 @@ export class Delivery {
     whenOwned(response, () => {
       // If the response had to wait for another one, no caller would catch the error.
       try {
-        this.begin(release, ranges, answers, request, response, extra);
+        this.begin(release, ranges, answers, request, response, extra, delivered);
       } catch (error) {
         this.refuse(response, error, release.device);
       }
@@ -248,6 +275,18 @@ export class Delivery {
     return bytes ? withPatience(bytes.then(() => release)) : release;
   }
 
+  /** Throws the refusal 404 for a version that the plan of `device` has yanked or halted. */
+  private demandServed(device: string, version: string): void {
+    const plan = this.releases.catalogue(device)?.plan;
+    if (!plan) return;
+    if (plan.yanked.has(version)) throw stoppedVersion(device, version, 'it is yanked');
+    const nowMs = this.clock.nowMs();
+    for (const rollout of plan.rollouts) {
+      const halted = rollout.version === version && this.standings.of(device, rollout, nowMs).halted;
+      if (halted) throw stoppedVersion(device, version, `its rollout is halted: ${halted}`);
+    }
+  }
+
   private begin(
     release: Deliverable,
     ranges: Exclude<Ranges, 'unsatisfiable'>,
@@ -255,6 +294,7 @@ export class Delivery {
     request: DeviceRequest,
     response: ServerResponse,
     extra: readonly string[],
+    delivered: Delivered | undefined,
   ): void {
     // An offered version is always delivered: its device would take a refusal for firmware (CONTRACT, device rule 5).
     if (!this.offeredTo(release.device, request)?.equals(release)) this.downloads.demand();
@@ -267,6 +307,7 @@ export class Delivery {
       (complete) => {
         this.downloads.end();
         this.meter.ended(complete ? 'complete' : 'broken_off');
+        if (complete) delivered?.(answer.lengthBytes, hasLastByte(answer));
       },
     );
     const answer = answerOf(ranges, release.firmware.sizeBytes, answers, extra);
@@ -335,6 +376,10 @@ export class Delivery {
 
 /** Read again after a wait: the compiler assumes that it has not changed. */
 const isOver = (download: Download): boolean => download.isOver;
+
+function hasLastByte({ ranges, sizeBytes }: Answer): boolean {
+  return ranges.some(({ end }) => end === sizeBytes - 1);
+}
 
 function demandSize({ bytes }: Lease, { sizeBytes }: Answer): void {
   if (bytes && bytes.length !== sizeBytes)

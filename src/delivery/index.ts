@@ -14,7 +14,7 @@ export {
 } from './answers.js';
 export { ClientAddress, networkOf } from './client-address.js';
 export { containsEveryone } from './everyone.js';
-export { Delivery } from './delivery.js';
+export { Delivery, type Delivered } from './delivery.js';
 export { isDownload } from './download.js';
 export { DeliveryModule } from './delivery.module.js';
 export type { DeviceRequest } from './device-request.js';

@@ -21,6 +21,7 @@ export class CurrentReleases {
   readonly devices = new KnownDevices();
   private readonly logger = new Logger('ReleaseService');
   private readonly changed = new Subject<ReleaseChanged>();
+  private readonly planned = new Subject<string>();
 
   constructor(private readonly store: FirmwareStore) {}
 
@@ -29,9 +30,15 @@ export class CurrentReleases {
     return this.changed.asObservable();
   }
 
+  /** The product whose plan, or what may be served by it, has changed or ended. */
+  get planChanges(): Observable<string> {
+    return this.planned.asObservable();
+  }
+
   /** Emits no changes from now on. */
   end(): void {
     this.changed.complete();
+    this.planned.complete();
   }
 
   /**
@@ -80,15 +87,16 @@ export class CurrentReleases {
     this.devices.file(state);
     const serial = planned?.inForce.plan.serial;
     const serialBefore = before?.inForce.plan.serial;
-    if (planned?.inForce.digest === before?.inForce.digest) return;
-    this.logger.log({
-      event: planned ? 'plan.changed' : 'plan.ended',
-      device: state.device,
-      serial,
-      before: serialBefore,
-      digest: planned?.inForce.manifestDigest,
-      signer: planned?.inForce.signer?.name,
-    });
+    if (planned?.inForce.digest !== before?.inForce.digest)
+      this.logger.log({
+        event: planned ? 'plan.changed' : 'plan.ended',
+        device: state.device,
+        serial,
+        before: serialBefore,
+        digest: planned?.inForce.manifestDigest,
+        signer: planned?.inForce.signer?.name,
+      });
+    this.planned.next(state.device);
   }
 
   /** Notes that `release` was offered to a device. Called on the hot path. */
@@ -154,6 +162,7 @@ export class CurrentReleases {
     state.planned = undefined;
     if (state.release) this.change(state, undefined, false);
     else this.devices.file(state);
+    this.planned.next(state.device);
   }
 
   private forget(state: DeviceState, release: Release): void {

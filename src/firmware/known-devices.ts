@@ -151,6 +151,12 @@ export class KnownDevices {
     return count;
   }
 
+  /** Returns the products that have a plan in force, or one that was refused. */
+  *withPlan(): Iterable<string> {
+    for (const states of [this.known, this.unknown])
+      for (const { device, planned, planRefusal } of states.values()) if (planned ?? planRefusal) yield device;
+  }
+
   get size(): number {
     return this.known.size;
   }

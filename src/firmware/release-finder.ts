@@ -1,42 +1,25 @@
-import { Logger } from '@nestjs/common';
 import type { Firmware, FirmwareStore } from '../cache/index.js';
 import type { Clock } from '../clock.js';
 import { OtaError } from '../errors.js';
 import type { Descriptor, Digest } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
 import type { SignatureVerifier, Signer } from '../signature/index.js';
-import { Assessor, type Assessment, type SignedVersion } from './assessor.js';
+import { Assessor, type Assessment } from './assessor.js';
 import { CatalogueEntry } from './catalogue-entry.js';
 import { REQUIRES, type Conditional } from './conditions.js';
 import { FirmwareLocator, type Location } from './firmware-locator.js';
 import { FirmwarePuller } from './firmware-puller.js';
 import type { Deliverable, Image } from './image.js';
+import { ImageVersions } from './image-versions.js';
 import { ReleaseContents } from './release-contents.js';
+import type { ReleaseFinderOptions } from './release-finder-options.js';
 import { dateAfter, Release } from './release.js';
 import type { Search } from './search.js';
 import type { Candidate } from './select-version.js';
 import { SortedTags } from './sorted-tags.js';
-import { NoFirmware } from './no-firmware.js';
 import { UntrustedVersions } from './untrusted-versions.js';
-import { isSameVersion } from '../semver.js';
+import { WithoutFirmware } from './without-firmware.js';
 import { traced } from '../tracing.js';
-
-export interface ReleaseFinderOptions {
-  /** Prefix of the device id in a repository name, with its slash. */
-  prefix: string;
-  prereleases: boolean;
-  minVersion: string | undefined;
-  signedVersion: SignedVersion;
-  /** A search gives up after so many untrusted versions. */
-  maxUnverified: number;
-  /** How long an untrusted version is not verified again, in milliseconds. */
-  untrustedMs: number;
-  firmwareFile: string | undefined;
-  maxFirmwareBytes: number;
-}
-
-/** Number of remembered manifests without firmware. Neither the content of a digest nor the settings change. */
-const MAX_REMEMBERED = 10_000;
 
 /** What a release requires of a unit, according to its manifest. */
 export interface Requirements extends Conditional {
@@ -62,12 +45,11 @@ interface Readers {
  * cannot change.
  */
 export class ReleaseFinder {
-  private readonly logger = new Logger('ReleaseFinder');
   private readonly locators: (registry: Registry) => FirmwareLocator;
   private readonly puller: FirmwarePuller;
   readonly untrusted: UntrustedVersions;
-  private readonly withoutFirmware = new Map<string, NoFirmware>();
-  private readonly differing = new Set<string>();
+  private readonly withoutFirmware = new WithoutFirmware();
+  private readonly imageVersions = new ImageVersions();
   private readonly incomplete = new Set<string>();
   private readonly sorted: SortedTags;
 
@@ -112,7 +94,7 @@ export class ReleaseFinder {
       this.demandTrust(repository, known);
       return known;
     }
-    return this.servable(repository, candidate, manifest, async () => {
+    return this.withoutFirmware.unless(`${repository}@${manifest.digest}`, candidate.version, async () => {
       const examined = await this.examine(registry, repository, candidate, manifest, search.signal);
       const release = await this.pulled(registry, device, candidate, examined, known, search.signal);
       return known ? sameAs(known, release) : release;
@@ -137,7 +119,7 @@ export class ReleaseFinder {
       this.demandTrust(repository, known);
       return known;
     }
-    return this.servable(repository, candidate, manifest, async () => {
+    return this.withoutFirmware.unless(`${repository}@${manifest.digest}`, candidate.version, async () => {
       const examined = await this.examine(registry, repository, candidate, manifest, search.signal);
       const { signer, coversManifestOnly, location } = examined;
       if (isSame && known.signer?.name === signer?.name && known.coversManifestOnly === coversManifestOnly)
@@ -166,7 +148,7 @@ export class ReleaseFinder {
     const { product, manifest, signer, coversManifestOnly } = entry;
     const repository = this.repositoryOf(product);
     const registry = search.part(entry.tag);
-    return this.servable(repository, entry, manifest, async () => {
+    return this.withoutFirmware.unless(`${repository}@${manifest.digest}`, entry.version, async () => {
       const location = await this.locate(registry, repository, manifest, search.signal);
       const examined = { manifest, signer, coversManifestOnly, location };
       return this.pulled(registry, product, entry, examined, before, search.signal);
@@ -187,8 +169,7 @@ export class ReleaseFinder {
     const registry = search.part();
     const manifest = await registry.resolve(repository, candidate.tag, search.signal);
     if (known?.manifestDigest === manifest.digest) return known;
-    const why = this.withoutFirmware.get(`${repository}@${manifest.digest}`);
-    if (why) throw why;
+    this.withoutFirmware.demand(`${repository}@${manifest.digest}`);
     const { location, coversManifestOnly } = await this.examine(
       registry,
       repository,
@@ -251,24 +232,6 @@ export class ReleaseFinder {
     return verdict.trusted;
   }
 
-  /** Returns the result of `read`. Remembers that a manifest has no firmware, and then throws that at once. */
-  private async servable<T>(
-    repository: string,
-    candidate: Candidate,
-    { digest }: Descriptor,
-    read: () => Promise<T>,
-  ): Promise<T> {
-    const key = `${repository}@${digest}`;
-    const why = this.withoutFirmware.get(key);
-    if (why) throw why;
-    try {
-      return await read();
-    } catch (error) {
-      if (error instanceof NoFirmware) this.passOver(key, candidate, error);
-      throw error;
-    }
-  }
-
   /** Verifies a manifest and locates its firmware. Rejects with OtaError `untrusted` if no trusted signer has signed it. */
   private async examine(
     registry: Registry,
@@ -303,7 +266,7 @@ export class ReleaseFinder {
     const since = dateAfter(before?.currentSince, this.clock.nowMs());
     const release = new Release(device, version, tag, manifest.digest, firmware, contents, since, signer);
     this.demandTrust(repository, release);
-    this.compareVersions(`${repository}@${manifest.digest}`, release);
+    this.imageVersions.compare(`${repository}@${manifest.digest}`, release);
     return release;
   }
 
@@ -324,31 +287,6 @@ export class ReleaseFinder {
       assessor: new Assessor(registry, this.verifier, locator, this.options.signedVersion),
       contents: new ReleaseContents(registry, locator, this.incomplete),
     };
-  }
-
-  /** Warns if an ESP image says that it is another version than its tag. */
-  private compareVersions(key: string, { device, version, firmware: { esp } }: Release): void {
-    const own = esp?.app?.version;
-    if (own === undefined || isSameVersion(own, version) || this.differing.has(key)) return;
-    if (this.differing.size >= MAX_REMEMBERED) this.differing.clear();
-    this.differing.add(key);
-    this.logger.warn({
-      event: 'release.version_differs',
-      device,
-      version,
-      reason: `the image says that it is version ${own}, but its tag is ${version}. Units that report the version in the image are offered the release again and again. Set PROJECT_VER to the version of the tag`,
-    });
-  }
-
-  private passOver(key: string, candidate: Candidate, error: NoFirmware): void {
-    if (this.withoutFirmware.size >= MAX_REMEMBERED) this.withoutFirmware.clear();
-    this.withoutFirmware.set(key, error);
-    this.logger.warn({
-      event: 'release.passed_over',
-      artifact: key,
-      version: candidate.version,
-      reason: error.message,
-    });
   }
 }
 

@@ -1,32 +1,16 @@
-import { Injectable, Optional, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
-import { FirmwareStore, type Lease } from '../cache/index.js';
-import { Clock } from '../clock.js';
-import { Settings } from '../config/index.js';
+import type { Lease } from '../cache/index.js';
 import { OtaError } from '../errors.js';
-import { ReleaseMeter } from '../metrics/index.js';
-import { PlanSelector, Selector, Standings, type Catalogue } from '../plan/index.js';
-import { Registry, RegistryState } from '../registry/index.js';
-import { PlanVerifier, SignatureVerifier } from '../signature/index.js';
+import type { Catalogue } from '../plan/index.js';
+import { RegistryState } from '../registry/index.js';
 import type { CatalogueEntry } from './catalogue-entry.js';
-import { Catalogues } from './catalogues.js';
-import { ClockStandings } from './clock-standings.js';
-import { CurrentReleases } from './current-releases.js';
-import { ExactReleases } from './exact-releases.js';
-import { Freshness } from './freshness.js';
 import type { Deliverable, Image, StoredImage } from './image.js';
 import { isServed, type DeviceState, type KnownDevices } from './known-devices.js';
-import { PastReleases } from './past-releases.js';
-import { PlanFinder } from './plan-finder.js';
-import { ProductSearch } from './product-search.js';
-import { demandDevice, nothingForAll, Refresher } from './refresher.js';
-import { ReleaseFinder } from './release-finder.js';
-import { ReleaseImages } from './release-images.js';
-import { ReleaseMemory } from './release-memory.js';
-import { repositoryPrefix } from './repository-prefix.js';
+import { demandDevice, nothingForAll } from './refresher.js';
+import { ReleaseParts } from './release-parts.js';
 import { type PlanStanding, type Release, type ReleaseChanged, type ReleaseStanding } from './release.js';
 import { SingleFlight } from './single-flight.js';
-import { SteppingStones } from './stepping-stones.js';
 
 /**
  * Returns the releases of devices. It answers from memory, refreshes releases when they get old, and asks the registry
@@ -35,95 +19,22 @@ import { SteppingStones } from './stepping-stones.js';
  * @publicApi
  */
 @Injectable()
-export class ReleaseService implements OnApplicationShutdown {
-  private readonly releases: CurrentReleases;
+export class ReleaseService {
   private readonly devices: KnownDevices;
-  private readonly finder: ReleaseFinder;
-  private readonly plans: PlanFinder;
-  private readonly freshness: Freshness;
-  private readonly refresher: Refresher;
-  private readonly catalogues: Catalogues;
-  private readonly exactReleases: ExactReleases;
-  private readonly steppingStones: SteppingStones;
-  private readonly images: ReleaseImages;
   private readonly restores = new SingleFlight<void>();
-  private readonly shutdown = new AbortController();
 
   /** @internal Created by Nest. */
   constructor(
-    registry: Registry,
-    private readonly verifier: SignatureVerifier,
-    private readonly store: FirmwareStore,
-    settings: Settings,
-    meter: ReleaseMeter,
-    memory: ReleaseMemory,
-    clock: Clock,
+    private readonly parts: ReleaseParts,
     /** The state of the registry, for health checks and status. */
     readonly registryState: RegistryState,
-    @Optional() planVerifier: PlanVerifier = new PlanVerifier(verifier),
-    @Optional() selector: Selector = new PlanSelector(),
-    @Optional() standings: Standings = new ClockStandings(),
   ) {
-    const { signal } = this.shutdown;
-    const { refreshInterval } = settings;
-    this.releases = new CurrentReleases(store);
-    this.devices = this.releases.devices;
-    this.freshness = new Freshness(settings);
-    this.finder = new ReleaseFinder(
-      registry,
-      verifier,
-      store,
-      {
-        prefix: repositoryPrefix(settings.repositoryPrefix),
-        prereleases: settings.prereleases,
-        minVersion: settings.minVersion,
-        signedVersion: settings.signedVersion,
-        maxUnverified: settings.maxUnverified,
-        untrustedMs: refreshInterval,
-        firmwareFile: settings.firmwareFile,
-        maxFirmwareBytes: settings.maxFirmwareSize,
-      },
-      clock,
-    );
-    this.plans = new PlanFinder(
-      planVerifier,
-      (product) => this.finder.repositoryOf(product),
-      refreshInterval,
-      settings.signedVersion === 'require',
-    );
-    const searches = new ProductSearch(this.finder, this.plans, selector, standings, clock);
-    const isTooOld = (ageMs: number): boolean => this.freshness.isTooOld(ageMs);
-    const past = new PastReleases(memory, registry, searches, this.finder, isTooOld, clock);
-    this.refresher = new Refresher(this.releases, past, meter, {
-      refreshIntervalMs: refreshInterval,
-      verifyAnew: (device) => {
-        this.finder.verifyAnew(device);
-        this.plans.verifyAnew(device);
-      },
-      signal,
-    });
-    this.catalogues = new Catalogues(this.releases, searches, this.finder, past, registry, store, signal);
-    this.images = new ReleaseImages(this.finder, store, signal);
-    this.exactReleases = new ExactReleases(this.finder, registry, refreshInterval, isTooOld, signal);
-    this.steppingStones = new SteppingStones(this.exactReleases);
-    meter.observe(
-      () => this.devices.samples(),
-      () => this.devices.count(({ failure }) => failure !== undefined),
-      () => this.devices.count(({ passedOver }) => passedOver),
-      () => this.devices.refusedPlans,
-    );
-    this.changes.subscribe(({ device, after }) => {
-      const state = this.devices.get(device);
-      if (!after && !state?.planned) void past.forget(device, state?.seenPlan);
-    });
-    const verifyAgain = (): void => void this.verifyAgain();
-    verifier.changes.subscribe(verifyAgain);
-    if (planVerifier.isSeparate) planVerifier.changes.subscribe(verifyAgain);
+    this.devices = parts.releases.devices;
   }
 
   /** Every change of a device's current release, after it was made. */
   get changes(): Observable<ReleaseChanged> {
-    return this.releases.changes;
+    return this.parts.releases.changes;
   }
 
   /**
@@ -135,7 +46,7 @@ export class ReleaseService implements OnApplicationShutdown {
   current(device: string, nowMs = performance.now()): Release | Promise<Release> {
     const state = this.devices.get(device);
     if (!state || !isServed(state)) return this.first(device, state);
-    const advice = this.freshness.of(state, nowMs);
+    const advice = this.parts.freshness.of(state, nowMs);
     if (advice === 'refuse')
       throw (
         state.failure ??
@@ -149,7 +60,7 @@ export class ReleaseService implements OnApplicationShutdown {
       state.misses++;
       return this.refresh(device);
     }
-    if (advice === 'refresh') this.refresher.refreshBehind(device);
+    if (advice === 'refresh') this.parts.refresher.refreshBehind(device);
     state.hits++;
     if (state.release) return state.release;
     throw nothingForAll(state);
@@ -169,7 +80,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * downloaded first, and the result is a promise. Rejects with OtaError.
    */
   deliver(entry: CatalogueEntry): Release | Promise<Release> {
-    return this.catalogues.deliver(entry);
+    return this.parts.catalogues.deliver(entry);
   }
 
   /**
@@ -177,12 +88,22 @@ export class ReleaseService implements OnApplicationShutdown {
    * changed. Sends no request to the registry, unless the firmware has to be downloaded. Rejects with OtaError.
    */
   settle(product: string): Promise<void> {
-    return this.catalogues.settle(product);
+    return this.parts.catalogues.settle(product);
+  }
+
+  /** The product whose plan, or what may be served by it, has changed or ended: after it was made. */
+  get planChanges(): Observable<string> {
+    return this.parts.releases.planChanges;
+  }
+
+  /** Returns the products that have a plan in force, or one that was refused. */
+  plannedProducts(): Iterable<string> {
+    return this.devices.withPlan();
   }
 
   /** Returns the plan of a product, and why the plan in the registry was not taken. */
   planStanding(product: string): PlanStanding | undefined {
-    return this.catalogues.standing(product);
+    return this.parts.catalogues.standing(product);
   }
 
   /**
@@ -194,18 +115,19 @@ export class ReleaseService implements OnApplicationShutdown {
     demandDevice(device);
     // MAX_STALE also applies to requests with a version: a release that is too old has to be confirmed first.
     const stale = this.devices.get(device);
-    if (stale && isServed(stale) && this.freshness.isTooOld(nowMs - stale.confirmedAtMs)) await this.refresh(device);
+    if (stale && isServed(stale) && this.parts.freshness.isTooOld(nowMs - stale.confirmedAtMs))
+      await this.refresh(device);
     const state = this.devices.get(device);
     const entry = state?.planned?.catalogue.releases.find((one) => one.version === version);
     if (entry) return this.deliver(entry);
-    const offered = state ? this.releases.stillOffered(state, nowMs) : [];
+    const offered = state ? this.parts.releases.stillOffered(state, nowMs) : [];
     const known = [state?.release, ...offered].find((release) => release?.version === version);
     if (known) {
       await this.deliverable(known);
       return known;
     }
     try {
-      return await this.exactReleases.find(device, version);
+      return await this.parts.exact.find(device, version);
     } catch (error) {
       const recalled = state?.release ? undefined : await this.recalledInstead(device, error);
       if (recalled?.version !== version) throw error;
@@ -222,7 +144,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * @param running the version that the unit runs; undefined if it does not say
    */
   async steppingStone(current: Release, running: string | undefined): Promise<Release | undefined> {
-    const release = await this.steppingStones.below(current, running);
+    const release = await this.parts.steppingStones.below(current, running);
     if (release) await this.deliverable(release);
     return release;
   }
@@ -231,7 +153,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * Asks the registry now for the current release of `device`, or joins a refresh in progress. Rejects with OtaError.
    */
   refresh(device: string): Promise<Release> {
-    return this.refresher.refresh(device);
+    return this.parts.refresher.refresh(device);
   }
 
   /**
@@ -241,12 +163,12 @@ export class ReleaseService implements OnApplicationShutdown {
    * @param hintedAtMs when a webhook announced the change, on the clock of `performance.now()`
    */
   refreshAnew(device: string, hintedAtMs?: number): Promise<Release> {
-    return this.refresher.refreshAnew(device, hintedAtMs);
+    return this.parts.refresher.refreshAnew(device, hintedAtMs);
   }
 
   /** Notes that `release` was offered to a device. It stays available for the next ten minutes. */
   told(release: Release, nowMs = performance.now()): void {
-    this.releases.told(release, nowMs);
+    this.parts.releases.told(release, nowMs);
   }
 
   /**
@@ -255,8 +177,8 @@ export class ReleaseService implements OnApplicationShutdown {
    */
   deliverable(bytes: Deliverable): Promise<void> | undefined {
     const { sha256 } = bytes.firmware;
-    if (this.store.has(sha256)) return undefined;
-    return this.restores.run(sha256, () => this.finder.restore(bytes, this.shutdown.signal));
+    if (this.parts.store.has(sha256)) return undefined;
+    return this.restores.run(sha256, () => this.parts.finder.restore(bytes, this.parts.signal));
   }
 
   /**
@@ -264,7 +186,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * are downloaded first, and the result is a promise. Throws or rejects with OtaError.
    */
   image(release: Release, image: Image): StoredImage | Promise<StoredImage> {
-    return this.images.of(release, image);
+    return this.parts.images.of(release, image);
   }
 
   /**
@@ -272,7 +194,7 @@ export class ReleaseService implements OnApplicationShutdown {
    * undefined if the bytes are not in the cache: see `deliverable`.
    */
   open({ firmware }: Deliverable): Lease | undefined {
-    return this.store.open(firmware.sha256);
+    return this.parts.store.open(firmware.sha256);
   }
 
   /** Returns the current releases of all devices that have one. */
@@ -285,14 +207,20 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.devices.standing();
   }
 
-  /** Returns whether `device` has a release in memory that everybody is offered. */
+  /** Returns whether something of `device` is in memory: a release that everybody is offered, or a plan. */
   knows(device: string): boolean {
+    const state = this.devices.get(device);
+    return state !== undefined && isServed(state);
+  }
+
+  /** Returns whether `device` has a release in memory that everybody is offered. */
+  hasRelease(device: string): boolean {
     return this.devices.get(device)?.release !== undefined;
   }
 
   /** Why the last refresh failed, for any reason; undefined if it succeeded. */
   get refreshFailure(): OtaError | undefined {
-    return this.refresher.lastFailure;
+    return this.parts.refresher.lastFailure;
   }
 
   /**
@@ -308,21 +236,16 @@ export class ReleaseService implements OnApplicationShutdown {
     return this.devices.size;
   }
 
-  onApplicationShutdown(): void {
-    this.shutdown.abort(new OtaError('unavailable', 'the service is shutting down'));
-    this.releases.end();
-  }
-
   private first(device: string, state: DeviceState | undefined): Promise<Release> {
     if (state?.failure && performance.now() < state.retryAtMs) throw state.failure;
     if (state) state.misses++;
-    return this.refresher.refresh(device, 'unknown');
+    return this.parts.refresher.refresh(device, 'unknown');
   }
 
   /** REFRESH_INTERVAL=0: asks the registry. Returns the release in memory while the registry cannot be asked. */
   private async asked(state: DeviceState, nowMs: number): Promise<Release> {
     state.misses++;
-    const tooOld = this.freshness.isTooOld(nowMs - state.confirmedAtMs);
+    const tooOld = this.parts.freshness.isTooOld(nowMs - state.confirmedAtMs);
     try {
       return await this.refresh(state.device);
     } catch (error) {
@@ -332,26 +255,11 @@ export class ReleaseService implements OnApplicationShutdown {
   }
 
   /**
-   * Keys or policies have changed: drops releases and plans that are no longer trusted, and verifies the others again in
-   * the background.
-   */
-  private async verifyAgain(): Promise<void> {
-    this.finder.verifyAnew();
-    this.plans.verifyAnew();
-    this.exactReleases.forget();
-    const devices = this.releases.distrust(
-      (device, signer) => this.verifier.stillTrusts(this.finder.repositoryOf(device), signer),
-      (device, plan) => this.plans.stillTrusts(device, plan),
-    );
-    await this.refresher.verifyAgain(devices);
-  }
-
-  /**
    * Returns the release from before the start for a device that asks for its version while the registry cannot be
    * asked.
    */
   private async recalledInstead(device: string, error: unknown): Promise<Release | undefined> {
     if (OtaError.isAnswer(error)) return undefined;
-    return this.refresher.refresh(device, 'unknown').catch(() => undefined);
+    return this.parts.refresher.refresh(device, 'unknown').catch(() => undefined);
   }
 }

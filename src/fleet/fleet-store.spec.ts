@@ -1,11 +1,30 @@
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RealRedis } from '../../test/support/real-redis.js';
+import { hasProgram } from '../../test/support/real-server.js';
+import { RedisLink, redisPlace } from '../replicas/redis/index.js';
 import type { FleetStore } from './fleet-store.js';
 import { openLmdb } from './lmdb/index.js';
 import { MemoryFleetStore } from './memory-fleet-store.js';
+import { RedisFleetStore } from './redis/index.js';
 import type { UnitState } from './unit-state.js';
+
+const redis = new RealRedis();
+const hasRedis = hasProgram('redis-server');
+beforeAll(async () => {
+  if (hasRedis) await redis.start();
+});
+afterAll(() => redis.stop());
+
+async function openRedis(): Promise<FleetStore> {
+  const link = new RedisLink(await redisPlace(`${redis.url}?prefix=test${count++}`));
+  await link.start();
+  return new RedisFleetStore(link, () => {
+    link.close();
+  });
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-fleet-'));
 afterAll(() => {
@@ -13,6 +32,11 @@ afterAll(() => {
 });
 
 let count = 0;
+async function openStore(path: string): Promise<FleetStore> {
+  const opened = await openLmdb(path);
+  if (!opened) throw new Error('no lmdb');
+  return opened.store;
+}
 const seen = (running?: string, atMs = 1): UnitState => ({ firstSeenMs: atMs, lastSeenMs: atMs, running });
 const always =
   (state: UnitState): (() => UnitState) =>
@@ -21,7 +45,8 @@ const always =
 
 describe.each([
   ['memory', (): Promise<FleetStore> => Promise.resolve(new MemoryFleetStore())],
-  ['lmdb', (): Promise<FleetStore> => openLmdb(join(folder, String(count++)))],
+  ['lmdb', (): Promise<FleetStore> => openStore(join(folder, String(count++)))],
+  ...(hasRedis ? [['redis', openRedis] as const] : []),
 ])('the store of units in %s', (_name, open) => {
   let store: FleetStore;
 
@@ -141,14 +166,14 @@ describe('the store of units in memory', () => {
 describe('the store of units in LMDB', () => {
   it('has everything after a restart, with its counts', async () => {
     const path = join(folder, 'restart');
-    const first = await openLmdb(path);
+    const first = await openStore(path);
     for (const [unit, running] of [
       ['a', '1.0.0'],
       ['b', '2.0.0'],
     ] as const)
       await first.update({ product: 'esp32', unit }, always(seen(running)));
     await first.close();
-    const second = await openLmdb(path);
+    const second = await openStore(path);
     expect(second.find({ product: 'esp32', unit: 'b' })).toEqual(seen('2.0.0'));
     expect(await second.counts('esp32')).toEqual({
       units: 2,
@@ -161,7 +186,7 @@ describe('the store of units in LMDB', () => {
   });
 
   it('refuses what comes after its end, which LMDB would answer with the end of the process', async () => {
-    const store = await openLmdb(join(folder, 'closed'));
+    const store = await openStore(join(folder, 'closed'));
     const stored = store.update({ product: 'esp32', unit: 'a' }, always(seen('1.0.0')));
     const closed = store.close();
     const late = { product: 'esp32', unit: 'b' };
@@ -181,12 +206,12 @@ describe('the store of units in LMDB', () => {
   ])('starts anew if its file has %s, and sets it aside', async (_name, damage) => {
     const path = join(folder, `damaged-${count++}`);
     const file = join(path, 'units', 'data.mdb');
-    const first = await openLmdb(path);
+    const first = await openStore(path);
     const all = Array.from({ length: 500 }, (_one, i) => ({ product: 'esp32', unit: `unit ${i}` }));
     await Promise.all(all.map((unit) => first.update(unit, always(seen('1.0.0')))));
     await first.close();
     writeFileSync(file, damage(readFileSync(file)));
-    const second = await openLmdb(path);
+    const second = await openStore(path);
     expect(second.find({ product: 'esp32', unit: 'unit 1' })).toBeUndefined();
     await second.update({ product: 'esp32', unit: 'b' }, always(seen('1.0.0')));
     await second.close();

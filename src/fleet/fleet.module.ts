@@ -1,31 +1,42 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
+import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { partsOf, type Part } from '../parts.js';
+import { SharedRedis } from '../replicas/index.js';
 import { Fleet } from './fleet.js';
 import { FleetStore } from './fleet-store.js';
-import { createFleetStore } from './create-fleet-store.js';
+import { createFleetStorage, type FleetStorage } from './create-fleet-store.js';
+import { RolloutLedger } from './rollout-ledger.js';
 
 /** Options of FleetModule. */
-export interface FleetModuleOptions {
+export interface FleetModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Your own store of units. Default: LMDB in STATE_DIR, or memory without STATE_DIR. */
   fleetStore?: Part<FleetStore>;
 }
 
-/** Provides Fleet and FleetStore. */
+const STORAGE = Symbol('FleetStorage');
+
+/** Provides Fleet, FleetStore and RolloutLedger. `imports` may provide SharedRedis. */
 @Module({})
 export class FleetModule {
-  static forRoot({ fleetStore }: FleetModuleOptions = {}): DynamicModule {
+  static forRoot({ imports = [], fleetStore }: FleetModuleOptions = {}): DynamicModule {
     const own = fleetStore === undefined ? undefined : partsOf([fleetStore]);
     return {
       module: FleetModule,
+      imports,
       providers: [
         ...(own?.providers ?? []),
-        own
-          ? { provide: FleetStore, useFactory: (store: FleetStore) => store, inject: own.tokens }
-          : { provide: FleetStore, useFactory: createFleetStore, inject: [Settings] },
+        {
+          provide: STORAGE,
+          useFactory: (settings: Settings, clock: Clock, shared?: SharedRedis, store?: FleetStore) =>
+            createFleetStorage(settings, clock, shared, store),
+          inject: [Settings, Clock, { token: SharedRedis, optional: true }, ...(own?.tokens ?? [])],
+        },
+        { provide: FleetStore, useFactory: ({ store }: FleetStorage) => store, inject: [STORAGE] },
+        { provide: RolloutLedger, useFactory: ({ ledger }: FleetStorage) => ledger, inject: [STORAGE] },
         Fleet,
       ],
-      exports: [Fleet, FleetStore],
+      exports: [Fleet, FleetStore, RolloutLedger],
     };
   }
 }

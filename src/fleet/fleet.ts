@@ -1,27 +1,20 @@
-import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { Subject, type Observable } from 'rxjs';
+import { Injectable, Logger, Optional, type OnApplicationShutdown } from '@nestjs/common';
+import type { Observable } from 'rxjs';
 import { Clock } from '../clock.js';
 import { Settings } from '../config/index.js';
 import { explained, OtaError } from '../errors.js';
 import type { UnitIdentity } from '../identity.js';
 import { FleetMeter } from '../metrics/index.js';
 import { after, turn, type Timer } from '../timers.js';
+import { afterReturn } from './came-back.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
+import { RolloutLedger } from './rollout-ledger.js';
 import { afterRunning, applied, endOf, type Sighting } from './sighting.js';
-import type { UnitEvent, UnitEventKind } from './unit-event.js';
+import type { UnitChanged, UnitEvent } from './unit-event.js';
+import { UnitEvents } from './unit-events.js';
 import { boundedAttributes, boundedMessage, type UnitState } from './unit-state.js';
 import type { OfferedRelease, Report, Said } from './said.js';
 
-/** The line of the log for each event of a unit. */
-const LOG_LINES: Readonly<Record<UnitEventKind, { readonly event: string }>> = {
-  checked: { event: 'unit.checked' },
-  offered: { event: 'unit.offered' },
-  withheld: { event: 'unit.withheld' },
-  downloading: { event: 'unit.downloading' },
-  installed: { event: 'unit.installed' },
-  failed: { event: 'unit.failed' },
-  rejected: { event: 'unit.rejected' },
-};
 /** Sightings are collected for so long, so that a request does not wait for the store. */
 const COLLECT_MS = 1_000;
 /** Sightings of more units than this are stored at once. */
@@ -38,8 +31,7 @@ const STORED_AT_ONCE = 200;
 @Injectable()
 export class Fleet implements OnApplicationShutdown {
   private readonly logger = new Logger('Fleet');
-  private readonly subject = new Subject<UnitEvent>();
-  private readonly logs: boolean;
+  private readonly told: UnitEvents;
   /** A sighting is here until the store has it, so that a report is never stored before what the unit said earlier. */
   private readonly sightings = new Map<string, Sighting>();
   private timer: Timer | undefined;
@@ -53,21 +45,27 @@ export class Fleet implements OnApplicationShutdown {
     private readonly clock: Clock,
     private readonly meter: FleetMeter,
     { logLevel }: Settings,
+    @Optional() private readonly ledger?: RolloutLedger,
   ) {
-    this.logs = logLevel === 'debug' || logLevel === 'trace';
+    this.told = new UnitEvents(clock, meter, logLevel === 'debug' || logLevel === 'trace');
     meter.observe(async () => this.samples());
   }
 
   /** Every event of every unit, as it happens. */
   get events(): Observable<UnitEvent> {
-    return this.subject;
+    return this.told.events;
+  }
+
+  /** Every change of a unit that this replica has stored. */
+  get changes(): Observable<UnitChanged> {
+    return this.told.changes;
   }
 
   /** Notes that a unit has asked for an update. Without a unit, does nothing. */
   seen(said: Said, protocol: string): void {
     if (said.unit === undefined) return;
-    this.note(said, protocol);
-    this.tell('checked', said as UnitIdentity, protocol, said.running);
+    this.note(said, protocol, said.running !== undefined);
+    this.told.tell('checked', said as UnitIdentity, protocol, { version: said.running });
   }
 
   /** Notes that a unit was offered `release`. Without a unit, does nothing. */
@@ -75,7 +73,7 @@ export class Fleet implements OnApplicationShutdown {
     if (said.unit === undefined) return;
     const sighting = this.note(said, protocol);
     sighting.offered = release;
-    this.tell('offered', said as UnitIdentity, protocol, release.version);
+    this.told.tell('offered', said as UnitIdentity, protocol, factsOf(release));
   }
 
   /**
@@ -86,14 +84,25 @@ export class Fleet implements OnApplicationShutdown {
    */
   withheld(said: Said, protocol: string, release: OfferedRelease, reason: string, message: string): void {
     this.meter.withheldFor(protocol, reason);
-    if (said.unit !== undefined) this.tell('withheld', said as UnitIdentity, protocol, release.version, message);
+    if (said.unit !== undefined)
+      this.told.tell('withheld', said as UnitIdentity, protocol, { ...factsOf(release), message });
   }
 
   /** Notes that a unit has started to download `release`. Without a unit, does nothing. */
   downloading(said: Said, protocol: string, release: OfferedRelease): void {
     if (said.unit === undefined) return;
     this.note(said, protocol);
-    this.tell('downloading', said as UnitIdentity, protocol, release.version);
+    this.told.tell('downloading', said as UnitIdentity, protocol, factsOf(release));
+  }
+
+  /**
+   * Notes that a unit has received the last byte of `release`. If it comes back running something else for the third
+   * time, the release has failed on it. Without a unit, does nothing.
+   */
+  downloaded(said: Said, protocol: string, release: OfferedRelease): void {
+    if (said.unit === undefined) return;
+    // What the unit runs was said before the download.
+    this.note({ product: said.product, unit: said.unit }, protocol).downloaded = release;
   }
 
   /**
@@ -106,7 +115,8 @@ export class Fleet implements OnApplicationShutdown {
       let seen = applied(before, sighting, protocol, now);
       const { outcome, message } = report;
       const version = report.version ?? (outcome === undefined ? undefined : seen.offer?.version);
-      if (outcome === undefined && report.running !== undefined) seen = afterRunning(seen, report.running, now);
+      if (outcome === undefined && report.running !== undefined)
+        seen = afterReturn(afterRunning(seen, report.running, now), report.running, now);
       const running = report.running ?? (outcome === 'installed' ? version : undefined);
       const digest = version !== undefined && version === seen.offer?.version ? seen.offer.digest : undefined;
       return {
@@ -116,6 +126,7 @@ export class Fleet implements OnApplicationShutdown {
         ...(outcome !== undefined && {
           outcome: { outcome, version, digest, message: boundedMessage(message), atMs: now },
         }),
+        ...((outcome === 'failed' || outcome === 'rejected') && { downloaded: undefined }),
         ...(report.attributes && { attributes: boundedAttributes(report.attributes) }),
         ...(report.notes && { notes: report.notes }),
       };
@@ -136,11 +147,13 @@ export class Fleet implements OnApplicationShutdown {
   async retry(identity: UnitIdentity): Promise<UnitState | undefined> {
     await this.flush();
     if (!(await this.store.find(identity))) return undefined;
-    const { before } = await this.store.update(identity, (state) => ({
+    const { before, after } = await this.store.update(identity, (state) => ({
       ...(state ?? { firstSeenMs: this.clock.nowMs(), lastSeenMs: this.clock.nowMs() }),
       outcome: undefined,
+      downloaded: undefined,
       retries: (state?.retries ?? 0) + 1,
     }));
+    this.told.changed({ product: identity.product, unit: identity.unit, before, after });
     return before;
   }
 
@@ -150,7 +163,9 @@ export class Fleet implements OnApplicationShutdown {
    */
   async forget(identity: UnitIdentity): Promise<UnitState | undefined> {
     await this.flush();
-    return this.store.remove(identity);
+    const before = await this.store.remove(identity);
+    if (before) this.told.changed({ product: identity.product, unit: identity.unit, before, after: undefined });
+    return before;
   }
 
   /** Returns the stored state of a unit, or undefined. It may lack what the unit said in the last second. */
@@ -189,21 +204,35 @@ export class Fleet implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     await this.flush();
     this.closed = true;
-    this.subject.complete();
+    this.told.close();
+    // What was just stored may have been counted.
+    await this.ledger?.close();
     await this.store.close();
   }
 
-  private note({ product, unit = '', running, hardware }: Said, protocol: string): Sighting {
+  private note({ product, unit = '', running, hardware }: Said, protocol: string, checked = false): Sighting {
     const key = `${product}\0${unit}`;
     let sighting = this.sightings.get(key);
-    // A unit that now runs something else may have installed an update, which must not be taken for its first sighting.
-    if (sighting && isOther(sighting, running)) {
+    // A unit that now runs something else may have installed an update, which must not be taken for its first sighting. One
+    // that asks after a full download has come back.
+    if (sighting && (isOther(sighting, running) || (checked && sighting.downloaded))) {
       this.sightings.delete(key);
       void this.keep(sighting);
       sighting = undefined;
     }
     if (!sighting) {
-      sighting = { product, unit, protocol, running, hardware, offered: undefined, atMs: this.clock.nowMs() };
+      const atMs = this.clock.nowMs();
+      sighting = {
+        product,
+        unit,
+        protocol,
+        running,
+        hardware,
+        checked,
+        offered: undefined,
+        downloaded: undefined,
+        atMs,
+      };
       // The store is closed.
       if (this.closed) return sighting;
       this.sightings.set(key, sighting);
@@ -212,6 +241,7 @@ export class Fleet implements OnApplicationShutdown {
       return sighting;
     }
     sighting.protocol = protocol;
+    sighting.checked ||= checked;
     if (running !== undefined) sighting.running = running;
     if (hardware !== undefined) sighting.hardware = hardware;
     return sighting;
@@ -272,33 +302,19 @@ export class Fleet implements OnApplicationShutdown {
 
   private async apply(identity: UnitIdentity, protocol: string, change: UnitChange): Promise<UnitState> {
     const { product, unit } = identity;
-    const { before, after: state } = await this.changed({ product, unit }, change);
-    const end = endOf(before, state);
-    if (end) this.tell(end.outcome, { product, unit }, protocol, end.version, end.message);
-    return state;
+    const { before, after } = await this.stored({ product, unit }, change);
+    const end = endOf(before, after);
+    if (end) this.told.tell(end.outcome, { product, unit }, protocol, { ...end, before: before?.outcome });
+    if (after !== before) this.told.changed({ product, unit, before, after });
+    return after;
   }
 
-  private async changed(identity: UnitIdentity, change: UnitChange): ReturnType<FleetStore['update']> {
+  private async stored(identity: UnitIdentity, change: UnitChange): ReturnType<FleetStore['update']> {
     try {
       return await this.store.update(identity, change);
     } catch (error) {
       throw OtaError.from(error, 'unavailable', 'what a unit has said cannot be stored');
     }
-  }
-
-  private tell(
-    kind: UnitEventKind,
-    { product, unit }: UnitIdentity,
-    protocol: string,
-    version: string | undefined,
-    message?: string,
-  ): void {
-    const isEnd = kind === 'installed' || kind === 'failed' || kind === 'rejected';
-    if (isEnd) this.meter.ended(protocol, kind);
-    if (!this.logs && !this.subject.observed) return;
-    const event: UnitEvent = { kind, product, unit, protocol, version, message, atMs: this.clock.nowMs() };
-    if (this.logs) this.logger.debug({ ...LOG_LINES[kind], device: product, unit, protocol, version, message });
-    this.subject.next(event);
   }
 
   private async samples(): Promise<readonly { product: string; counts: UnitCounts }[]> {
@@ -311,4 +327,8 @@ export class Fleet implements OnApplicationShutdown {
 /** Returns whether a unit that was seen, or was offered something, before says that it runs something else now. */
 function isOther({ running: before, offered }: Sighting, running: string | undefined): boolean {
   return running !== undefined && running !== before && (before !== undefined || offered !== undefined);
+}
+
+function factsOf({ version, manifestDigest }: OfferedRelease): Pick<UnitEvent, 'version' | 'digest'> {
+  return { version, digest: manifestDigest };
 }

@@ -3,11 +3,12 @@ export type { OfferedRelease, Report, Said } from './said.js';
 export { FleetModule, type FleetModuleOptions } from './fleet.module.js';
 export { RolloutLedger, type RolloutRecord, type Tally } from './rollout-ledger.js';
 export { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
-export type { UnitEvent, UnitEventKind } from './unit-event.js';
+export type { UnitChanged, UnitEvent, UnitEventKind } from './unit-event.js';
 export {
   boundedAttributes,
   boundedMessage,
   OUTCOMES,
+  type Downloaded,
   type LastOutcome,
   type Offered,
   type Outcome,

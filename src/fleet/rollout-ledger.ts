@@ -44,4 +44,8 @@ export abstract class RolloutLedger {
   abstract readonly changes: Observable<string>;
   /** Whether counts and halts are shared with other replicas. */
   abstract readonly isShared: boolean;
+  /** Writes what is left, and releases resources. Called when the service ends. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
 }

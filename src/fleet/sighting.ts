@@ -1,4 +1,6 @@
 import { isSameVersion } from '../semver.js';
+import { afterDownload, afterReturn } from './came-back.js';
+import type { OfferedRelease } from './said.js';
 import type { LastOutcome, UnitState } from './unit-state.js';
 
 /** What a unit has said, and was offered, since its state was last stored. */
@@ -8,19 +10,23 @@ export interface Sighting {
   protocol: string;
   running: string | undefined;
   hardware: string | undefined;
-  offered: { readonly version: string; readonly manifestDigest: string } | undefined;
+  /** Whether the unit has asked for an update: then `running` is what it runs after its last download. */
+  checked: boolean;
+  offered: OfferedRelease | undefined;
+  /** The release that it has downloaded completely, after all else in this sighting. */
+  downloaded: OfferedRelease | undefined;
   readonly atMs: number;
 }
 
-/** Returns the state of a unit after a sighting: what it has said, and then what it was offered. */
+/** Returns the state of a unit after a sighting: what it has said, then what it was offered, then what it downloaded. */
 export function applied(
   before: UnitState | undefined,
   sighting: Sighting | undefined,
   protocol: string,
   nowMs: number,
 ): UnitState {
-  const { running, hardware, offered } = sighting ?? {};
-  const state = afterRunning(
+  const { running, hardware, checked, offered, downloaded } = sighting ?? {};
+  const said = afterRunning(
     {
       ...before,
       protocol,
@@ -31,9 +37,14 @@ export function applied(
     running,
     nowMs,
   );
-  if (!offered || (offered.manifestDigest === state.offer?.digest && offered.version === state.offer.version))
-    return state;
-  return { ...state, offer: { version: offered.version, digest: offered.manifestDigest, atMs: nowMs } };
+  const seen = checked ? afterReturn(said, running, nowMs) : said;
+  const state = offered ? afterOffer(seen, offered, nowMs) : seen;
+  return downloaded ? afterDownload(state, downloaded) : state;
+}
+
+function afterOffer(state: UnitState, { version, manifestDigest: digest }: OfferedRelease, atMs: number): UnitState {
+  if (digest === state.offer?.digest && version === state.offer.version) return state;
+  return { ...state, offer: { version, digest, atMs } };
 }
 
 /**

@@ -2,6 +2,10 @@ import { z } from 'zod';
 
 /** Longer messages of units are truncated. */
 export const MAX_MESSAGE = 500;
+/**
+ * So many times a unit comes back running something else after a full download, until the release has failed on it.
+ */
+export const MAX_RETURNS = 3;
 /** Attributes beyond these limits are dropped. */
 export const MAX_ATTRIBUTES = 32;
 export const MAX_ATTRIBUTE_TEXT = 128;
@@ -27,6 +31,13 @@ const outcomeSchema = z.object({
   atMs: timeMs,
 });
 
+const downloadedSchema = z.object({
+  version: text,
+  digest: text,
+  returns: z.number().int().min(0).max(MAX_RETURNS),
+  isPending: z.boolean(),
+});
+
 /** Checks what a store on disk or a broker returns. */
 export const unitStateSchema: z.ZodType<UnitState> = z.object({
   protocol: text.optional(),
@@ -36,6 +47,7 @@ export const unitStateSchema: z.ZodType<UnitState> = z.object({
   lastSeenMs: timeMs,
   offer: offerSchema.optional(),
   outcome: outcomeSchema.optional(),
+  downloaded: downloadedSchema.optional(),
   attributes: z.record(z.string(), z.string()).optional(),
   notes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
   retries: z.number().int().min(0).optional(),
@@ -62,6 +74,17 @@ export interface LastOutcome {
   readonly atMs: number;
 }
 
+/** A release that a unit has downloaded completely, and does not run. */
+export interface Downloaded {
+  readonly version: string;
+  /** Digest of the manifest. */
+  readonly digest: string;
+  /** How often the unit came back running something else. */
+  readonly returns: number;
+  /** Whether the unit has downloaded it since it came back last. */
+  readonly isPending: boolean;
+}
+
 /**
  * What a unit has said of itself, and what it was offered. Nothing of it is verified. Times are on the wall clock, in
  * milliseconds since the epoch.
@@ -78,6 +101,8 @@ export interface UnitState {
   readonly offer?: Offered | undefined;
   /** How the last update ended. */
   readonly outcome?: LastOutcome | undefined;
+  /** The last release that it has downloaded completely, until it runs it. */
+  readonly downloaded?: Downloaded | undefined;
   /** Further properties that the unit has sent, such as DDI's configData. At most 32. */
   readonly attributes?: Readonly<Record<string, string>> | undefined;
   /** What the protocol of the unit has to remember, such as the step of an update. A few short values. */

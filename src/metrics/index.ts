@@ -13,3 +13,4 @@ export { WebhookMeter, type QueueSample } from './webhook-meter.js';
 export { NotificationMeter, type NotifierSample } from './notification-meter.js';
 export type { DeviceSample } from './busiest-devices.js';
 export { ReleaseMeter, type RefreshResult } from './release-meter.js';
+export { RolloutMeter, type RolloutSample } from './rollout-meter.js';

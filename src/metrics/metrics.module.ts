@@ -8,6 +8,7 @@ import { FleetMeter } from './fleet-meter.js';
 import { ManagementServer } from './management-server.js';
 import { MetricsController } from './metrics.controller.js';
 import { MetricsRegistry } from './metrics-registry.js';
+import { RolloutMeter } from './rollout-meter.js';
 import { RegistryMeter } from './registry-meter.js';
 import { SignatureMeter } from './signature-meter.js';
 import { WebhookMeter } from './webhook-meter.js';
@@ -27,6 +28,7 @@ const METERS = [
   HttpMeter,
   EventMeter,
   FleetMeter,
+  RolloutMeter,
 ];
 
 /** Provides the meters to every module, the route `/metrics`, and the management port. */

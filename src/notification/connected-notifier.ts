@@ -42,6 +42,10 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   /** Closes the connection at once. */
   protected abstract destroy(connection: C): void;
 
+  override get sendsChannels(): boolean {
+    return true;
+  }
+
   override get lost(): Observable<void> {
     return this.lostSubject.asObservable();
   }

@@ -1,9 +1,20 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
-import type { Subscription } from 'rxjs';
+import {
+  Inject,
+  Injectable,
+  Optional,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { map, merge, type Subscription } from 'rxjs';
 import { ReleaseService, type Release } from '../firmware/index.js';
 import { NotificationMeter } from '../metrics/index.js';
+import { Announcing, RolloutRunner } from '../rollout/index.js';
+import { Alone, Replicas } from '../replicas/index.js';
 import { GraceTime } from '../settings/index.js';
+import { ChannelNotices } from './channel-notices.js';
+import type { ChannelName } from './kept-notices.js';
 import type { Notifier, ReleaseNotice } from './notifier.js';
+import { NoticeClaims } from './notice-claims.js';
 import { Outbox, type KnownReleases } from './outbox.js';
 import { ToldDevices } from './told-devices.js';
 import { StateDirectory } from './told-file.js';
@@ -15,13 +26,15 @@ export const NOTIFIERS = Symbol('notifiers');
 const PATIENCE_MS = 5_000;
 
 /**
- * Passes every change of a device's current release to every notifier.
+ * Passes every change of a device's current release, and of what its channels are offered, to every notifier.
  *
  * @publicApi
  */
 @Injectable()
 export class NotificationService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly outboxes: readonly Outbox[];
+  private readonly channels: ChannelNotices;
+  private readonly sendsChannels: boolean;
   private readonly stop = new AbortController();
   private subscription: Subscription | undefined;
 
@@ -32,19 +45,46 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
     private readonly graceTime: GraceTime,
     state: StateDirectory,
     meter: NotificationMeter,
+    announcing: Announcing,
+    private readonly runner: RolloutRunner,
+    @Optional() replicas: Replicas = new Alone(),
   ) {
     const told = new ToldDevices(releases, this.stop.signal);
     const known: KnownReleases = {
-      notices: () => noticesOf(releases.knownReleases()),
-      look: async (devices) => (await told.look(devices)).map((device) => noticeOf(device, undefined)),
+      notices: () => this.notices(),
+      look: async (devices, channels) => {
+        const gone = await told.look([...new Set([...devices, ...channels.map(({ device }) => device)])]);
+        const left = await Promise.all(channels.map((channel) => this.withoutRelease(channel, gone)));
+        return [
+          ...gone.filter((device) => devices.includes(device)).map((device) => noticeOf(device, undefined)),
+          ...left.flat(),
+        ];
+      },
     };
-    this.outboxes = notifiers.map((notifier) => new Outbox(notifier, known, meter, state));
+    const claims = new NoticeClaims(replicas);
+    this.outboxes = notifiers.map((notifier) => new Outbox(notifier, known, meter, state, claims));
+    this.sendsChannels = notifiers.some(({ sendsChannels }) => sendsChannels);
+    this.channels = new ChannelNotices(
+      {
+        announcements: (product) => announcing.of(product),
+        deliver: (entry) => releases.deliver(entry),
+        isProduct: (name) => releases.knows(name),
+      },
+      (notice, isFirst) => {
+        for (const outbox of this.outboxes) outbox.offer(notice, isFirst);
+      },
+    );
   }
 
   onApplicationBootstrap(): void {
     this.subscription = this.releases.changes.subscribe(({ device, before, after, sinceMs }) => {
-      for (const outbox of this.outboxes) outbox.offer(noticeOf(device, after), before === undefined, sinceMs);
+      for (const outbox of this.outboxes)
+        outbox.offer(noticeOf(device, after), before === undefined, sinceMs, after?.manifestDigest);
     });
+    if (this.sendsChannels) {
+      const plans = merge(this.releases.planChanges, this.runner.events.pipe(map(({ product }) => product)));
+      this.subscription.add(plans.subscribe((product) => void this.channels.update(product)));
+    }
     for (const outbox of this.outboxes) outbox.start();
   }
 
@@ -64,8 +104,26 @@ export class NotificationService implements OnApplicationBootstrap, BeforeApplic
 
   async beforeApplicationShutdown(): Promise<void> {
     this.stop.abort();
+    this.channels.stop();
     await Promise.all(this.outboxes.map((outbox) => outbox.end(this.graceTime.leftMs)));
     this.subscription?.unsubscribe();
+  }
+
+  private *notices(): Iterable<ReleaseNotice> {
+    yield* noticesOf(this.releases.knownReleases());
+    yield* this.channels.all();
+  }
+
+  /**
+   * Returns the notice that a channel has no release, or none if it has one or if that is not known.
+   *
+   * @param gone products that have no release any more
+   */
+  private async withoutRelease({ device, channel }: ChannelName, gone: readonly string[]): Promise<ReleaseNotice[]> {
+    await this.channels.update(device);
+    if (this.channels.find(device, channel)) return [];
+    const isKnown = gone.includes(device) || this.releases.knows(device);
+    return isKnown ? [{ device, channel, release: undefined }] : [];
   }
 }
 

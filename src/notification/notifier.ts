@@ -1,19 +1,39 @@
 import { NEVER, type Observable } from 'rxjs';
 
-/** A message for subscribers about a device. */
+/** A message for subscribers about a device, or about a channel of its plan. */
 export interface ReleaseNotice {
   readonly device: string;
-  /** Its current release; undefined if it has none any more. */
-  readonly release: { readonly version: string; readonly sizeBytes: number } | undefined;
+  /** The channel of the plan. Undefined: the notice is about the release that everybody is offered. */
+  readonly channel?: string | undefined;
+  /** The current release; undefined if there is none any more. */
+  readonly release: NoticedRelease | undefined;
+}
+
+/** A release in a notice. */
+export interface NoticedRelease {
+  readonly version: string;
+  readonly sizeBytes: number;
+  /** Share of the channel's units that are offered it, 0 to 100. Only in notices about a channel. */
+  readonly percent?: number | undefined;
 }
 
 /**
- * Returns the payload of a notice for every broker: `{"version":"1.2.3","size":123}`, or an empty text if there is no
- * release.
+ * Returns the payload of a notice for every broker: `{"version":"1.2.3","size":123}`, for a channel
+ * `{"version":"1.2.3","size":123,"percent":10}`, or an empty text if there is no release.
  */
-export function payloadOf({ release }: ReleaseNotice): string {
-  return release ? JSON.stringify({ version: release.version, size: release.sizeBytes }) : '';
+export function payloadOf({ release, channel }: ReleaseNotice): string {
+  if (!release) return '';
+  const { version, sizeBytes: size, percent = 100 } = release;
+  return JSON.stringify(channel === undefined ? { version, size } : { version, size, percent });
 }
+
+/** Returns the name of a notice, which topics and keys contain: the device, or `DEVICE/channels/CHANNEL`. */
+export function nameOf({ device, channel }: ReleaseNotice): string {
+  return channel === undefined ? device : `${device}${CHANNELS}${channel}`;
+}
+
+/** Between device and channel in the name of a notice. */
+export const CHANNELS = '/channels/';
 
 /** The receiver did not accept a notice, and asks to wait for `waitMs` milliseconds. */
 export class NotNow extends Error {
@@ -57,6 +77,10 @@ export abstract class Notifier {
    */
   get hasConnection(): boolean {
     return this.open !== Notifier.prototype.open;
+  }
+  /** Whether it sends notices about channels of plans, too. By default, a notifier only gets those about devices. */
+  get sendsChannels(): boolean {
+    return false;
   }
   /** Sends a notice. Resolves when it is confirmed. Rejects if it has to be sent again. */
   abstract publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void>;

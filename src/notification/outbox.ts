@@ -7,19 +7,20 @@ import { explained } from '../errors.js';
 import type { NotificationMeter } from '../metrics/index.js';
 import { after, delay } from '../timers.js';
 import { traced } from '../tracing.js';
-import { KeptNotices } from './kept-notices.js';
-import { NotNow, payloadOf, Undeliverable, type Notifier, type ReleaseNotice } from './notifier.js';
+import { channelIn, isAboutChannel, KeptNotices, type ChannelName } from './kept-notices.js';
+import { nameOf, NotNow, payloadOf, Undeliverable, type Notifier, type ReleaseNotice } from './notifier.js';
+import type { NoticeClaims } from './notice-claims.js';
 import type { StateDirectory, ToldFile } from './told-file.js';
 
 /** The part of the release service that the outbox needs to compare earlier messages with current releases. */
 export interface KnownReleases {
-  /** Returns the notices for all devices with a release. */
+  /** Returns the notices for all devices with a release, and for the channels of their plans. */
   notices(): Iterable<ReleaseNotice>;
   /**
    * Refreshes devices that have an earlier message, but that nobody has asked for since the start. Resolves to notices
    * for those that have no release any more. Changes of the others are published as usual.
    */
-  look(devices: readonly string[]): Promise<ReleaseNotice[]>;
+  look(devices: readonly string[], channels: readonly ChannelName[]): Promise<ReleaseNotice[]>;
 }
 
 interface Pending {
@@ -29,6 +30,10 @@ interface Pending {
    * The same payload was sent before, for other content: if the receiver has this payload already, that means nothing.
    */
   readonly isRepeat: boolean;
+  /** Digest of the release, if it is known: a moved tag is another release with the same payload. */
+  readonly digest: string | undefined;
+  /** When the receiver was found to lack it, on the wall clock. */
+  missingSinceMs?: number;
   /** Runs work in the context of the change: its trace and its request. */
   readonly within: <T>(work: () => T) => T;
 }
@@ -40,7 +45,7 @@ const MAX_BACKOFF_MS = 30_000;
 const UNREMEMBERED =
   'the receiver cannot say which messages it has, and STATE_DIR is not set: after a restart, all messages are sent again. Set STATE_DIR';
 
-/** Keeps the newest notice of each device until one notifier has confirmed it. */
+/** Keeps the newest notice of each device and channel until one notifier has confirmed it. */
 export class Outbox {
   private readonly logger = new Logger('Outbox');
   private readonly pending = new Map<string, Pending>();
@@ -65,6 +70,7 @@ export class Outbox {
     private readonly releases: KnownReleases,
     private readonly meter: NotificationMeter,
     private readonly state: StateDirectory,
+    private readonly claims: NoticeClaims,
   ) {
     this.limit = pLimit(notifier.concurrency);
     meter.observe(notifier.name, () => ({ pending: this.pending.size, connected: this.isConnected }));
@@ -78,9 +84,9 @@ export class Outbox {
     return this.notifier.name;
   }
 
-  /** Returns whether the newest notice of `device` is not confirmed yet. */
-  isPending(device: string): boolean {
-    return this.pending.has(device);
+  /** Returns whether the newest notice with a name is not confirmed yet. */
+  isPending(name: string): boolean {
+    return this.pending.has(name);
   }
 
   start(): void {
@@ -108,8 +114,9 @@ export class Outbox {
    * @param isFirst the device had no release before: the notice is only sent if the receiver does not have the same one
    * @param sinceMs when the change was found, on the clock of `performance.now()`
    */
-  offer(notice: ReleaseNotice, isFirst: boolean, sinceMs = performance.now()): void {
-    const { device } = notice;
+  offer(notice: ReleaseNotice, isFirst: boolean, sinceMs = performance.now(), digest?: string): void {
+    if (notice.channel !== undefined && !this.notifier.sendsChannels) return;
+    const device = nameOf(notice);
     const payload = payloadOf(notice);
     const older = this.pending.get(device);
     const isTold = this.told.get(device) === payload;
@@ -121,12 +128,12 @@ export class Outbox {
       !isFirst && (isTold || (older !== undefined && older.isRepeat && payloadOf(older.notice) === payload));
     // From now on, the receiver may have this notice, confirmed or not.
     if (!isFirst) this.told.delete(device);
-    this.put({ notice, sinceMs, isRepeat, within: AsyncLocalStorage.snapshot() });
+    this.put({ notice, sinceMs, isRepeat, digest, within: AsyncLocalStorage.snapshot() });
   }
 
   /** Sends a notice again. Resolves to whether it was confirmed within `patienceMs`. */
   again(notice: ReleaseNotice, patienceMs: number): Promise<boolean> {
-    const { device } = notice;
+    const device = nameOf(notice);
     const waiters = this.waiters.get(device) ?? new Set();
     this.waiters.set(device, waiters);
     return new Promise((resolve) => {
@@ -143,13 +150,15 @@ export class Outbox {
         end(false);
       });
       waiters.add(onConfirmed);
-      this.put({ notice, sinceMs: performance.now(), isRepeat: true, within: AsyncLocalStorage.snapshot() });
+      const now = { sinceMs: performance.now(), missingSinceMs: Date.now() };
+      this.put({ notice, ...now, isRepeat: true, digest: undefined, within: AsyncLocalStorage.snapshot() });
     });
   }
 
   private put(entry: Pending): void {
-    this.pending.delete(entry.notice.device);
-    this.pending.set(entry.notice.device, entry);
+    const name = nameOf(entry.notice);
+    this.pending.delete(name);
+    this.pending.set(name, entry);
     this.wake();
   }
 
@@ -169,9 +178,10 @@ export class Outbox {
   /** Returns whether the notifier accepts notices now. Waits after a failure. */
   private async open(): Promise<boolean> {
     try {
+      const askedMs = Date.now();
       const kept = (this.kept = await this.readKept());
       this.isOpen = this.wasOpen = true;
-      if (kept) this.reconcile(kept);
+      if (kept) this.reconcile(kept, this.memory ? undefined : askedMs);
       if (this.notifier.hasConnection) this.connected();
       if (this.pending.size === 0) this.failures = 0;
       return true;
@@ -217,22 +227,32 @@ export class Outbox {
    * Compares the messages that the receiver keeps with the current releases. The receiver may have lost confirmed
    * messages, or may have received others from another replica.
    */
-  private reconcile(kept: KeptNotices): void {
+  private reconcile(kept: KeptNotices, askedMs: number | undefined): void {
     this.told = new Map(kept);
     for (const [device, entry] of this.pending)
       if (!entry.isRepeat && kept.get(device) === payloadOf(entry.notice)) this.pending.delete(device);
     const known = new Set<string>();
     for (const notice of this.releases.notices()) {
-      known.add(notice.device);
-      if (!this.pending.has(notice.device) && kept.get(notice.device) !== payloadOf(notice)) this.offer(notice, true);
+      const name = nameOf(notice);
+      known.add(name);
+      if (!this.pending.has(name) && kept.get(name) !== payloadOf(notice)) this.offer(notice, true);
     }
-    const unknown = [...kept.devices].filter((device) => !known.has(device));
-    if (unknown.length > 0) void this.lookAt(unknown);
+    // What the receiver itself lacks is sent even if it was sent before.
+    if (askedMs !== undefined) for (const entry of this.pending.values()) entry.missingSinceMs ??= askedMs;
+    const devices: string[] = [];
+    const channels: ChannelName[] = [];
+    for (const [name, payload] of kept) {
+      if (known.has(name)) continue;
+      const channel = isAboutChannel(payload) ? channelIn(name) : undefined;
+      if (channel) channels.push(channel);
+      else devices.push(name);
+    }
+    if (devices.length + channels.length > 0) void this.lookAt(devices, channels);
   }
 
-  private async lookAt(devices: readonly string[]): Promise<void> {
-    for (const notice of await this.releases.look(devices))
-      if (!this.pending.has(notice.device)) this.offer(notice, false);
+  private async lookAt(devices: readonly string[], channels: readonly ChannelName[]): Promise<void> {
+    for (const notice of await this.releases.look(devices, channels))
+      if (!this.pending.has(nameOf(notice))) this.offer(notice, false);
   }
 
   private async deliver(): Promise<void> {
@@ -246,13 +266,23 @@ export class Outbox {
 
   private async hand(entry: Pending): Promise<void> {
     const { notice, sinceMs } = entry;
+    const name = nameOf(notice);
     // A newer notice has replaced it, or the connection is lost: it is sent later.
-    if (!this.isOpen || this.pending.get(notice.device) !== entry) return;
+    if (!this.isOpen || this.pending.get(name) !== entry) return;
     try {
-      const attributes = { notifier: this.name, device: notice.device };
-      await linked([this.stop.signal], CONFIRM_MS, (signal) =>
-        entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal))),
+      const attributes = { notifier: this.name, device: name };
+      const claimed = {
+        key: `notice ${this.notifier.memory} ${name}`,
+        content: `${payloadOf(notice)} ${entry.digest ?? ''}`,
+        missingSinceMs: entry.missingSinceMs,
+      };
+      const isCurrent = (): boolean => this.isOpen && this.pending.get(name) === entry;
+      await this.claims.send(claimed, isCurrent, this.stop.signal, () =>
+        linked([this.stop.signal], CONFIRM_MS, (signal) =>
+          entry.within(() => traced('otaflux.publish', attributes, () => this.notifier.publish(notice, signal))),
+        ),
       );
+      if (!isCurrent()) return;
       this.meter.told(this.notifier.name, (performance.now() - sinceMs) / 1000);
       this.connected();
     } catch (error) {
@@ -264,14 +294,14 @@ export class Outbox {
       this.giveUp(entry, error.message);
       return;
     }
-    this.told.set(notice.device, payloadOf(notice));
-    await this.memory?.note(notice.device, payloadOf(notice));
-    if (this.pending.get(notice.device) === entry) this.pending.delete(notice.device);
-    for (const confirmed of this.waiters.get(notice.device) ?? []) confirmed();
+    this.told.set(name, payloadOf(notice));
+    await this.memory?.note(name, payloadOf(notice));
+    if (this.pending.get(name) === entry) this.pending.delete(name);
+    for (const confirmed of this.waiters.get(name) ?? []) confirmed();
   }
 
   private giveUp(entry: Pending, reason: string): void {
-    const { device } = entry.notice;
+    const device = nameOf(entry.notice);
     this.logger.error({ event: 'notice.given_up', notifier: this.name, device, reason });
     if (this.pending.get(device) === entry) this.pending.delete(device);
   }

@@ -43,7 +43,7 @@ export class ToldDevices {
       });
       return [];
     }
-    return gone.filter((device) => !this.releases.knows(device));
+    return gone.filter((device) => !this.releases.hasRelease(device));
   }
 
   private async lookAt(device: string, gone: string[], unanswered: string[]): Promise<void> {

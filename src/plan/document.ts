@@ -108,7 +108,7 @@ class Reader {
     if (!isMap(node)) return undefined;
     const values = new Map<string, unknown>();
     for (const { key, value } of node.items) {
-      const name = String(this.read(key, depth + 1, path));
+      const name = this.nameOf(key, depth, path);
       if (values.has(name))
         throw this.problem(
           key,
@@ -119,6 +119,12 @@ class Reader {
       values.set(name, this.read(value, depth + 1, [...path, name]));
     }
     return Object.fromEntries(values);
+  }
+
+  private nameOf(key: unknown, depth: number, path: Path): string {
+    const name = this.read(key, depth + 1, path);
+    if (typeof name === 'string') return name;
+    throw this.problem(key, path, 'a key is empty, or is a list or keys and values. Expected text');
   }
 
   private textOf({ type, source, value }: Yaml.Scalar): string | undefined {

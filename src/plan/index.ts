@@ -18,3 +18,5 @@ export {
   type ReachedStage,
 } from './stages.js';
 export { clockText, isOpen, zoneFor, ZONE_ATTRIBUTE } from './window.js';
+export { simulate, type Happening, type Sample, type Simulation, type SimulationOptions } from './simulation.js';
+export { duration as durationKind, share as shareKind, version as versionKind, type Kind } from './kinds.js';

@@ -161,9 +161,32 @@ export const range = rangeKind(false);
 /** Pre-releases are in the range if they lie between its bounds. */
 export const rangeWithPrereleases = rangeKind(true);
 
+/** What is wrong with a value that should be of a kind. */
+export function mismatch(input: unknown, expected: string): string {
+  if (input === undefined) return `it is missing. Expected ${expected}`;
+  if (typeof input !== 'string')
+    return `got ${Array.isArray(input) ? 'a list' : 'keys and values'}, expected ${expected}`;
+  return `got ${JSON.stringify(input.slice(0, 60))}, expected ${expected}`;
+}
+
 /** Returns a version without `v` and with `+` before its build, or undefined for other text. */
 export function plainVersion(text: string): string | undefined {
   return parseVersion(text.replace(/^v(?=\d)/, '').replace('_', '+'))?.text;
+}
+
+/** Answers of a range that are kept: a fleet runs a few versions, and says so at every request. */
+const MAX_ANSWERS = 100;
+
+function remembered(test: (version: string) => boolean): (version: string) => boolean {
+  const answers = new Map<string, boolean>();
+  return (version) => {
+    const known = answers.get(version);
+    if (known !== undefined) return known;
+    const answer = test(version);
+    if (answers.size >= MAX_ANSWERS) answers.clear();
+    answers.set(version, answer);
+    return answer;
+  };
 }
 
 function rangeKind(includePrerelease: boolean): Kind<Range> {
@@ -176,7 +199,7 @@ function rangeKind(includePrerelease: boolean): Kind<Range> {
       const library = semver;
       try {
         const parsed = new library.Range(text, { includePrerelease });
-        return { text, includes: (candidate) => parsed.test(candidate) };
+        return { text, includes: remembered((candidate) => parsed.test(candidate)) };
       } catch {
         return undefined;
       }

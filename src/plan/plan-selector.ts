@@ -1,11 +1,9 @@
-import { Injectable } from '@nestjs/common';
 import type { Catalogue, Servable } from './catalogue.js';
 import { Decision } from './decision.js';
 import { Selector, type Asking, type Selection, type Step } from './selector.js';
 import type { Standing } from './standing.js';
 
 /** Selects by the plan of the catalogue; without a plan, the newest release. */
-@Injectable()
 export class PlanSelector extends Selector {
   override select<R extends Servable>(
     catalogue: Catalogue<R>,

@@ -1,6 +1,6 @@
 import type * as Zod from 'zod';
 import * as kinds from './kinds.js';
-import type { Kind } from './kinds.js';
+import { mismatch, type Kind } from './kinds.js';
 
 export const MAX_RULES = 10_000;
 export const MAX_CHANNELS = 100;
@@ -8,6 +8,8 @@ export const MAX_ROLLOUTS = 200;
 export const MAX_STAGES = 100;
 export const MAX_YANKED = 1_000;
 const MAX_ATTRIBUTES = 10;
+/** Where editors find the schema. */
+const SCHEMA_ID = 'https://raw.githubusercontent.com/otaflux/otaflux/main/config/otaflux-plan.schema.json';
 
 /** The content of a plan in its schema. Everything else in it is checked by `parsePlan`. */
 export type PlanContent = Zod.infer<PlanSchema['schema']>;
@@ -209,8 +211,12 @@ export function planSchema(z: typeof Zod) {
   return { schema, scalars };
 }
 
-/** JSON Schema (draft 7) of plans, for editors and for the reference. */
-export function planJsonSchema(z: typeof Zod): object {
+/**
+ * JSON Schema (draft 7) of plans, for editors.
+ *
+ * @param annotate adds more to the schema of a scalar, for the reference
+ */
+export function planJsonSchema(z: typeof Zod, annotate?: (kind: Kind<unknown>) => object): object {
   const { schema, scalars } = planSchema(z);
   const json = z.toJSONSchema(schema, {
     target: 'draft-7',
@@ -219,15 +225,9 @@ export function planJsonSchema(z: typeof Zod): object {
       const kind = scalars.get(zodSchema);
       if (!kind) return;
       delete jsonSchema.type;
-      Object.assign(jsonSchema, kind.schema);
+      Object.assign(jsonSchema, kind.schema, annotate?.(kind));
     },
   });
-  return { ...json, title: 'Plan of OtaFlux' };
-}
-
-function mismatch(input: unknown, expected: string): string {
-  if (input === undefined) return `it is missing. Expected ${expected}`;
-  if (typeof input !== 'string')
-    return `got ${Array.isArray(input) ? 'a list' : 'keys and values'}, expected ${expected}`;
-  return `got ${JSON.stringify(input.slice(0, 60))}, expected ${expected}`;
+  const { $schema, ...rest } = json;
+  return { $schema, $id: SCHEMA_ID, title: 'Plan of OtaFlux', ...rest };
 }

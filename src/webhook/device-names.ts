@@ -54,6 +54,11 @@ export class DeviceNames {
     return concerned;
   }
 
+  /** Returns whether a device that another replica names is one that this replica serves or watches. */
+  serves(device: string): boolean {
+    return isRepositoryName(device) && this.isKnown(device);
+  }
+
   /** Returns why `change` affects no device, as a sentence for the person who set up the webhook. */
   whyNone({ repository }: RepositoryChange): string {
     const shown = JSON.stringify(repository.slice(0, MAX_REPOSITORY_LENGTH));

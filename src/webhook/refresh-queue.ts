@@ -1,8 +1,16 @@
-import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
+import {
+  Injectable,
+  Logger,
+  Optional,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import type { Subscription } from 'rxjs';
 import { backoffMs } from '../backoff.js';
 import { OtaError } from '../errors.js';
 import { compareVersions, ReleaseService, versionOf, type Release } from '../firmware/index.js';
 import { WebhookMeter, type QueueSample } from '../metrics/index.js';
+import { Alone, Replicas } from '../replicas/index.js';
 import { GraceTime } from '../settings/index.js';
 import { after, type Timer } from '../timers.js';
 import { DeviceNames, type Concerned, type Standing } from './device-names.js';
@@ -27,6 +35,8 @@ interface Work {
   again: boolean;
   /** It was just refreshed, and pauses, so that a burst of webhooks causes one more refresh only. */
   resting: boolean;
+  /** A webhook has arrived at this replica, which tells the others. */
+  isOwn: boolean;
   looks: number;
   failures: number;
   timer: Timer | undefined;
@@ -67,31 +77,41 @@ export interface Added {
  * webhooks, and again until the registry has answered.
  */
 @Injectable()
-export class RefreshQueue implements BeforeApplicationShutdown {
+export class RefreshQueue implements BeforeApplicationShutdown, OnApplicationBootstrap {
   private readonly logger = new Logger('RefreshQueue');
   private readonly waiting = new Map<string, Work>();
   private readonly lanes = new Lanes(CONCURRENCY, CONCURRENCY_UNKNOWN);
   private guesses = 0;
   private draining = false;
   private whenIdle: (() => void) | undefined;
+  private hints: Subscription | undefined;
 
   constructor(
     private readonly releases: ReleaseService,
     private readonly names: DeviceNames,
     private readonly graceTime: GraceTime,
     meter: WebhookMeter,
+    @Optional() private readonly replicas: Replicas = new Alone(),
   ) {
     meter.observe(() => this.sample());
   }
 
-  /** Queues the devices that `changes` affect. Returns how many changes were queued. */
+  /** From now on, refreshes what other replicas were told of, too. */
+  onApplicationBootstrap(): void {
+    this.hints = this.replicas.hints.subscribe((device) => {
+      if (this.names.serves(device)) this.accept({ device, standing: 'known' }, undefined, false);
+    });
+  }
+
+  /** Queues the devices that `changes` affect, and tells the other replicas. Returns how many changes were queued. */
   add(changes: readonly RepositoryChange[]): Added {
     let queued = 0;
     let unknown = 0;
     let reason: string | undefined;
     for (const change of changes) {
       const concerned = this.names.concernedBy(change);
-      const accepted = concerned.filter((device) => this.accept(device, expectedOf(change)));
+      const accepted = concerned.filter((device) => this.accept(device, expectedOf(change), true));
+      for (const { device } of accepted) this.replicas.hint(device);
       if (concerned.length === 0) {
         unknown++;
         reason ??= this.names.whyNone(change);
@@ -107,6 +127,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
    */
   async beforeApplicationShutdown(): Promise<void> {
     this.draining = true;
+    this.hints?.unsubscribe();
     for (const work of this.waiting.values()) if (!work.active) this.finish(work);
     if (this.waiting.size === 0) return;
     let timer: Timer | undefined;
@@ -117,12 +138,13 @@ export class RefreshQueue implements BeforeApplicationShutdown {
     timer?.stop();
   }
 
-  private accept({ device, standing }: Concerned, expected: Expected | undefined): boolean {
+  private accept({ device, standing }: Concerned, expected: Expected | undefined, isOwn: boolean): boolean {
     const known = this.waiting.get(device);
     if (this.draining && !known) return false;
     if (known) {
       known.expected = newer(known.expected, expected);
-      known.looks = known.failures = 0;
+      known.isOwn ||= isOwn;
+      if (isOwn) known.looks = known.failures = 0;
       if (known.active || known.resting) known.again = true;
       else this.start(known);
       return true;
@@ -143,6 +165,7 @@ export class RefreshQueue implements BeforeApplicationShutdown {
       active: false,
       again: false,
       resting: false,
+      isOwn,
       looks: 0,
       failures: 0,
       timer: undefined,
@@ -162,15 +185,27 @@ export class RefreshQueue implements BeforeApplicationShutdown {
 
   private async look(work: Work): Promise<void> {
     const outcome = await this.releases.refreshAnew(work.device, work.sinceMs).then(
-      (release) => (isThere(work.expected, release) ? ('done' as const) : ('look-again' as const)),
+      (release) => (this.hasSeen(work, release) ? ('done' as const) : ('look-again' as const)),
       (error: unknown) => outcomeOf(error, work.standing),
     );
     work.active = false;
+    // The others may have looked before the registry had it.
+    if (outcome === 'done' && work.isOwn && work.looks > 0) this.replicas.hint(work.device);
     if (this.draining && work.again) this.start(work);
     else if (this.draining) this.finish(work);
     else if (work.again || outcome === 'done') this.rest(work);
     else if (outcome === 'look-again') this.later(work, LOOK_AGAIN_MS[work.looks++]);
     else this.later(work, retryMs(++work.failures, outcome));
+  }
+
+  /** Returns whether the pushed version was found. A plan may hold it back. */
+  private hasSeen({ device, expected }: Work, current: Release): boolean {
+    if (isThere(expected, current)) return true;
+    const found = this.releases.catalogue(device)?.releases ?? [];
+    return found.some(
+      ({ version, manifestDigest }) =>
+        version === expected?.version && (expected.digest === undefined || expected.digest === manifestDigest),
+    );
   }
 
   private rest(work: Work): void {

@@ -70,9 +70,11 @@ describe('/openapi.json', () => {
     ['get', '/health/ready', {}, 200],
     ['get', '/health/registry', {}, 200],
     ['get', '/status', {}, 200],
+    ['get', '/why?product=esp32&unit=a', {}, 200],
+    ['get', '/why?product=nobody', {}, 404],
     ['post', '/notify', {}, 400],
   ])('tells what %s %s with %j is answered', async (method, target, headers, status) => {
-    const port = /^\/(?:status|notify)/.test(target) ? service.management : service.api;
+    const port = /^\/(?:status|notify|why)/.test(target) ? service.management : service.api;
     const asked = method === 'post' ? port.post(target).type('text/plain').send('x') : port.get(target);
     const response = await asked.set(headers).expect(status);
     const path = target.split('?')[0]!.replace(/^\/webhooks\/.*/, '/webhooks/{source}');

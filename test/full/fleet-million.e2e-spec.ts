@@ -28,7 +28,8 @@ describe(`${UNITS.toLocaleString('en')} units in STATE_DIR`, () => {
 
   beforeAll(async () => {
     mkdirSync(join(folder, 'registry'));
-    const store = await openLmdb(join(folder, 'full'));
+    const store = (await openLmdb(join(folder, 'full')))?.store;
+    if (!store) throw new Error('no lmdb');
     for (let from = 0; from < UNITS; from += BATCH)
       await Promise.all(
         Array.from({ length: BATCH }, (_one, i) => {

@@ -23,17 +23,22 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The ports of the brokers in otaflux.mqtt.url, otaflux.notify and otaflux.events, and networkPolicy.egress.brokerPorts. */}}
+{{/* The ports of Redis and of the brokers in otaflux.redis.url, otaflux.mqtt.url, otaflux.notify and otaflux.events, and networkPolicy.egress.brokerPorts. */}}
 {{- define "otaflux.brokerPorts" -}}
 {{- $mqtt := default dict .Values.otaflux.mqtt -}}
 {{- $more := .Values.networkPolicy.egress.brokerPorts -}}
 {{- if and $mqtt.existingSecret (not $mqtt.url) (not $more) -}}
 {{- fail (printf "networkPolicy.egress.enabled is true, but the broker's URL is in the Secret %s, so its port is unknown. Set networkPolicy.egress.brokerPorts, such as [8883]" $mqtt.existingSecret) -}}
 {{- end -}}
-{{- $standard := dict "mqtt" 1883 "mqtts" 8883 "ws" 80 "wss" 443 "redis" 6379 "rediss" 6379 "nats" 4222 "tls" 4222
+{{- $redis := default dict .Values.otaflux.redis -}}
+{{- if and $redis.existingSecret (not $more) -}}
+{{- fail (printf "networkPolicy.egress.enabled is true, but the URL of Redis is in the Secret %s, so its port is unknown. Set networkPolicy.egress.brokerPorts, such as [6379]" $redis.existingSecret) -}}
+{{- end -}}
+{{- $standard := dict "redis+sentinel" 26379 "rediss+sentinel" 26379 "redis+cluster" 6379 "rediss+cluster" 6379 "mqtt" 1883 "mqtts" 8883 "ws" 80 "wss" 443 "redis" 6379 "rediss" 6379 "nats" 4222 "tls" 4222
   "amqp" 5672 "amqps" 5671 "kafka" 9092 "kafkas" 9092 "http" 80 "https" 443 -}}
 {{- $ports := list -}}
-{{- range $url := append (concat (default list .Values.otaflux.notify) (default list .Values.otaflux.events)) (default "" $mqtt.url) -}}
+{{- $redisUrl := ternary "" (default "" $redis.url) (not (empty $redis.existingSecret)) -}}
+{{- range $url := concat (default list .Values.otaflux.notify) (default list .Values.otaflux.events) (list (default "" $mqtt.url) $redisUrl) -}}
 {{- if $url -}}
 {{- $scheme := splitList ":" $url | first -}}
 {{- $authority := regexFind "^[a-z+]+://[^/?#]*" $url | trimPrefix (printf "%s://" $scheme) -}}

@@ -78,6 +78,15 @@
     fieldRef:
       fieldPath: metadata.name
 {{- end }}
+{{- with default dict .Values.otaflux.redis }}
+{{- if .existingSecret }}
+- name: REDIS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .existingSecretKey | default "REDIS_URL" }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := include "otaflux.options" . | fromYaml }}
 - name: {{ $name }}
   value: {{ $value | quote }}
@@ -100,6 +109,8 @@
 {{- $_ := set $env "REGISTRY_USERNAME" ($registry.username | default $o.registryUsername) -}}
 {{- $_ := set $env "REGISTRY_PASSWORD" ($registry.password | default $o.registryPassword) -}}
 {{- end -}}
+{{- $redis := default dict $o.redis -}}
+{{- if not $redis.existingSecret }}{{ $_ := set $env "REDIS_URL" $redis.url }}{{ end -}}
 {{- if not $mqtt.existingSecret -}}
 {{- $_ := set $env "MQTT_URL" $mqtt.url -}}
 {{- $_ := set $env "MQTT_USERNAME" $mqtt.username -}}

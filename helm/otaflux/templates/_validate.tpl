@@ -62,7 +62,7 @@
 {{/* A variable wins over the configuration file, so a key in otaflux.config would have no effect. */}}
 {{- define "otaflux.validateConfig" -}}
 {{- $values := dict "REGISTRY_URL" "registry.url" "REGISTRY_INSECURE" "registry.insecure" "REGISTRY_CA_CERT_PATH" "registry.caCert"
-  "REGISTRY_USERNAME" "registry.username" "MQTT_USERNAME" "mqtt.username" "MQTT_TOPIC" "mqtt.topic"
+  "REDIS_URL" "redis.url" "REGISTRY_USERNAME" "registry.username" "MQTT_USERNAME" "mqtt.username" "MQTT_TOPIC" "mqtt.topic"
   "MQTT_CA_CERT_PATH" "mqtt.caCert" "MQTT_CLIENT_CERT_PATH" "mqtt.clientCert" "MQTT_CLIENT_KEY_PATH" "mqtt.clientKey"
   "REPOSITORY_PREFIX" "repositoryPrefix" "LISTEN_ADDR" "listenAddr" "METRICS_LISTEN_ADDR" "metricsListenAddr"
   "LOG_LEVEL" "logLevel" "LOG_FORMAT" "logFormat" "TRUST_PROXY" "trustProxy" "PRODUCTION" "production"

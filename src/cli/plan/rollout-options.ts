@@ -14,7 +14,7 @@ export interface StartOptions {
   readonly downgrade?: boolean;
 }
 
-export const DEFAULT_STAGES = '1%/1d,10%/1d,50%/2d';
+export const DEFAULT_STAGES = '1%/1d/98%,10%/1d/98%,50%/2d/98%';
 /** A single failure among a few units must not stop a rollout. */
 const LEAST = 20;
 export const DEFAULT_HALT = `5%/${LEAST}`;

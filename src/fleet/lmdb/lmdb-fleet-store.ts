@@ -6,10 +6,13 @@ import { turn } from '../../timers.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from '../fleet-store.js';
 import { unitStateSchema, type UnitState } from '../unit-state.js';
 import { VersionCounts } from '../version-counts.js';
+import type { RolloutKey } from './lmdb-rollout-keeper.js';
 
 /** About 500 bytes of disk each. Further units are not stored. */
 const MAX_UNITS = 5_000_000;
 
+/** Units that were read last: each is checked once, and not at every request. About 1 KB each. */
+const MAX_RECENT = 10_000;
 /** Units that are read in a row. After them, devices that wait are answered. */
 const SLICE = 200;
 
@@ -22,6 +25,7 @@ export interface LmdbTables {
   readonly root: RootDatabase;
   readonly units: Database<unknown, UnitKey>;
   readonly counts: Database<unknown, CountKey>;
+  readonly rollouts: Database<unknown, RolloutKey>;
 }
 
 /**
@@ -32,6 +36,8 @@ export class LmdbFleetStore extends FleetStore {
   private readonly logger = new Logger('LmdbFleetStore');
   /** Changes that are not committed yet; `null` for a unit that was removed. */
   private readonly uncommitted = new Map<string, UnitState | null>();
+  /** What was read last and has not changed since; the oldest first. `null` for a unit that does not exist. */
+  private readonly recent = new Map<string, UnitState | null>();
   private readonly versions = new VersionCounts();
   private total = 0;
   private warned = false;
@@ -45,11 +51,18 @@ export class LmdbFleetStore extends FleetStore {
     this.readCounts();
   }
 
-  override find({ product, unit }: UnitIdentity): UnitState | undefined {
-    // LMDB ends the process if it is used afterwards.
-    if (this.closed) throw new OtaError('unavailable', 'the server is stopping');
-    const uncommitted = this.uncommitted.get(`${product}\0${unit}`);
-    return uncommitted === undefined ? this.stored([product, unit]) : (uncommitted ?? undefined);
+  override find(identity: UnitIdentity): UnitState | undefined {
+    const key = keyOf(identity);
+    const recent = this.closed ? undefined : this.recent.get(key);
+    if (recent !== undefined) return recent ?? undefined;
+    const state = this.read(identity);
+    if (this.uncommitted.has(key)) return state;
+    this.recent.set(key, state ?? null);
+    if (this.recent.size > MAX_RECENT) {
+      const [oldest] = this.recent.keys();
+      if (oldest !== undefined) this.recent.delete(oldest);
+    }
+    return state;
   }
 
   override async update(
@@ -64,7 +77,8 @@ export class LmdbFleetStore extends FleetStore {
       this.warnFull();
       return { before, after };
     }
-    const key = `${product}\0${unit}`;
+    const key = keyOf(identity);
+    this.recent.delete(key);
     this.uncommitted.set(key, after);
     try {
       // Writes of one turn of the event loop are committed together, so the counts are never wrong.
@@ -83,7 +97,8 @@ export class LmdbFleetStore extends FleetStore {
     const { product, unit } = identity;
     const before = this.find(identity);
     if (!before) return undefined;
-    const key = `${product}\0${unit}`;
+    const key = keyOf(identity);
+    this.recent.delete(key);
     this.uncommitted.set(key, null);
     try {
       const removed = this.tables.units.remove([product, unit]);
@@ -103,7 +118,7 @@ export class LmdbFleetStore extends FleetStore {
     for (;;) {
       const names = this.namesAfter(product, from, Math.min(SLICE, limit - found.length));
       for (const unit of names) {
-        const state = this.find({ product, unit });
+        const state = this.read({ product, unit });
         if (state) found.push({ unit, ...state });
       }
       from = names.at(-1);
@@ -133,6 +148,13 @@ export class LmdbFleetStore extends FleetStore {
     this.closed = true;
     await this.tables.root.flushed;
     await this.tables.root.close();
+  }
+
+  private read({ product, unit }: UnitIdentity): UnitState | undefined {
+    // LMDB ends the process if it is used afterwards.
+    if (this.closed) throw new OtaError('unavailable', 'the server is stopping');
+    const uncommitted = this.uncommitted.get(keyOf({ product, unit }));
+    return uncommitted === undefined ? this.stored([product, unit]) : (uncommitted ?? undefined);
   }
 
   /** Returns what is on disk. A value that cannot be read counts as missing, and is replaced by the next change. */
@@ -183,4 +205,9 @@ export class LmdbFleetStore extends FleetStore {
       reason: `STATE_DIR holds ${this.max} units, and no further unit is stored. Set up credentials for devices, and delete the folder units in STATE_DIR if strangers have filled it`,
     });
   }
+}
+
+/** A product contains no NUL, so the key is unique. */
+function keyOf({ product, unit }: UnitIdentity): string {
+  return `${product}\0${unit}`;
 }

@@ -4,7 +4,7 @@ import { ExplainedError } from '../../errors.js';
 import { retryAfterMs } from '../../http-date.js';
 import { createDispatcher, ProxyRefusal, refusalOfProxy } from '../../http-proxy.js';
 import { brokerFailure, type BrokerAddress, type TlsFiles } from '../../broker/index.js';
-import { Notifier, NotNow, type ReleaseNotice } from '../notifier.js';
+import { nameOf, Notifier, NotNow, type ReleaseNotice } from '../notifier.js';
 
 export interface HttpNotifierOptions {
   readonly name: string;
@@ -49,6 +49,10 @@ export class HttpNotifier extends Notifier {
 
   override get memory(): string {
     return `${this.name}-${this.options.memory}`;
+  }
+
+  override get sendsChannels(): boolean {
+    return true;
   }
 
   override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
@@ -105,21 +109,28 @@ export class HttpNotifier extends Notifier {
   private cloudEventOf(notice: ReleaseNotice): object {
     let event = this.events.get(notice);
     if (!event) this.events.set(notice, (event = { id: randomUUID(), time: new Date().toISOString() }));
-    const { device, release } = notice;
+    const { device, channel, release } = notice;
+    const data = { device, version: release?.version ?? null, size: release?.sizeBytes ?? null };
+    // A receiver of releases must not take a stage of a rollout for the release of the device.
+    const kind = channel === undefined ? 'release' : 'channel';
     return {
       specversion: '1.0',
       id: event.id,
       source: '/otaflux',
-      type: release ? 'io.otaflux.release.changed' : 'io.otaflux.release.withdrawn',
-      subject: device,
+      type: `io.otaflux.${kind}.${release ? 'changed' : 'withdrawn'}`,
+      subject: nameOf(notice),
       time: event.time,
       datacontenttype: 'application/json',
-      data: { device, version: release?.version ?? null, size: release?.sizeBytes ?? null },
+      data: channel === undefined ? data : { ...data, channel, percent: release ? (release.percent ?? 100) : null },
     };
   }
 }
 
-function textOf({ device, release }: ReleaseNotice): string {
+function textOf({ device, channel, release }: ReleaseNotice): string {
+  if (channel !== undefined)
+    return release
+      ? `${device} ${release.version} is offered to ${release.percent ?? 100} % of the channel ${channel} (${release.sizeBytes} bytes)`
+      : `${device} has no release in the channel ${channel} any more`;
   return release
     ? `${device} is now at ${release.version} (${release.sizeBytes} bytes)`
     : `${device} has no release any more`;

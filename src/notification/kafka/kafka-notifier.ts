@@ -6,7 +6,7 @@ import { after, type Timer } from '../../timers.js';
 import { KAFKA_REFUSALS, type BrokerAddress } from '../../broker/index.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
-import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { nameOf, payloadOf, type ReleaseNotice } from '../notifier.js';
 
 type Driver = typeof kafkajs;
 
@@ -71,7 +71,7 @@ export class KafkaNotifier extends ConnectedNotifier<Connection> {
 
   protected override async send({ producer }: Connection, notice: ReleaseNotice): Promise<void> {
     const value = payloadOf(notice) || null;
-    await producer.send({ topic: this.topic, acks: ACKS_ALL, messages: [{ key: notice.device, value }] });
+    await producer.send({ topic: this.topic, acks: ACKS_ALL, messages: [{ key: nameOf(notice), value }] });
   }
 
   /** Reads the topic from its beginning to its end at the start of the reading. */

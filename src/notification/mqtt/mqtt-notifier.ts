@@ -5,14 +5,14 @@ import { delay } from '../../timers.js';
 import { MQTT_REFUSALS, type BrokerAddress } from '../../broker/index.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
-import { payloadOf, Undeliverable, type ReleaseNotice } from '../notifier.js';
+import { nameOf, payloadOf, Undeliverable, type ReleaseNotice } from '../notifier.js';
 import { consequencesOf, limitsOf, publishBytes, type BrokerLimits } from './broker-limits.js';
 
 export interface MqttNotifierOptions {
   readonly name: string;
   readonly url: string;
   readonly address: BrokerAddress;
-  /** Messages go to `TOPIC/DEVICE`. */
+  /** Messages go to `TOPIC/DEVICE`, those about a channel to `TOPIC/DEVICE/channels/CHANNEL`. */
   readonly topic: string;
   readonly client: IClientOptions;
 }
@@ -62,7 +62,7 @@ export class MqttNotifier extends ConnectedNotifier<Connection> {
 
   protected override async send({ client, limits, turn }: Connection, notice: ReleaseNotice): Promise<void> {
     const { qos, retains, maximumPacketSize } = limits;
-    const topic = `${this.options.topic}/${notice.device}`;
+    const topic = `${this.options.topic}/${nameOf(notice)}`;
     const payload = payloadOf(notice);
     const bytes = publishBytes(topic, payload, qos);
     if (bytes > maximumPacketSize)

@@ -7,7 +7,7 @@ import { ExplainedError } from '../../errors.js';
 import { delay } from '../../timers.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
-import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { nameOf, payloadOf, type ReleaseNotice } from '../notifier.js';
 
 export interface NatsDriver {
   readonly transport: typeof natsTransport;
@@ -84,7 +84,7 @@ export class NatsNotifier extends ConnectedNotifier<Connection> {
   }
 
   protected override async send({ nats, refused, jetStream }: Connection, notice: ReleaseNotice): Promise<void> {
-    const subject = `${this.options.subject}.${wordsOf(notice.device)}`;
+    const subject = `${this.options.subject}.${wordsOf(nameOf(notice))}`;
     if (jetStream) {
       await jetStream.client.publish(subject, payloadOf(notice), { expect: { streamName: jetStream.stream } });
       return;

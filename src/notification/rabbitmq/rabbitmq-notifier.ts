@@ -2,7 +2,7 @@ import type { ChannelModel, ConfirmChannel } from 'amqplib';
 import { ExplainedError } from '../../errors.js';
 import { RABBITMQ_REFUSALS, wordsOf, type BrokerAddress } from '../../broker/index.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
-import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { nameOf, payloadOf, type ReleaseNotice } from '../notifier.js';
 
 interface Connection {
   readonly model: ChannelModel;
@@ -64,10 +64,11 @@ export class RabbitMqNotifier extends ConnectedNotifier<Connection> {
       contentType: 'application/json',
       appId: 'otaflux',
       timestamp: Math.floor(Date.now() / 1000),
-      headers: { device: notice.device },
+      // A reader of all messages must not take a stage of a rollout for the release of the device.
+      headers: { device: nameOf(notice), ...(notice.channel !== undefined && { channel: notice.channel }) },
     };
     return new Promise((resolve, reject) => {
-      channel.publish(this.exchange, wordsOf(notice.device), payload, options, (error: unknown) => {
+      channel.publish(this.exchange, wordsOf(nameOf(notice)), payload, options, (error: unknown) => {
         if (error)
           reject(
             error instanceof Error

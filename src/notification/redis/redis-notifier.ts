@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { REDIS_REFUSALS, type BrokerAddress } from '../../broker/index.js';
 import { ConnectedNotifier } from '../connected-notifier.js';
 import { KeptNotices } from '../kept-notices.js';
-import { payloadOf, type ReleaseNotice } from '../notifier.js';
+import { nameOf, payloadOf, type ReleaseNotice } from '../notifier.js';
 
 const CONNECT_MS = 10_000;
 /** Number of keys to read at once when messages are read back. */
@@ -62,7 +62,7 @@ export class RedisNotifier extends ConnectedNotifier<Redis> {
   }
 
   protected override async send(redis: Redis, notice: ReleaseNotice): Promise<void> {
-    const key = `${this.topic}:${notice.device}`;
+    const key = `${this.topic}:${nameOf(notice)}`;
     const payload = payloadOf(notice);
     const transaction = redis.multi();
     if (payload) transaction.set(key, payload);

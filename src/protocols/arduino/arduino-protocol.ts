@@ -8,7 +8,7 @@ import { firmwareRoute, productOfFile } from '../native/firmware-route.js';
 import { Fleet } from '../../fleet/index.js';
 import { printable } from '../../identity.js';
 import { isSameVersion } from '../../semver.js';
-import { Offers } from '../offers.js';
+import { Offers, type Offer } from '../offers.js';
 import { saidIn } from '../said.js';
 
 const PROTOCOL = 'arduino';
@@ -68,7 +68,7 @@ export class ArduinoProtocol extends DeviceProtocol {
   override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
     const mode = headerOf(request.raw, 'mode')?.toLowerCase() ?? 'sketch';
     if (mode === 'version')
-      return whenFound(this.delivery.current(ask.product, request), (current) =>
+      return whenFound(this.offers.current(ask.product, request), (current) =>
         whenFound(this.guarded(current, ask), (release) => {
           if (release) this.offer(release, request, response);
           else response.writeHead(304).end();
@@ -76,7 +76,11 @@ export class ArduinoProtocol extends DeviceProtocol {
       );
     if (mode !== 'sketch') return this.sendFileSystem(mode, ask, request, response);
     const version = parameter(request.query, 'version');
-    return whenFound(this.delivery.wanted(ask.product, request, version), (current) =>
+    const wanted =
+      version === undefined
+        ? this.offers.ifAbsent(ask.product, () => this.delivery.wanted(ask.product, request))
+        : this.delivery.wanted(ask.product, request, version);
+    return whenFound(wanted, (current) =>
       whenFound(this.guarded(current, ask, version !== undefined), (release) => {
         if (release) this.sendFirmware(release, ask, request, response);
         else response.writeHead(304).end();
@@ -89,13 +93,18 @@ export class ArduinoProtocol extends DeviceProtocol {
    *
    * @param isNamed whether it has asked for this version
    */
-  private guarded(current: Release, ask: Ask, isNamed = false): Release | undefined | Promise<Release | undefined> {
+  private guarded(
+    current: Release | undefined,
+    ask: Ask,
+    isNamed = false,
+  ): Release | undefined | Promise<Release | undefined> {
     // Not before it is known that there is such a product.
     this.fleet.seen(ask, PROTOCOL);
     if (!this.offers.isGuarded(current, ask)) return current;
-    return this.offers
-      .guarded(current, ask, PROTOCOL, { isNamed })
-      .then(({ release, withheld }) => (withheld === undefined ? release : undefined));
+    const taken = ({ release, withheld }: Offer): Release | undefined =>
+      withheld === undefined || withheld === 'up-to-date' ? release : undefined;
+    const offer = this.offers.guarded(current, ask, PROTOCOL, { isNamed });
+    return offer instanceof Promise ? offer.then(taken) : taken(offer);
   }
 
   private sendFirmware(release: Release, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
@@ -105,9 +114,11 @@ export class ArduinoProtocol extends DeviceProtocol {
       return;
     }
     // The answer to the question is the download itself.
-    this.fleet.offered(ask, PROTOCOL, release);
+    this.offers.note(ask, PROTOCOL, release);
     this.fleet.downloading(ask, PROTOCOL, release);
-    this.delivery.send(release, request, response, headers);
+    this.delivery.send(release, request, response, headers, undefined, (_bytes, isEnd) => {
+      if (isEnd) this.fleet.downloaded(ask, PROTOCOL, release);
+    });
   }
 
   /**
@@ -121,11 +132,16 @@ export class ArduinoProtocol extends DeviceProtocol {
     response: ServerResponse,
   ): void | Promise<void> {
     const version = parameter(request.query, 'version');
-    return whenFound(this.delivery.wantedRelease(ask.product, request, version), (current) =>
+    const wanted =
+      version === undefined
+        ? this.offers.ifAbsent(ask.product, () => this.delivery.wantedRelease(ask.product, request))
+        : this.delivery.wantedRelease(ask.product, request, version);
+    return whenFound(wanted, (current) =>
       whenFound(this.guarded(current, ask, version !== undefined), (release) => {
         const title = release && titlesOf(mode).find((name) => release.image(name));
         if (!release || title === undefined || isSameVersion(ask.running, release.version)) {
-          response.writeHead(304, ['x-version', (release ?? current).version]).end();
+          const version = (release ?? current)?.version;
+          response.writeHead(304, version === undefined ? [] : ['x-version', version]).end();
           return;
         }
         return whenFound(this.delivery.image(release, title), (image) => {

@@ -47,11 +47,13 @@ export class Actions {
     request: DeviceRequest,
   ): Promise<Release | undefined> {
     try {
-      const current = await this.delivery.current(unit.product, request);
-      const { running, hardware } = state ?? {};
-      if (!isGuarded(current, hardware)) return current;
-      const { release, withheld } = await this.offers.guarded(current, { ...unit, running, hardware }, PROTOCOL);
-      return withheld === undefined ? release : undefined;
+      const current = await this.offers.current(unit.product, request);
+      const isPlanned = this.offers.isPlanned(unit.product);
+      const running = isPlanned ? this.runningOf(unit, state, current) : state?.running;
+      const ask = { ...unit, running, hardware: state?.hardware };
+      if (current && !isPlanned && !isGuarded(current, ask.hardware)) return current;
+      const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL);
+      return withheld === undefined || withheld === 'up-to-date' ? release : undefined;
     } catch (error) {
       if (OtaError.isAnswer(error)) return undefined;
       throw error;
@@ -67,10 +69,10 @@ export class Actions {
     state: UnitState | undefined,
     request: DeviceRequest,
   ): Promise<OfferedAction | undefined> {
-    const current = await this.delivery.current(unit.product, request);
-    const running = hasInstalled(state, current) ? current.version : state?.running;
-    const ask = { ...unit, running, hardware: state?.hardware };
-    const { release, withheld } = await this.offers.of(ask, request, { protocol: PROTOCOL, oncePerRelease: true });
+    const current = await this.offers.current(unit.product, request);
+    const ask = { ...unit, running: this.runningOf(unit, state, current), hardware: state?.hardware };
+    const options = { protocol: PROTOCOL, oncePerRelease: true, ignoresRunning: true };
+    const { release, withheld } = await this.offers.of(ask, request, options);
     if (withheld !== undefined) return undefined;
     return { id: idOf(unit, state, release), release };
   }
@@ -78,7 +80,7 @@ export class Actions {
   /** Notes that an open action was offered again. */
   offeredAgain(unit: UnitIdentity, release: Release, request: DeviceRequest): void {
     this.delivery.offer(release, request);
-    this.fleet.offered(unit, PROTOCOL, release);
+    this.offers.note(unit, PROTOCOL, release);
   }
 
   /**
@@ -186,6 +188,16 @@ export class Actions {
     return { id, release: current };
   }
 
+  /** Returns what a unit runs. It may go on naming an old version, for example in a file that its integrator has forgotten. */
+  private runningOf(
+    { product }: UnitIdentity,
+    state: UnitState | undefined,
+    current: Release | undefined,
+  ): string | undefined {
+    if (current && hasInstalled(state, current)) return current.version;
+    return this.offers.installedBy(product, state) ?? state?.running;
+  }
+
   private async releaseOf(
     { id, version, digest }: Action,
     current: Release | undefined,
@@ -193,7 +205,7 @@ export class Actions {
     request: DeviceRequest,
   ): Promise<Release> {
     if (current?.manifestDigest === digest) return current;
-    const release = await this.delivery.wanted(product, request, version);
+    const release = await this.delivery.wanted(product, request, version, true);
     // The tag was moved: the action promised other bytes.
     if (release.manifestDigest !== digest) throw noAction(id);
     return release;
@@ -204,7 +216,6 @@ function idOf(unit: UnitIdentity, state: UnitState | undefined, { manifestDigest
   return actionIdOf(unit, manifestDigest, state?.retries);
 }
 
-/** A unit may go on naming an old version afterwards, for example in a file that its integrator has forgotten. */
 function hasInstalled(state: UnitState | undefined, { manifestDigest }: Release): boolean {
   return state?.outcome?.outcome === 'installed' && state.outcome.digest === manifestDigest;
 }

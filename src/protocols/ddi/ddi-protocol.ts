@@ -201,7 +201,9 @@ export class DdiProtocol extends DeviceProtocol {
       await this.begin(unit, id);
       this.fleet.downloading(unit, PROTOCOL, release);
     }
-    this.delivery.send(stored, request, response);
+    this.delivery.send(stored, request, response, undefined, undefined, (_bytes, isEnd) => {
+      if (isEnd && file.image === release.main) this.fleet.downloaded(unit, PROTOCOL, release);
+    });
   }
 
   /**

@@ -6,6 +6,7 @@ import {
   DeviceRefusal,
   Links,
   methodNotAllowed,
+  noFirmware,
   parameter,
   type DeviceRequest,
 } from '../../delivery/index.js';
@@ -91,9 +92,10 @@ export class EsphomeProtocol extends DeviceProtocol {
         return builds.length === 0 ? [release] : builds.map(({ image }) => image);
       },
     });
-    const builds = offer instanceof Promise ? undefined : this.builds.get(offer.release);
-    if (offer instanceof Promise || !builds) return this.answerLater(offer, ask, response);
-    this.answer(offer, builds, ask, response);
+    if (offer instanceof Promise) return this.answerLater(offer, ask, response);
+    const builds = offer.release && this.builds.get(offer.release);
+    if (!offer.release || !builds) return this.answerLater(offer, ask, response);
+    this.answer(offer, offer.release, builds, ask, response);
   }
 
   override refuse({ status, body, headers, reason }: DeviceRefusal, response: ServerResponse): void {
@@ -102,16 +104,22 @@ export class EsphomeProtocol extends DeviceProtocol {
 
   private async answerLater(pending: Offer | Promise<Offer>, ask: Ask, response: ServerResponse): Promise<void> {
     const offer = await pending;
-    this.answer(offer, await this.buildsOf(offer.release), ask, response);
+    if (!offer.release) throw noFirmware(ask.product);
+    this.answer(offer, offer.release, await this.buildsOf(offer.release), ask, response);
   }
 
-  private answer(offer: Offer, builds: readonly Build[], ask: Ask, response: ServerResponse): void {
-    const { release } = offer;
+  private answer(
+    { withheld }: Offer,
+    release: Release,
+    builds: readonly Build[],
+    ask: Ask,
+    response: ServerResponse,
+  ): void {
     if (builds.length === 0) throw noChip(release);
     const path = ({ digest }: Image): string =>
       // ESPHome takes a path that contains "http" for a complete URL.
       pinnedPath(release, FILE, ask, this.links, `file=${digest}`).replaceAll('http', '%68ttp');
-    const body = JSON.stringify(manifestOf(offer, builds, ask, path));
+    const body = JSON.stringify(manifestOf({ release, withheld }, builds, ask, path));
     const length = String(Buffer.byteLength(body));
     const type = ['Content-Type', 'application/json', 'Content-Length', length, 'Cache-Control', 'no-cache'];
     response.writeHead(200, [...type, ...CORS]).end(body);
@@ -158,7 +166,9 @@ export class EsphomeProtocol extends DeviceProtocol {
     const send = (found: Release | StoredImage): void => {
       if (request.method === 'GET' && request.raw.headers.range === undefined)
         this.fleet.downloading(ask, PROTOCOL, found);
-      this.delivery.send(found, request, response, CORS);
+      this.delivery.send(found, request, response, CORS, undefined, (_bytes, isEnd) => {
+        if (isEnd) this.fleet.downloaded(ask, PROTOCOL, found);
+      });
     };
     if (image instanceof Promise) return image.then(send);
     send(image);

@@ -1,4 +1,4 @@
-import type { Image } from '../../firmware/index.js';
+import type { Image, Release } from '../../firmware/index.js';
 import type { Ask } from '../ask.js';
 import type { Offer } from '../offers.js';
 import type { Build } from './builds.js';
@@ -27,7 +27,7 @@ export interface Manifest {
 
 /** Returns the manifest of an offer. `pathOf` returns the path of an image on this server. */
 export function manifestOf(
-  { release, withheld }: Offer,
+  { release, withheld }: { readonly release: Release; readonly withheld: Offer['withheld'] },
   builds: readonly Build[],
   { running }: Ask,
   pathOf: (image: Image) => string,

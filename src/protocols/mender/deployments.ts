@@ -1,10 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../../clock.js';
-import { Delivery, DeviceRefusal, Links, parameter, readEndOfBody, type DeviceRequest } from '../../delivery/index.js';
+import { DeviceRefusal, Links, parameter, readEndOfBody, type DeviceRequest } from '../../delivery/index.js';
 import { OtaError } from '../../errors.js';
 import type { Release } from '../../firmware/index.js';
 import { boundedMessage, Fleet, type Offered, type Outcome, type UnitState } from '../../fleet/index.js';
-import type { UnitIdentity } from '../../identity.js';
+import type { Identity, UnitIdentity } from '../../identity.js';
 import { isSameVersion } from '../../semver.js';
 import type { Ask } from '../ask.js';
 import { Offers } from '../offers.js';
@@ -51,7 +51,6 @@ export class Deployments {
   private readonly mismatches = new Set<string>();
 
   constructor(
-    private readonly delivery: Delivery,
     private readonly offers: Offers,
     private readonly fleet: Fleet,
     private readonly artifacts: Artifacts,
@@ -63,9 +62,10 @@ export class Deployments {
   async next(ask: MenderAsk, keys: AcceptedKeys, request: DeviceRequest): Promise<NextDeployment | undefined> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const current = await this.currentOf(ask.product, request);
-      if (!current) return undefined;
+      if (current === null) return undefined;
       const state = await this.bound(ask, keys);
-      const said = { ...ask, running: runningOf(ask.running, state, current, await this.artifacts.of(current)) };
+      const artifactOfCurrent = current && (await this.artifacts.of(current));
+      const said = { ...ask, running: runningOf(ask.running, state, current, artifactOfCurrent) };
       const release = await this.takenBy(said, current);
       const artifact = release && (await this.artifacts.of(release));
       if (!artifact || !this.fits(ask, release, artifact)) {
@@ -79,7 +79,7 @@ export class Deployments {
         continue;
       }
       const offer = await this.offers.of(said, request, { protocol: PROTOCOL, oncePerRelease: true });
-      if (!offer.release.equals(release)) continue;
+      if (offer.release && !offer.release.equals(release)) continue;
       if (offer.withheld !== undefined) {
         await this.noteName(ask, state, release, artifact);
         return undefined;
@@ -93,8 +93,13 @@ export class Deployments {
   }
 
   /** Returns whether a unit was offered exactly this release: then it is delivered, also where no further download may start. */
-  async isOffered(unit: UnitIdentity, { manifestDigest }: Release): Promise<boolean> {
-    return (await this.fleet.find(unit))?.offer?.digest === manifestDigest;
+  async isOffered(unit: UnitIdentity, deployment: Deployment): Promise<boolean> {
+    return isManifestOf(deployment, (await this.fleet.find(unit))?.offer?.digest);
+  }
+
+  /** Notes that a unit has received the last byte of an artifact. */
+  downloaded(unit: Identity, release: Release): void {
+    this.fleet.downloaded(unit, PROTOCOL, release);
   }
 
   /**
@@ -149,12 +154,15 @@ export class Deployments {
     await this.fleet.report(ask, PROTOCOL, { hardware, attributes: all });
   }
 
-  /** Returns the current release, or undefined if the product has none. */
-  private async currentOf(product: string, request: DeviceRequest): Promise<Release | undefined> {
+  /**
+   * Returns the release that everybody is offered, null if the product has none, or undefined if only its plan says what its
+   * units are offered.
+   */
+  private async currentOf(product: string, request: DeviceRequest): Promise<Release | undefined | null> {
     try {
-      return await this.delivery.current(product, request);
+      return await this.offers.current(product, request);
     } catch (error) {
-      if (OtaError.isAnswer(error)) return undefined;
+      if (OtaError.isAnswer(error)) return null;
       throw error;
     }
   }
@@ -162,17 +170,17 @@ export class Deployments {
   /** Returns whether the product has no release. While the registry cannot say, it is assumed to have one. */
   private async isAbsent(product: string, request: DeviceRequest): Promise<boolean> {
     try {
-      return (await this.currentOf(product, request)) === undefined;
+      return (await this.currentOf(product, request)) === null;
     } catch {
       return false;
     }
   }
 
   /** Returns what a unit may take instead of `current`, or undefined if it may take nothing. */
-  private async takenBy(ask: Ask, current: Release): Promise<Release | undefined> {
+  private async takenBy(ask: Ask, current: Release | undefined): Promise<Release | undefined> {
     if (!this.offers.isGuarded(current, ask)) return current;
     const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL);
-    return withheld === undefined ? release : undefined;
+    return withheld === undefined || withheld === 'up-to-date' ? release : undefined;
   }
 
   /** Returns whether the unit is to take another release, or none. While the registry cannot say, the deployment goes on. */
@@ -184,7 +192,9 @@ export class Deployments {
   ): Promise<boolean> {
     try {
       const current = await this.currentOf(product, request);
-      if (!current || isManifestOf(deployment, current.manifestDigest)) return !current;
+      if (current === null) return true;
+      const isCurrent = isManifestOf(deployment, current?.manifestDigest);
+      if (isCurrent && !this.offers.isPlanned(product)) return false;
       const release = await this.takenBy({ product, unit, running, hardware }, current);
       return !isManifestOf(deployment, release?.manifestDigest);
     } catch {
@@ -279,12 +289,13 @@ export class Deployments {
 function runningOf(
   name: string | undefined,
   { notes }: UnitState,
-  { version }: Release,
+  release: Release | undefined,
   artifact: MenderArtifact | undefined,
 ): string | undefined {
-  if (name !== undefined && name === artifact?.name) return version;
+  if (release && name !== undefined && name === artifact?.name) return release.version;
   const known = notes?.version;
-  return name === notes?.artifact && typeof known === 'string' && !isSameVersion(known, version) ? known : name;
+  const isOther = typeof known === 'string' && (!release || !isSameVersion(known, release.version));
+  return name === notes?.artifact && isOther ? known : name;
 }
 
 /** Returns the notes of a unit that begins a deployment: it was not aborted yet. */

@@ -161,12 +161,16 @@ export class MenderProtocol extends DeviceProtocol implements OnApplicationShutd
     request: DeviceRequest,
     response: ServerResponse,
   ): Promise<void> {
-    const release = await this.delivery.wanted(product, request, parameter(request.query, 'version') ?? '');
-    if (!deployment || !isManifestOf(deployment, release.manifestDigest)) throw noFirmware(product);
+    if (!deployment) throw noFirmware(product);
     // Clients report a refused download as a failed update.
-    if (unit !== undefined && (await this.deployments.isOffered({ product, unit }, release)))
-      this.delivery.offer(release, request);
-    this.delivery.send(release, request, response);
+    const isPromised = unit !== undefined && (await this.deployments.isOffered({ product, unit }, deployment));
+    const version = parameter(request.query, 'version') ?? '';
+    const release = await this.delivery.wanted(product, request, version, isPromised);
+    if (!isManifestOf(deployment, release.manifestDigest)) throw noFirmware(product);
+    if (isPromised) this.delivery.offer(release, request);
+    this.delivery.send(release, request, response, undefined, undefined, (_bytes, isEnd) => {
+      if (isEnd) this.deployments.downloaded({ product, unit }, release);
+    });
   }
 }
 

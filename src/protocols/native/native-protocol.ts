@@ -18,7 +18,7 @@ import { demandProduct } from '../demand-product.js';
 import { DeviceProtocol, type Match } from '../device-protocol.js';
 import { isSameVersion } from '../../semver.js';
 import { hardwareMismatch, isGuarded } from '../guards.js';
-import { Offers } from '../offers.js';
+import { Offers, type Offer } from '../offers.js';
 import { saidIn } from '../said.js';
 import { firmwareRoute, productOfFile } from './firmware-route.js';
 import { reportIn } from './report.js';
@@ -62,45 +62,53 @@ export class NativeProtocol extends DeviceProtocol {
     const isOffer = request.path === VERSION.route;
     const file = !isOffer && request.query.includes(FILE) ? parameter(request.query, 'file') : undefined;
     if (file !== undefined) return this.sendFile(ask, file, request, response);
+    const version = isOffer ? undefined : parameter(request.query, 'version');
     const release = isOffer
-      ? this.delivery.current(product, request)
-      : this.delivery.wanted(product, request, parameter(request.query, 'version'));
+      ? this.offers.current(product, request)
+      : version === undefined
+        ? this.offers.ifAbsent(product, () => this.delivery.wanted(product, request))
+        : this.delivery.wanted(product, request, version);
     // Creates no promise and no closure if release and bytes are in memory, which is the normal case.
     if (release instanceof Promise) return release.then((found) => this.unlessGuarded(found, ask, request, response));
     return this.unlessGuarded(release, ask, request, response);
   }
 
   private unlessGuarded(
-    release: Release,
+    release: Release | undefined,
     ask: Ask,
     request: DeviceRequest,
     response: ServerResponse,
   ): void | Promise<void> {
     const isOffer = request.path === VERSION.route;
-    if (this.offers.isGuarded(release, ask)) return this.guarded(release, isOffer, ask, request, response);
+    if (!release || this.offers.isGuarded(release, ask)) return this.guarded(release, isOffer, ask, request, response);
     this.answer(release, isOffer, ask, request, response);
   }
 
   /** Answers with what the client may take, or with 404 if it may take nothing: it flashes whatever `/firmware` sends. */
-  private async guarded(
-    current: Release,
+  private guarded(
+    current: Release | undefined,
     isOffer: boolean,
     ask: Ask,
     request: DeviceRequest,
     response: ServerResponse,
-  ): Promise<void> {
+  ): void | Promise<void> {
     const isNamed = !isOffer && parameter(request.query, 'version') !== undefined;
-    if (!isOffer && this.isOffered(current, ask, request)) {
+    if (!isOffer && current && this.isOffered(current, ask, request)) {
       if (hardwareMismatch(current, ask.hardware)) throw noFirmware(ask.product);
       this.answer(current, false, ask, request, response);
       return;
     }
-    const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL, { isNamed });
-    if (withheld !== undefined) {
-      this.fleet.seen(ask, PROTOCOL);
-      throw noFirmware(ask.product);
-    }
-    this.answer(release, isOffer, ask, request, response);
+    const answer = ({ release, withheld }: Offer): void => {
+      // A unit that is up to date is told the version that it runs.
+      if (!release || (withheld !== undefined && withheld !== 'up-to-date')) {
+        this.fleet.seen(ask, PROTOCOL);
+        throw noFirmware(ask.product);
+      }
+      this.answer(release, isOffer, ask, request, response);
+    };
+    const offer = this.offers.guarded(current, ask, PROTOCOL, { isNamed });
+    if (offer instanceof Promise) return offer.then(answer);
+    answer(offer);
   }
 
   /** Returns whether the client was offered `release`: then it is delivered, though `/firmware` may not repeat what it runs. */
@@ -115,35 +123,52 @@ export class NativeProtocol extends DeviceProtocol {
     const send = (image: StoredImage): void => {
       this.delivery.send(image, request, response);
     };
-    const answer = (current: Release): void | Promise<void> => {
-      if (unit !== undefined || hardware !== undefined || isGuarded(current, hardware))
+    const answer = (current: Release | undefined): void | Promise<void> => {
+      if (
+        !current ||
+        this.offers.isPlanned(product) ||
+        unit !== undefined ||
+        hardware !== undefined ||
+        isGuarded(current, hardware)
+      )
         return this.guardedFile(current, file, ask, request).then(send);
       const image = this.delivery.image(current, file);
       if (image instanceof Promise) return image.then(send);
       send(image);
     };
-    const release = this.delivery.wantedRelease(product, request, version);
+    const release =
+      version === undefined
+        ? this.offers.ifAbsent(product, () => this.delivery.wantedRelease(product, request))
+        : this.delivery.wantedRelease(product, request, version);
     return release instanceof Promise ? withPatience(release).then(answer) : answer(release);
   }
 
   /** Returns a file of what the client may take. Its own hardware counts, not that of the firmware. */
-  private async guardedFile(current: Release, file: string, ask: Ask, request: DeviceRequest): Promise<StoredImage> {
+  private async guardedFile(
+    current: Release | undefined,
+    file: string,
+    ask: Ask,
+    request: DeviceRequest,
+  ): Promise<StoredImage> {
     const isNamed = parameter(request.query, 'version') !== undefined;
     const bytesOf = async (release: Release): Promise<StoredImage[]> => [await this.delivery.image(release, file)];
-    if (this.isOffered(current, ask, request)) {
+    if (current && this.isOffered(current, ask, request)) {
       const image = await this.delivery.image(current, file);
       if (hardwareMismatch(image, ask.hardware)) throw noFirmware(ask.product);
       return image;
     }
     const { release, withheld } = await this.offers.guarded(current, ask, PROTOCOL, { isNamed, bytesOf });
-    if (withheld !== undefined) throw noFirmware(ask.product);
+    if (!release || (withheld !== undefined && withheld !== 'up-to-date')) throw noFirmware(ask.product);
     return this.delivery.image(release, file);
   }
 
   private answer(release: Release, isOffer: boolean, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
     if (ask.unit !== undefined) this.tell(release, isOffer, ask, request);
     if (isOffer) this.offer(release, request, response);
-    else this.delivery.send(release, request, response);
+    else
+      this.delivery.send(release, request, response, undefined, undefined, (_bytes, isEnd) => {
+        if (isEnd) this.fleet.downloaded(ask, PROTOCOL, release);
+      });
   }
 
   private tell(release: Release, isOffer: boolean, ask: Ask, { method, raw }: DeviceRequest): void {
@@ -153,7 +178,7 @@ export class NativeProtocol extends DeviceProtocol {
       return;
     }
     this.fleet.seen(ask, PROTOCOL);
-    if (!isSameVersion(ask.running, release.version)) this.fleet.offered(ask, PROTOCOL, release);
+    if (!isSameVersion(ask.running, release.version)) this.offers.note(ask, PROTOCOL, release);
   }
 
   /** Answers 204 when the report is stored, so that it is not lost with this process. */

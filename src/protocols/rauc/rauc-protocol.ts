@@ -8,6 +8,7 @@ import {
   prepare,
   type DeviceRequest,
 } from '../../delivery/index.js';
+import type { Release } from '../../firmware/index.js';
 import { Fleet } from '../../fleet/index.js';
 import { printable } from '../../identity.js';
 import type { Ask } from '../ask.js';
@@ -16,6 +17,7 @@ import { productInPath } from '../in-path.js';
 import { Offers, type Offer } from '../offers.js';
 import { pinnedIn, pinnedPath, pinnedRelease, type PinnedRoute } from '../pinned-file.js';
 import { saidIn } from '../said.js';
+import { Installs } from './installs.js';
 
 const PROTOCOL = 'rauc';
 const FILE: PinnedRoute = { folder: '/rauc/', suffix: '.raucb' };
@@ -30,6 +32,8 @@ const ROUTES = { poll: '/rauc/:product', file: '/rauc/:product/:version.raucb' }
  */
 @Injectable()
 export class RaucProtocol extends DeviceProtocol {
+  private readonly installs = new Installs();
+
   constructor(
     private readonly delivery: Delivery,
     private readonly offers: Offers,
@@ -66,17 +70,23 @@ export class RaucProtocol extends DeviceProtocol {
       const release = pinnedRelease(this.delivery, ask.product, request);
       if (release instanceof Promise)
         return release.then((found) => {
-          this.delivery.send(found, request, response);
+          this.send(found, ask, request, response);
         });
-      this.delivery.send(release, request, response);
+      this.send(release, ask, request, response);
       return;
     }
-    const offer = this.offers.of(ask, request, { protocol: PROTOCOL, oncePerRelease: true });
+    const offer = this.offers.of(ask, request, { protocol: PROTOCOL, oncePerRelease: true, ignoresRunning: true });
     if (offer instanceof Promise)
       return offer.then((found) => {
         this.answer(found, ask, request, response);
       });
     this.answer(offer, ask, request, response);
+  }
+
+  private send(release: Release, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
+    this.delivery.send(release, request, response, undefined, undefined, (bytes) => {
+      if (this.installs.received(ask, release, bytes)) this.fleet.downloaded(ask, PROTOCOL, release);
+    });
   }
 
   private answer({ release, withheld }: Offer, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
@@ -91,7 +101,10 @@ export class RaucProtocol extends DeviceProtocol {
       return;
     }
     // Sent with an installation only.
-    if (request.raw.headers['rauc-transaction-id'] !== undefined) this.fleet.downloading(ask, PROTOCOL, release);
+    if (request.raw.headers['rauc-transaction-id'] !== undefined) {
+      this.fleet.downloading(ask, PROTOCOL, release);
+      this.installs.begin(ask, release);
+    }
     const location = this.links.absolute(request, pinnedPath(release, FILE, ask, this.links));
     response.writeHead(302, ['Location', location, 'Content-Length', '0', 'Cache-Control', 'no-cache']).end();
   }

@@ -73,14 +73,14 @@ export class SwupdateProtocol extends DeviceProtocol {
     if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed();
     const ask = { product: productInPath(params.product ?? ''), unit: unitIn(query) };
     if (version !== undefined) return ask;
-    return { ...ask, running: firstOf(query, 'running', 'version', 'sw_version'), hardware: hardwareIn(query) };
+    return { ...ask, running: firstOf(query, 'running', 'version', 'sw_version'), hardware: hardwareIn(query), channel: firstOf(query, 'channel') };
   }
 
   override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {
     if (request.params.log !== undefined) return this.log(ask, request, response);
     if (request.params.version !== undefined) return this.send(ask, request, response);
     // SWUpdate would download and fail again at every poll.
-    const offer = this.offers.of(ask, request, { protocol: PROTOCOL, oncePerRelease: true });
+    const offer = this.offers.of(ask, request, { protocol: PROTOCOL, oncePerRelease: true, ignoresRunning: true });
     if (offer instanceof Promise)
       return offer.then((found) => {
         this.answer(found, ask, request, response);
@@ -96,7 +96,7 @@ export class SwupdateProtocol extends DeviceProtocol {
 
   private answer({ release, withheld }: Offer, ask: Ask, request: DeviceRequest, response: ServerResponse): void {
     const wait = this.retryAfter(ask.product);
-    if (withheld) throw new DeviceRefusal(404, `No update for ${release.device}`, wait);
+    if (withheld) throw new DeviceRefusal(404, `No update for ${ask.product}`, wait);
     const path = pinnedPath(release, FILE, ask, this.links);
     const headers = ['Location', this.links.absolute(request, path), 'Content-Length', '0', ...wait];
     response.writeHead(302, headers).end();
@@ -107,7 +107,9 @@ export class SwupdateProtocol extends DeviceProtocol {
     const { method, raw } = request;
     const send = (found: Release): void => {
       if (method === 'GET' && raw.headers.range === undefined) this.downloading(ask, found, 'request');
-      this.delivery.send(found, request, response);
+      this.delivery.send(found, request, response, undefined, undefined, (_bytes, isEnd) => {
+        if (isEnd) this.fleet.downloaded(ask, PROTOCOL, found);
+      });
     };
     if (release instanceof Promise) return release.then(send);
     send(release);
