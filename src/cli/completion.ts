@@ -30,9 +30,8 @@ export function completionFor(program: Command, shell: 'bash' | 'zsh' | 'fish'):
 }
 
 function offerOf(command: Command): Offer {
-  const options = command.createHelp().visibleOptions(command);
-  // The hidden ones are forms of those: --no-x and --x-file.
-  const all = [...options, ...command.options.filter((option) => !options.includes(option))];
+  // Behind a group of commands, such as `plan`, the options of all of them are offered.
+  const all = uniqueOptions([command, ...command.commands].flatMap(optionsOf));
   const words = all.flatMap(wordsOf);
   const valued = all.filter(({ required }) => required);
   const withChoices = valued.filter((option) => choicesOf(option));
@@ -43,6 +42,16 @@ function offerOf(command: Command): Offer {
     values: Object.fromEntries(withChoices.map((option) => [option.long ?? '', choicesOf(option) ?? []])),
     valued: valued.filter((option) => !choicesOf(option)).flatMap((option) => wordsOf(option).map(({ word }) => word)),
   };
+}
+
+function optionsOf(command: Command): readonly Option[] {
+  const options = command.createHelp().visibleOptions(command);
+  // The hidden ones are forms of those: --no-x and --x-file.
+  return [...options, ...command.options.filter((option) => !options.includes(option))];
+}
+
+function uniqueOptions(options: readonly Option[]): Option[] {
+  return [...new Map(options.map((option) => [option.long ?? option.flags, option])).values()];
 }
 
 /** The words of the option table by flag, such as `--log-level`. */

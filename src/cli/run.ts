@@ -65,7 +65,7 @@ function explain(error: unknown): number {
     if (error.error.exitCode === 0) return 0;
     if (error.error.code === 'commander.help') {
       // A group of commands, such as `otaflux plan`.
-      process.stdout.write(error.command.helpInformation());
+      error.command.outputHelp();
       return 0;
     }
     process.stderr.write(`${usageLine(error.error, error.command)}\n`);

@@ -27,7 +27,8 @@ function commandsIn(text: string): string[][] {
 function commandProblems([first = '', ...rest]: readonly string[]): string[] {
   const command = /^[a-z]/.test(first) ? first : '';
   if (command !== '' && !helpOf('').commands.has(command)) return [`otaflux has no command ${command}`];
-  const { flags } = helpOf(command);
+  const [second = ''] = rest;
+  const { flags } = helpOf(command !== '' && helpOf(command).commands.has(second) ? `${command} ${second}` : command);
   const given = [first, ...rest].filter((word) => word.startsWith('--')).map((word) => word.replace(/=.*/, ''));
   return given.filter((flag) => !flags.has(flag)).map((flag) => `otaflux ${command}: there is no ${flag}`);
 }
@@ -46,12 +47,15 @@ function helpOf(command: string): Help {
   const text = (...args: string[]): string =>
     spawnSync(process.execPath, [join(ROOT, 'dist/main.js'), ...args, '--help'], { encoding: 'utf8' }).stdout;
   // `--[no-]production` is two flags.
-  const printed = (command === '' ? text() + text('serve') : text(command)).replaceAll(
+  const printed = (command === '' ? text() + text('serve') : text(...command.split(' '))).replaceAll(
     /--\[no-\]([\w-]+)/g,
     '--$1 --no-$1',
   );
   const help = {
-    commands: new Set([...printed.matchAll(/^ {2}([a-z-]+)[ |]/gm)].map((match) => match[1] ?? '')),
+    // The overview has several on a line.
+    commands: new Set(
+      [...printed.matchAll(/^ {2}([a-z-]+(?:, [a-z-]+)*)[ |]/gm)].flatMap(([, names = '']) => names.split(', ')),
+    ),
     // `--[no-]watch` stands for two.
     flags: new Set(printed.replaceAll(/--\[no-\]([\w-]+)/g, '--$1 --no-$1').match(/--[a-z][\w-]*/g)),
   };

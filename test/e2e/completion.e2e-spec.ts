@@ -37,6 +37,9 @@ describe('otaflux completion', () => {
     expect(offered('otaflux', 'serve', '--log-format', '')).toEqual(['json', 'pretty']);
     expect(offered('otaflux', 'completion', '')).toEqual(['bash', 'zsh', 'fish']);
     expect(offered('otaflux', 'help', 'pu')).toEqual(['push']);
+    expect(offered('otaflux', 'rollout', 'st')).toEqual(['start', 'status']);
+    expect(offered('otaflux', 'rollout', 'start', '--sta')).toEqual(['--stages', '--starts']);
+    expect(offered('otaflux', 'plan', 'push', '--sign-form', '')).toEqual(['bundle', 'legacy']);
     expect(offered('otaflux', 'push', 'esp32', '1.0.0', 'package.j')).toEqual(['package.json']);
   });
 

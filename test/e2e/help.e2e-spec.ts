@@ -10,7 +10,9 @@ const help = async (args: readonly string[], columns = 80): Promise<string> => {
 };
 /** The commands that `otaflux --help` shows. */
 const commandsIn = (overview: string): string[] =>
-  [...overview.matchAll(/^ {2}([a-z][a-z-]*) {2,}\S/gm)].map(([, name = '']) => name);
+  [...overview.matchAll(/^ {2}([a-z][a-z-]*(?:, [a-z][a-z-]*)*) {2,}\S/gm)].flatMap(([, names = '']) =>
+    names.split(', '),
+  );
 
 describe('otaflux --help', () => {
   it('is one screen: what it does, the commands, five examples, and where the rest is', async () => {
@@ -18,7 +20,9 @@ describe('otaflux --help', () => {
     expect(lines(text).length).toBeLessThanOrEqual(24);
     expect(Math.max(...lines(text).map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(text).toMatch(/^Serves firmware to IoT devices over HTTP/);
-    expect(commandsIn(text)).toEqual(expect.arrayContaining(['serve', 'push', 'verify', 'status', 'health']));
+    expect(commandsIn(text)).toEqual(
+      expect.arrayContaining(['serve', 'push', 'verify', 'rollout', 'why', 'status', 'health']),
+    );
     expect(text.slice(text.indexOf('Examples:')).match(/^ {2}(otaflux|curl) /gm)).toHaveLength(5);
     expect(lines(text).at(-1)).toMatch(/otaflux help COMMAND/);
   });
@@ -37,6 +41,16 @@ describe('otaflux help COMMAND', () => {
       expect(text).toMatch(/\nExamples:\n/);
       expect(text).toMatch(/\nExit codes:\n {2}0 {2,}\S/);
     }
+  });
+
+  it.each([
+    ['rollout', 'start'],
+    ['plan', 'push'],
+    ['channel', 'set'],
+  ])('shows the help of %s %s, and that of the group without it', async (group, name) => {
+    expect(await help(['help', group, name])).toMatch(new RegExp(`^Usage: otaflux ${group} ${name} `));
+    expect(await help([group])).toBe(await help([group, '--help']));
+    expect((await run([group, `${name}x`])).stderr).toContain(`Did you mean ${name}?`);
   });
 
   it.each([60, 80, 120])('breaks lines between words, in %i columns', async (columns) => {

@@ -80,6 +80,12 @@ describe('commands that change the plan, in a folder', () => {
     expect(await ok('plan', 'check', 'esp32', '--json')).toContain('"valid":true');
   });
 
+  it('start a rollout in a folder that does not exist, before the first version is pushed', async () => {
+    const there = ['--registry-url', `oci:${join(root, 'not', 'there')}`];
+    expect(await run(['rollout', 'start', 'new/board', '1.0.0', ...there])).toMatchObject({ code: 0, stderr: '' });
+    expect((await run(['plan', 'show', 'new/board', ...there])).stdout).toContain('product: new/board\n');
+  });
+
   it('stop a rollout, go on where it stood, end it, and withdraw its version', async () => {
     await push('1.2.0');
     await ok('rollout', 'start', 'esp32', '1.2.0', '--starts', '2026-01-01T00:00:00Z');

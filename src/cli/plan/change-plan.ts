@@ -38,6 +38,7 @@ export type Change = (plan: PlanDocument) => Promise<readonly string[]> | readon
 /** Reads the plan, changes it, checks it, and pushes it with the next serial. Resolves to the exit code. */
 export async function changePlan(context: PlanContext, options: ChangeOptions, change: Change): Promise<number> {
   const signer = options.file === undefined ? await context.signer(options) : undefined;
+  if (options.file === undefined && !options.dryRun) await context.prepare();
   const before = await readPlan(context, options.file);
   if (!before.isNew)
     await demandSound(before.text, context.product, options.file ?? `${context.repository}:${PLAN_TAG}`);

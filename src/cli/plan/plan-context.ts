@@ -39,6 +39,11 @@ export class PlanContext {
     return new PlanContext(settings, product, repository, await createRegistry(settings, showRetries(line)));
   }
 
+  /** Prepares a push. A folder as the registry is created if it does not exist. */
+  async prepare(): Promise<void> {
+    await this.writer();
+  }
+
   signer(options: SignOptions): Promise<Signer | undefined> {
     return signerOf(options, this.settings, this.registry, () => this.writer());
   }

@@ -18,6 +18,7 @@ const HINT = [
 /** Opens the plan in an editor until it is right, and pushes it. Resolves to the exit code. */
 export async function editPlan(context: PlanContext, options: ChangeOptions): Promise<number> {
   const signer = await context.signer(options);
+  if (!options.dryRun) await context.prepare();
   const before = await readPlan(context, undefined);
   const edited = await edit(context, before.text);
   if (edited === undefined) {

@@ -28,6 +28,7 @@ export async function pushPlan(context: PlanContext, options: PushPlanOptions): 
   const written = await readPlanFile(file);
   if (written === undefined) throw noFile(file);
   const signer = await context.signer(options);
+  if (!options.dryRun) await context.prepare();
   const before = await current(context, force);
   const text = serial === undefined ? written : withSerial(written, serial, before);
   const plan = await checkedPlan(text, context.product);
