@@ -1,20 +1,6 @@
 import type { Command } from 'commander';
 import { CliCommand } from './cli-command.js';
-
-/** The options of `otaflux simulate`, as they were written. */
-export interface SimulateFlags {
-  readonly units: string;
-  readonly days: string;
-  readonly poll: string;
-  readonly fail?: readonly string[];
-  readonly silent: string;
-  readonly running?: string;
-  readonly releases?: string;
-  readonly channel?: string;
-  readonly product: string;
-  readonly csv?: string;
-  readonly seed: string;
-}
+import type { SimulateFlags } from './simulate.js';
 
 /** `otaflux simulate PLAN`: draws the course of a plan. */
 export function simulateCommand(): Command {

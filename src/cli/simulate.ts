@@ -17,8 +17,22 @@ import {
   type SimulationOptions,
 } from '../plan/index.js';
 import { chartOf } from './chart.js';
-import type { SimulateFlags } from './simulate-command.js';
 import { tableOf } from './table.js';
+
+/** The options of `otaflux simulate`, as they were written. */
+export interface SimulateFlags {
+  readonly units: string;
+  readonly days: string;
+  readonly poll: string;
+  readonly fail?: readonly string[];
+  readonly silent: string;
+  readonly running?: string;
+  readonly releases?: string;
+  readonly channel?: string;
+  readonly product: string;
+  readonly csv?: string;
+  readonly seed: string;
+}
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
