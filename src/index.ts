@@ -77,8 +77,44 @@ export {
   type UnitChanged,
   type UnitEvent,
   type UnitEventKind,
+  RolloutLedger,
+  type RolloutRecord,
+  type Tally,
   type UnitState,
 } from './fleet/index.js';
+export {
+  PlanSelector,
+  Selector,
+  Standings,
+  type Asking,
+  type Catalogue,
+  type Channel,
+  type Plan,
+  type PlannedUnit,
+  type Range,
+  type Rate as PlanRate,
+  type Reason,
+  type Rollout,
+  type RolloutStanding,
+  type Selection,
+  type Servable,
+  type Stage,
+  type Standing,
+  type Step,
+  type Threshold,
+  type UnitRule,
+  type UnitStanding,
+  type Window,
+} from './plan/index.js';
+export { Replicas, ReplicasModule } from './replicas/index.js';
+export {
+  RolloutModule,
+  RolloutRunner,
+  Rollouts,
+  type PlannedCatalogue,
+  type RolloutEvent,
+  type RolloutEventKind,
+} from './rollout/index.js';
 export { Clock } from './clock.js';
 export type { EspApp, EspImage } from './esp-image.js';
 export type { UnitIdentity } from './identity.js';
@@ -86,8 +122,11 @@ export { connectEvents, EventContext, type EventMessage } from './events/index.j
 export { OtaError, type OtaErrorCode } from './errors.js';
 export {
   FirmwareModule,
+  CatalogueEntry,
+  PlanRefused,
   Release,
   ReleaseService,
+  type PlanStanding,
   type Annotations,
   type Conditional,
   type Contents,
@@ -108,6 +147,7 @@ export {
   NotNow,
   payloadOf,
   type NotificationModuleOptions,
+  type NoticedRelease,
   type ReleaseNotice,
 } from './notification/index.js';
 export * from './oci/index.js';

@@ -17,15 +17,7 @@ import { hardwareMismatch, isGuarded, versionMismatch, type Guarded, type Mismat
  * release of its channel can be offered.
  */
 export type Withheld =
-  | 'up-to-date'
-  | 'failed'
-  | 'hardware'
-  | 'requires'
-  | 'newer'
-  | 'yanked'
-  | 'halted'
-  | 'waiting'
-  | 'unavailable';
+  'up-to-date' | 'failed' | 'hardware' | 'requires' | 'newer' | 'yanked' | 'halted' | 'waiting' | 'unavailable';
 
 /** What a unit is offered. */
 export type Offer =
@@ -122,11 +114,15 @@ export class Offers {
     product: string,
     find: () => Release | Promise<Release>,
   ): Release | undefined | Promise<Release | undefined> {
+    const otherwise = (error: unknown): undefined => {
+      this.ifPlanned(product, error);
+      return undefined;
+    };
     try {
       const found = find();
-      return found instanceof Promise ? found.catch((error: unknown) => this.ifPlanned(product, error)) : found;
+      return found instanceof Promise ? found.catch(otherwise) : found;
     } catch (error) {
-      return this.ifPlanned(product, error);
+      return otherwise(error);
     }
   }
 
@@ -195,11 +191,9 @@ export class Offers {
   ): Offer | Promise<Offer> {
     // Not before it is known that there is such a product: strangers must not fill the store with made-up names.
     this.fleet.seen(ask, options.protocol);
-    if (!this.isGuarded(current, ask)) {
-      // Only a release is not guarded.
-      const release = current as Release;
-      if (isSameVersion(ask.running, release.version)) return { release, withheld: 'up-to-date' };
-      return this.unlessFailed(release, ask, request, options);
+    if (current && !this.isGuarded(current, ask)) {
+      if (isSameVersion(ask.running, current.version)) return { release: current, withheld: 'up-to-date' };
+      return this.unlessFailed(current, ask, request, options);
     }
     return whenReady(this.guarded(current, ask, options.protocol, options), (offer) => {
       if (offer.withheld !== undefined) return offer;

@@ -14,7 +14,7 @@ export interface DialectAsk {
 /** The poll of a protocol, and how it says that an update has failed. */
 export interface Dialect {
   readonly file: string;
-  bytes(version: string): Buffer;
+  readonly bytes: (version: string) => Buffer;
   /** Returns the version that a unit is offered, or undefined if it is offered nothing. */
   poll(service: TestService, unit: string, ask: DialectAsk): Promise<string | undefined>;
   /** Reports that the update that was offered last has ended. */
