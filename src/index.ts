@@ -33,7 +33,14 @@ export {
   type TypedOption,
   type Variable,
 } from './config/index.js';
-export { Delivery, DeliveryModule, DeviceRefusal, Links, type DeviceRequest } from './delivery/index.js';
+export {
+  Delivery,
+  DeliveryModule,
+  DeviceRefusal,
+  Links,
+  type Delivered,
+  type DeviceRequest,
+} from './delivery/index.js';
 export {
   DeviceAuthenticator,
   DeviceHttpAdapter,
@@ -91,6 +98,7 @@ export {
   type Channel,
   type Plan,
   type PlannedUnit,
+  type PlanProblem,
   type Range,
   type Rate as PlanRate,
   type Reason,
@@ -129,6 +137,7 @@ export {
   type PlanStanding,
   type Annotations,
   type Conditional,
+  type Conditions,
   type Contents,
   type Deliverable,
   type Image,

@@ -28,6 +28,8 @@ interface Seen {
 /**
  * Lets rollouts go on: counts how installs ended, notes stages that were reached, and halts. Every second, it looks at each
  * product whose counts have changed, or for which it is time.
+ *
+ * @publicApi
  */
 @Injectable()
 export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -39,6 +41,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
   private readonly subscriptions: Subscription[] = [];
   private timer: Timer | undefined;
 
+  /** @internal Created by Nest. */
   constructor(
     private readonly rollouts: Rollouts,
     private readonly releases: ReleaseService,

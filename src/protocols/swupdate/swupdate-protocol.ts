@@ -73,7 +73,12 @@ export class SwupdateProtocol extends DeviceProtocol {
     if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed();
     const ask = { product: productInPath(params.product ?? ''), unit: unitIn(query) };
     if (version !== undefined) return ask;
-    return { ...ask, running: firstOf(query, 'running', 'version', 'sw_version'), hardware: hardwareIn(query), channel: firstOf(query, 'channel') };
+    return {
+      ...ask,
+      running: firstOf(query, 'running', 'version', 'sw_version'),
+      hardware: hardwareIn(query),
+      channel: firstOf(query, 'channel'),
+    };
   }
 
   override handle(ask: Ask, request: DeviceRequest, response: ServerResponse): void | Promise<void> {

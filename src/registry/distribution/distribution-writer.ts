@@ -68,8 +68,7 @@ export class DistributionWriter extends ArtifactWriter {
       headers,
       body: bytes,
     });
-    if (response.status !== 201)
-      throw await failureOf(response, `manifest ${repository}:${reference}`);
+    if (response.status !== 201) throw await failureOf(response, `manifest ${repository}:${reference}`);
     discard(response);
     const stored = header(response, 'docker-content-digest');
     if (stored !== undefined && stored !== descriptor.digest)
