@@ -160,7 +160,7 @@ export function abortRollout(given: string | undefined): Change {
     document.removeRollout(version);
     document.yank(version);
     return [
-      `${version} is offered to nobody any more.`,
+      `${version} is not offered to any unit any more.`,
       `Units that run it are offered what their channel has without it, even if that is older. To leave them as they are, use otaflux rollout pause.`,
       ...(others.length > 0
         ? [
