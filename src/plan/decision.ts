@@ -188,7 +188,8 @@ export class Decision<R extends Servable> {
     if (hasFailed)
       return {
         reason: 'failed',
-        finding: () => 'the unit has failed to install it, or has rejected it, and otaflux units retry was not run since',
+        finding: () =>
+          'the unit has failed to install it, or has rejected it, and otaflux units retry was not run since',
       };
     const { fitsHardware, fitsVersion } = release.conditions ?? {};
     const { hardware } = asking;
