@@ -1,4 +1,3 @@
-import { globMatcher } from '../glob.js';
 import { ONLY_CHANNEL } from './check-plan.js';
 import * as kinds from './kinds.js';
 import type { Finding } from './finding.js';
@@ -6,6 +5,7 @@ import type { Channel, Plan, PlanProblem, Range, Rollout, Threshold, UnitRule } 
 import type { PlanContent } from './schema.js';
 import {
   conditionTest,
+  lazyMatcher,
   MAX_LOOKUPS,
   MAX_TRIED,
   UnitRules,
@@ -80,7 +80,7 @@ function ruleOf({ match, where = {}, channel, version }: Contents<'units'>): Ind
 }
 
 function attributeTest([attribute, glob]: [string, string]): AttributeTest {
-  if (attribute !== 'running') return { attribute, glob, test: globMatcher(glob) };
+  if (attribute !== 'running') return { attribute, glob, test: lazyMatcher(glob) };
   const range = kinds.rangeWithPrereleases.read(glob);
   return { attribute, glob: undefined, test: (running) => range?.includes(kinds.plainVersion(running) ?? '') ?? false };
 }
