@@ -87,16 +87,20 @@ function attributeTest([attribute, glob]: [string, string]): AttributeTest {
 
 function rolloutOf(rollout: Contents<'rollouts'>, defaultChannel: string): Rollout {
   const { version, channels, from, starts, stages = [], halt, rate, window, paused, downgrade, attempt = 1 } = rollout;
+  const reached = attempt > 1 ? rollout.reached : 1;
   return {
     key: attempt === 1 ? version : `${version}#${attempt}`,
     version,
     channels: new Set(channels ?? [defaultChannel]),
     from,
     startsMs: starts ?? -Infinity,
-    stages: stages.map((stage) => ({
+    stages: stages.map((stage, i) => ({
       percent: stage.percent,
       forMs: stage.for ?? 0,
-      until: stage.until && threshold(stage.until.succeeded, stage.until.least),
+      // Units that installed the version before a halt do not report again, so a stage would wait for them for ever.
+      until:
+        stage.until &&
+        threshold(stage.until.succeeded, attempt > 1 && i <= (reached ?? Infinity) - 1 ? 0 : stage.until.least),
     })),
     halt: halt && threshold(halt.failed, halt.least),
     rate,
@@ -104,6 +108,7 @@ function rolloutOf(rollout: Contents<'rollouts'>, defaultChannel: string): Rollo
     pausedAtMs: paused ?? Infinity,
     downgrade: downgrade ?? false,
     attempt,
+    reached: Math.min((reached ?? 1) - 1, stages.length),
   };
 }
 

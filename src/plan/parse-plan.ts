@@ -73,6 +73,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
     'paused',
     'downgrade',
     'attempt',
+    'reached',
   ],
   stages: ['percent', 'for', 'until'],
   until: ['succeeded', 'least'],

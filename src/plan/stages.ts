@@ -44,8 +44,6 @@ export function stageAt(rollout: Rollout, noted: ReachedStage | undefined, nowMs
 /**
  * Returns the stage that a rollout has reached with these reports, to be noted, or undefined if that is the noted one. It
  * never returns a lower one.
- *
- * In a later attempt, stages that were over by the clock at its first look count as over: `starts` says where it goes on.
  */
 export function advance(
   rollout: Rollout,
@@ -82,11 +80,10 @@ export function percentText(share: number): string {
 
 function reached(rollout: Rollout, noted: ReachedStage | undefined, tally: Outcomes, nowMs: number): ReachedStage {
   const elapsed = clockOf(rollout, nowMs);
-  let { index, sinceMs } = noted ?? { index: 0, sinceMs: 0 };
-  const isResumed = noted === undefined && rollout.attempt > 1;
+  let { index, sinceMs } = noted ?? firstStage(rollout);
   for (let stage = rollout.stages[index]; stage; stage = rollout.stages[index]) {
     if (elapsed - sinceMs < stage.forMs) break;
-    if (stage.until && !isResumed) {
+    if (stage.until) {
       if (!isMet(stage.until, tally)) break;
       // The next stage begins with the look that found this one over.
       sinceMs = elapsed;
@@ -94,6 +91,11 @@ function reached(rollout: Rollout, noted: ReachedStage | undefined, tally: Outco
     index++;
   }
   return { index, sinceMs };
+}
+
+/** The stage that a rollout begins with: after a halt, the one that was reached before. */
+function firstStage({ stages, reached: index }: Rollout): ReachedStage {
+  return { index, sinceMs: stages.slice(0, index).reduce((sum, { forMs }) => sum + forMs, 0) };
 }
 
 /** Milliseconds since the start, without the time since a pause. */
@@ -105,5 +107,5 @@ function clockOf(rollout: Rollout, nowMs: number): number {
 
 function isMet(until: Threshold, { installed, failed }: Outcomes): boolean {
   const finished = installed + failed;
-  return finished >= until.least && installed / finished >= until.share;
+  return finished >= until.least && (finished === 0 || installed / finished >= until.share);
 }
