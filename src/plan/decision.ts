@@ -164,7 +164,8 @@ export class Decision<R extends Servable> {
       return () =>
         `it is offered from ${clockText(window.fromMinute)} to ${clockText(window.toMinute)} (${zoneFor(window, nowMs, zone)})`;
     // Clients without a unit id cannot be counted: each of their requests would be a new offer.
-    if (asking.unit !== undefined && !this.stateOf(rollout).mayOffer) return () => 'its rate allows no further offer at the moment';
+    if (asking.unit !== undefined && !this.stateOf(rollout).mayOffer)
+      return () => 'its rate allows no further offer at the moment';
     return undefined;
   }
 

@@ -129,3 +129,28 @@ rollouts: [{ version: 1.1.0, channels: [stable], ${more} }]
     expect(await version()).not.toBe('1.0.0');
   });
 });
+
+describe('a version that the plan has stopped', () => {
+  const registry = new FakeRegistry();
+  let service: TestService;
+  beforeAll(() => registry.start());
+  afterAll(() => registry.stop());
+  afterEach(async () => {
+    await service.stop();
+    registry.remove('esp32');
+  });
+
+  it.each(['1.1.0', 'v1.1.0', 'V1.1.0', '1.1.0+b', '1.1.0_b', 'v1.1.0_b', '01.1.0', ' 1.1.0', '1.1.0 '])(
+    'is not sent to whoever names it as %j',
+    async (name) => {
+      const version = name.includes('b') ? '1.1.0+b' : '1.1.0';
+      registry.pushFiles('esp32', '1.0.0', { 'app.bin': Buffer.from('1.0.0') });
+      registry.pushFiles('esp32', version.replace('+', '_'), { 'app.bin': Buffer.from(version) });
+      pushPlan(registry, 'esp32', `serial: 1${BASE}\nyanked: ["${version}"]\n`);
+      service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0' });
+      expect((await service.fetch('/version?device=esp32')).status).toBe(200);
+      for (const path of ['/firmware?device=esp32', '/firmware?device=esp32&file=app.bin', '/firmware/esp32.swu?'])
+        expect((await service.fetch(`${path}&version=${encodeURIComponent(name)}`)).status).toBeGreaterThanOrEqual(400);
+    },
+  );
+});
