@@ -152,9 +152,10 @@ export class Delivery {
     isPromised = false,
   ): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
+    // Before what was offered: a client that names a version asks for it again.
+    if (version !== undefined && !isPromised) this.demandServed(device, version);
     const offered = this.offeredTo(device, request);
     if (offered && (version === undefined || offered.version === version)) return offered;
-    if (version !== undefined && !isPromised) this.demandServed(device, version);
     return version === undefined
       ? this.releases.current(device, request.receivedAtMs)
       : this.releases

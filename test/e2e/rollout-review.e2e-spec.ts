@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Agent, get as httpGet } from 'node:http';
 import { Clock } from '../../src/clock.js';
 import { Fleet } from '../../src/fleet/index.js';
 import { RolloutRunner } from '../../src/rollout/index.js';
@@ -153,4 +154,30 @@ describe('a version that the plan has stopped', () => {
         expect((await service.fetch(`${path}&version=${encodeURIComponent(name)}`)).status).toBeGreaterThanOrEqual(400);
     },
   );
+
+  it('is not sent by its name to a client that was offered it before', async () => {
+    for (const version of ['1.0.0', '1.1.0'])
+      registry.pushFiles('esp32', version, { 'app.bin': Buffer.from(version), 'app.raucb': Buffer.from(version) });
+    pushPlan(registry, 'esp32', `serial: 1${BASE}`);
+    service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0' });
+    const query = 'device=esp32&unit=u1&running=1.0.0';
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const get = async (path: string): Promise<number> => (await getWith(agent, service.port, path)).status;
+    expect(await get(`/version?${query}`)).toBe(200);
+    expect(await get(`/firmware?${query}&version=1.1.0`)).toBe(200);
+    pushPlan(registry, 'esp32', `serial: 2${BASE}\nyanked: [1.1.0]\n`);
+    expect((await service.fetch('/version?device=esp32&unit=u2')).status).toBe(200);
+    expect(await get(`/firmware?${query}&version=1.1.0`)).toBe(404);
+    agent.destroy();
+  });
 });
+
+function getWith(agent: Agent, port: number, path: string): Promise<{ status: number }> {
+  return new Promise((resolve, reject) => {
+    httpGet({ agent, port, host: '127.0.0.1', path }, (response) => {
+      response.resume().once('end', () => {
+        resolve({ status: response.statusCode ?? 0 });
+      });
+    }).once('error', reject);
+  });
+}
