@@ -6,7 +6,7 @@ import { Settings } from '../config/index.js';
 import { explained, OtaError, reasonOf } from '../errors.js';
 import { Release, ReleaseService, type Deliverable, type StoredImage } from '../firmware/index.js';
 import { DeliveryMeter } from '../metrics/index.js';
-import { Standings } from '../plan/index.js';
+import { plainVersion, Standings } from '../plan/index.js';
 import { parseVersion } from '../semver.js';
 import {
   answerRefusal,
@@ -152,9 +152,10 @@ export class Delivery {
     isPromised = false,
   ): Release | Promise<Release> {
     if (version === '') throw noFirmware(device);
+    // Before what was offered: a client that names a version asks for it again.
+    if (version !== undefined && !isPromised) this.demandServed(device, version);
     const offered = this.offeredTo(device, request);
     if (offered && (version === undefined || offered.version === version)) return offered;
-    if (version !== undefined && !isPromised) this.demandServed(device, version);
     return version === undefined
       ? this.releases.current(device, request.receivedAtMs)
       : this.releases
@@ -277,9 +278,11 @@ export class Delivery {
   }
 
   /** Throws the refusal 404 for a version that the plan of `device` has yanked or halted. */
-  private demandServed(device: string, version: string): void {
+  private demandServed(device: string, named: string): void {
     const plan = this.releases.catalogue(device)?.plan;
     if (!plan) return;
+    // The version of a release is also found by its tag.
+    const version = plainVersion(named) ?? named;
     if (plan.yanked.has(version)) throw stoppedVersion(device, version, 'it is yanked');
     const nowMs = this.clock.nowMs();
     for (const rollout of plan.rollouts) {

@@ -7,6 +7,7 @@ import type { UnitIdentity } from '../identity.js';
 import { FleetMeter } from '../metrics/index.js';
 import { after, turn, type Timer } from '../timers.js';
 import { afterReturn } from './came-back.js';
+import { withEarlier, withoutFailures } from './endings.js';
 import { FleetStore, type ListedUnit, type UnitChange, type UnitCounts } from './fleet-store.js';
 import { RolloutLedger } from './rollout-ledger.js';
 import { afterRunning, applied, endOf, type Sighting } from './sighting.js';
@@ -150,6 +151,7 @@ export class Fleet implements OnApplicationShutdown {
     const { before, after } = await this.store.update(identity, (state) => ({
       ...(state ?? { firstSeenMs: this.clock.nowMs(), lastSeenMs: this.clock.nowMs() }),
       outcome: undefined,
+      earlier: withoutFailures(state),
       downloaded: undefined,
       retries: (state?.retries ?? 0) + 1,
     }));
@@ -171,6 +173,11 @@ export class Fleet implements OnApplicationShutdown {
   /** Returns the stored state of a unit, or undefined. It may lack what the unit said in the last second. */
   find(identity: UnitIdentity): UnitState | undefined | Promise<UnitState | undefined> {
     return this.store.find(identity);
+  }
+
+  /** Returns the digest of the release that a unit was offered in the last second, if that is not stored yet. */
+  lastOffer({ product, unit }: UnitIdentity): string | undefined {
+    return this.sightings.get(`${product}\0${unit}`)?.offered?.manifestDigest;
   }
 
   /** Returns units of a product by name; see FleetStore. */
@@ -302,7 +309,7 @@ export class Fleet implements OnApplicationShutdown {
 
   private async apply(identity: UnitIdentity, protocol: string, change: UnitChange): Promise<UnitState> {
     const { product, unit } = identity;
-    const { before, after } = await this.stored({ product, unit }, change);
+    const { before, after } = await this.stored({ product, unit }, (state) => withEarlier(state, change(state)));
     const end = endOf(before, after);
     if (end) this.told.tell(end.outcome, { product, unit }, protocol, { ...end, before: before?.outcome });
     if (after !== before) this.told.changed({ product, unit, before, after });

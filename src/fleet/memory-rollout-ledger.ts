@@ -60,10 +60,11 @@ export class MemoryRolloutLedger extends RolloutLedger {
     return known ? known.left(rate, this.clock.nowMs()) > 0 : rate.offers > 0;
   }
 
-  override keep(product: string, keys: ReadonlySet<string>): void {
-    for (const key of this.products.get(product)?.keys() ?? []) if (!keys.has(key)) this.drop(product, key);
+  override keep(product: string, keys: ReadonlySet<string>, among?: ReadonlySet<string>): void {
+    const isGone = (key: string): boolean => !keys.has(key) && (among?.has(key) ?? true);
+    for (const key of this.products.get(product)?.keys() ?? []) if (isGone(key)) this.drop(product, key);
     const rates = this.rates.get(product);
-    for (const key of rates?.keys() ?? []) if (!keys.has(key)) rates?.delete(key);
+    for (const key of rates?.keys() ?? []) if (isGone(key)) rates?.delete(key);
     if (rates?.size === 0) this.rates.delete(product);
   }
 

@@ -38,8 +38,8 @@ export abstract class RolloutLedger {
   abstract take(product: string, key: string, rate: { readonly offers: number; readonly perMs: number }): boolean;
   /** Returns whether `take` would return true. */
   abstract mayTake(product: string, key: string, rate: { readonly offers: number; readonly perMs: number }): boolean;
-  /** Drops the records of a product except those of `keys`. */
-  abstract keep(product: string, keys: ReadonlySet<string>): void;
+  /** Drops the records of a product except those of `keys`: all others, or those `among` these. */
+  abstract keep(product: string, keys: ReadonlySet<string>, among?: ReadonlySet<string>): void;
   /** The product whose records were changed by another replica. */
   abstract readonly changes: Observable<string>;
   /** Whether counts and halts are shared with other replicas. */

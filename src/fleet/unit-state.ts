@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_EARLIER, type Ending } from './endings.js';
 
 /** Longer messages of units are truncated. */
 export const MAX_MESSAGE = 500;
@@ -31,6 +32,8 @@ const outcomeSchema = z.object({
   atMs: timeMs,
 });
 
+const endingSchema = z.object({ version: text.optional(), digest: text.optional(), hasFailed: z.boolean() });
+
 const downloadedSchema = z.object({
   version: text,
   digest: text,
@@ -47,6 +50,7 @@ export const unitStateSchema: z.ZodType<UnitState> = z.object({
   lastSeenMs: timeMs,
   offer: offerSchema.optional(),
   outcome: outcomeSchema.optional(),
+  earlier: z.array(endingSchema).max(MAX_EARLIER).optional(),
   downloaded: downloadedSchema.optional(),
   attributes: z.record(z.string(), z.string()).optional(),
   notes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
@@ -101,6 +105,8 @@ export interface UnitState {
   readonly offer?: Offered | undefined;
   /** How the last update ended. */
   readonly outcome?: LastOutcome | undefined;
+  /** How the updates to other releases ended before, the latest first. At most 8. */
+  readonly earlier?: readonly Ending[] | undefined;
   /** The last release that it has downloaded completely, until it runs it. */
   readonly downloaded?: Downloaded | undefined;
   /** Further properties that the unit has sent, such as DDI's configData. At most 32. */

@@ -6,7 +6,7 @@ import type { Channel, Plan, Rollout, UnitRule } from './plan.js';
 import type { Asking, Reason, Selection, Step } from './selector.js';
 import { shareOf } from './shares.js';
 import { isPaused } from './stages.js';
-import type { RolloutStanding, Standing } from './standing.js';
+import type { FailedRelease, RolloutStanding, Standing } from './standing.js';
 import { attributeOf } from './unit-rules.js';
 import { clockText, isOpen, ZONE_ATTRIBUTE, zoneFor } from './window.js';
 
@@ -89,6 +89,8 @@ export class Decision<R extends Servable> {
       if (!obstacle) return this.offer(entry, channel);
       this.say(release.version, obstacle.finding());
       const { reason } = obstacle;
+      if (obstacle === held && reason === 'waiting' && this.mayRunIt(entry, channel))
+        return this.nothing(reason, release, channel);
       if (reason === 'newer' || reason === 'up-to-date')
         // That a higher version has failed is what an operator has to see.
         return passed?.reason === 'failed'
@@ -161,8 +163,21 @@ export class Decision<R extends Servable> {
     if (window && !isOpen(window, nowMs, zone))
       return () =>
         `it is offered from ${clockText(window.fromMinute)} to ${clockText(window.toMinute)} (${zoneFor(window, nowMs, zone)})`;
-    if (!this.stateOf(rollout).mayOffer) return () => 'its rate allows no further offer at the moment';
+    // Clients without a unit id cannot be counted: each of their requests would be a new offer.
+    if (asking.unit !== undefined && !this.stateOf(rollout).mayOffer)
+      return () => 'its rate allows no further offer at the moment';
     return undefined;
+  }
+
+  /**
+   * Returns whether a client that says neither its unit nor what it runs may run a release already whose rollout is only
+   * closed for now, by its window or by a pause after its last stage. An older release would send it back, until the next
+   * window.
+   */
+  private mayRunIt({ rollout }: Entry<R>, channel: Channel): boolean {
+    const { asking } = this;
+    if (asking.unit !== undefined || asking.running !== undefined || !rollout?.channels.has(channel.name)) return false;
+    return this.beyond(rollout) === undefined && rollout.pausedAtMs !== -Infinity;
   }
 
   private same({ release }: Entry<R>): Obstacle | undefined {
@@ -182,10 +197,10 @@ export class Decision<R extends Servable> {
 
   private notFitting({ release }: Entry<R>): Obstacle | undefined {
     const { asking, running, standing } = this;
-    const { failedDigest, failedVersion } = standing;
+    const { failedDigest, failedVersion, failedBefore } = standing;
     const hasFailed =
       failedDigest === undefined ? failedVersion === release.version : failedDigest === release.manifestDigest;
-    if (hasFailed)
+    if (hasFailed || failedBefore?.some((one) => isRelease(one, release)))
       return {
         reason: 'failed',
         finding: () =>
@@ -227,6 +242,10 @@ export class Decision<R extends Servable> {
   private say(version: string, finding: string): void {
     this.tell?.({ subject: `release ${version}`, finding });
   }
+}
+
+function isRelease({ digest, version }: FailedRelease, release: Servable): boolean {
+  return digest === undefined ? version === release.version : digest === release.manifestDigest;
 }
 
 /** What a unit may not have, if it is offered nothing else. */

@@ -19,4 +19,10 @@ export {
 } from './stages.js';
 export { clockText, isOpen, zoneFor, ZONE_ATTRIBUTE } from './window.js';
 export { simulate, type Happening, type Sample, type Simulation, type SimulationOptions } from './simulation.js';
-export { duration as durationKind, share as shareKind, version as versionKind, type Kind } from './kinds.js';
+export {
+  duration as durationKind,
+  share as shareKind,
+  plainVersion,
+  version as versionKind,
+  type Kind,
+} from './kinds.js';

@@ -21,12 +21,20 @@ export abstract class Standings {
   abstract of(product: string, rollout: Rollout, nowMs: number): RolloutStanding;
 }
 
+/** A release that a unit has failed to install: by its digest, or by its version if that is not known. */
+export interface FailedRelease {
+  readonly digest?: string | undefined;
+  readonly version?: string | undefined;
+}
+
 /** What is known of the unit that asks. */
 export interface UnitStanding {
   /** Digest of the release that the unit has failed to install or has rejected, and may not try again. */
   readonly failedDigest?: string | undefined;
   /** The version of it, if the digest is not known. */
   readonly failedVersion?: string | undefined;
+  /** Further releases that the unit has failed to install or has rejected before, and may not try again. */
+  readonly failedBefore?: readonly FailedRelease[] | undefined;
   /** Digest of the release that the unit was offered last: rate and window do not take that back. */
   readonly offeredDigest?: string | undefined;
 }

@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Delivery, type DeviceRequest } from '../delivery/index.js';
 import { OtaError } from '../errors.js';
 import type { Release } from '../firmware/index.js';
-import { Fleet, type UnitState } from '../fleet/index.js';
+import { Fleet, hasFailedToInstall, type UnitState } from '../fleet/index.js';
 import type { UnitIdentity } from '../identity.js';
 import { Rollouts, type PlannedCatalogue } from '../rollout/index.js';
 import { isSameVersion } from '../semver.js';
@@ -316,7 +316,5 @@ export function hasFailed(
   state: UnitState | undefined,
   { version, manifestDigest }: Pick<Release, 'version' | 'manifestDigest'>,
 ): boolean {
-  const { outcome } = state ?? {};
-  if (outcome?.outcome !== 'failed' && outcome?.outcome !== 'rejected') return false;
-  return outcome.digest === undefined ? outcome.version === version : outcome.digest === manifestDigest;
+  return hasFailedToInstall(state, { version, manifestDigest });
 }

@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Subject } from 'rxjs';
 import { FakeClock } from '../../test/support/fake-clock.js';
 import { unitsBetween } from '../../test/support/shares.js';
+import { OtaError } from '../errors.js';
 import { parseSettings } from '../config/index.js';
-import type { CatalogueEntry, ReleaseService } from '../firmware/index.js';
+import type { CatalogueEntry, PlanStanding, ReleaseService } from '../firmware/index.js';
 import { Fleet, type RolloutLedger } from '../fleet/index.js';
 import { MemoryFleetStore } from '../fleet/memory-fleet-store.js';
 import { MemoryRolloutLedger } from '../fleet/memory-rollout-ledger.js';
@@ -31,6 +32,7 @@ describe('a rollout', () => {
   let runner: RolloutRunner;
   let rollouts: Rollouts;
   let catalogue: Catalogue<CatalogueEntry> | undefined;
+  let standing: PlanStanding | undefined;
   let events: RolloutEvent[];
   let settled: number;
   let pulled: string[];
@@ -58,11 +60,13 @@ rollouts:
     const metrics = new MetricsRegistry();
     const settings = parseSettings({ REGISTRY_URL: { value: 'oci:.', where: 'test' } });
     fleet = new Fleet(new MemoryFleetStore(), clock, new FleetMeter(metrics), settings);
+    standing = undefined;
     [events, settled, pulled, catalogue] = [[], 0, [], undefined];
     const releases = {
       planChanges,
       catalogue: () => catalogue,
       plannedProducts: () => [],
+      planStanding: () => standing,
       settle: () => {
         settled++;
         return Promise.resolve();
@@ -139,6 +143,43 @@ rollouts:
     // Another release counts for nothing.
     await end('c', 'failed', '1.0.0');
     expect(tally()).toEqual({ offered: 2, installed: 1, failed: 1 });
+  });
+
+  it.each([
+    ['lost its trust', { failure: new OtaError('untrusted', 'the signer') }],
+    ['was dropped from memory', undefined],
+  ])('stays halted when its plan %s, and comes back', async (_name, found) => {
+    begin(staged());
+    wait(1);
+    for (const unit of ['a', 'b', 'c', 'd']) await end(unit, 'failed');
+    wait(0);
+    const plan = catalogue;
+    [catalogue, standing] = [undefined, found as PlanStanding | undefined];
+    planChanges.next(PRODUCT);
+    catalogue = plan;
+    planChanges.next(PRODUCT);
+    wait(0);
+    expect(told().at(-1)).toMatch(/^halted/);
+    expect(ledger.find(PRODUCT, '1.1.0')).toMatchObject({ tally: { failed: 4 }, halt: { reason: expect.any(String) } });
+  });
+
+  it('is forgotten when its plan has ended', async () => {
+    begin(staged());
+    wait(1);
+    for (const unit of ['a', 'b', 'c', 'd']) await end(unit, 'failed');
+    wait(0);
+    [catalogue, standing] = [undefined, { highestSerial: 1 } as PlanStanding];
+    planChanges.next(PRODUCT);
+    expect(ledger.find(PRODUCT, '1.1.0')).toBeUndefined();
+  });
+
+  it('leaves alone what replicas with a newer plan have noted in a shared ledger', () => {
+    Object.defineProperty(ledger, 'isShared', { value: true });
+    const halt = { reason: 'too many', atMs: 1 };
+    ledger.halt(PRODUCT, '1.1.0#2', halt);
+    begin(staged());
+    begin(staged().replace('serial: 1', 'serial: 2'));
+    expect(ledger.find(PRODUCT, '1.1.0#2')).toMatchObject({ halt });
   });
 
   it('halts when too many have failed, and goes on as another attempt', async () => {

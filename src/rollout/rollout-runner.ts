@@ -104,7 +104,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
     const before = this.seen.get(product);
     if (!catalogue) {
       if (before) this.end(product, before, []);
-      if (before) this.ledger.keep(product, new Set());
+      if (before && this.hasEnded(product)) this.keep(product, before.plan, []);
       this.seen.delete(product);
       return;
     }
@@ -115,7 +115,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
       return { version, key, ...this.advanced(product, rollout, nowMs) };
     });
     this.seen.set(product, { plan, progress, dueMs: dueMsOf(plan.rollouts, progress, nowMs) });
-    if (before?.plan !== plan) this.ledger.keep(product, new Set(plan.rollouts.map(({ key }) => key)));
+    if (before?.plan !== plan) this.keep(product, before?.plan, plan.rollouts);
     if (before && before.plan !== plan) this.end(product, before, plan.rollouts);
     let hasChanged = false;
     for (const [i, rollout] of plan.rollouts.entries()) {
@@ -124,6 +124,17 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
       if (now && this.tell(catalogue, rollout, last, now)) hasChanged = true;
     }
     if (hasChanged) this.settle(product);
+  }
+
+  /** Returns whether the plan of a product was deleted. One that was refused or lost its trust may come back. */
+  private hasEnded(product: string): boolean {
+    const standing = this.releases.planStanding(product);
+    return standing !== undefined && standing.failure === undefined;
+  }
+
+  /** Drops the records of rollouts that have ended. What a shared ledger has besides may be of a replica with a newer plan. */
+  private keep(product: string, before: Plan | undefined, rollouts: readonly Rollout[]): void {
+    this.ledger.keep(product, keysOf(rollouts), this.ledger.isShared ? keysOf(before?.rollouts ?? []) : undefined);
   }
 
   /** Halts a rollout, or notes the stage that it has reached, and returns how far it is. */
@@ -213,6 +224,8 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
       }
   }
 }
+
+const keysOf = (rollouts: readonly Rollout[]): Set<string> => new Set(rollouts.map(({ key }) => key));
 
 /** Returns when the clock next changes how far a rollout is. What waits for reports waits for a change of its counts. */
 function dueMsOf(rollouts: readonly Rollout[], progress: readonly Progress[], nowMs: number): number {

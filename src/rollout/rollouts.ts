@@ -55,7 +55,7 @@ export class Rollouts {
     nowMs = this.clock.nowMs(),
     tell?: (step: Step) => void,
   ): Selection<CatalogueEntry> {
-    return this.selector.select(catalogue, asking, nowMs, this.standing(state), tell);
+    return this.selector.select(catalogue, asking, nowMs, this.standing(state, asking), tell);
   }
 
   /** Returns what a unit of a product without a plan is offered. */
@@ -79,11 +79,8 @@ export class Rollouts {
   /** Takes an offer to a unit from what the rate of the rollout allows, if the unit was not offered the release before. */
   offered(identity: UnitIdentity | undefined, product: string, { version, manifestDigest }: OfferedRelease): void {
     const rollout = this.planned(product)?.plan.rolloutOf.get(version);
-    if (!rollout?.rate) return;
-    if (identity === undefined) {
-      this.ledger.take(product, rollout.key, rollout.rate);
-      return;
-    }
+    // A client without a unit id asks again and again, and would take all that the rate allows.
+    if (!rollout?.rate || identity === undefined) return;
     if (!this.isFirst(identity, manifestDigest)) return;
     const { key, rate } = rollout;
     const takeUnlessOffered = (state: UnitState | undefined): void => {
@@ -94,14 +91,17 @@ export class Rollouts {
     else takeUnlessOffered(known);
   }
 
-  private standing(state: UnitState | undefined): Standing {
-    const { outcome, offer } = state ?? {};
+  private standing(state: UnitState | undefined, asking?: Asking): Standing {
+    const { outcome, earlier, offer } = state ?? {};
     const hasFailed = outcome?.outcome === 'failed' || outcome?.outcome === 'rejected';
     return {
       rollouts: this.standings,
       failedDigest: hasFailed ? outcome.digest : undefined,
       failedVersion: hasFailed && outcome.digest === undefined ? outcome.version : undefined,
-      offeredDigest: offer?.digest,
+      failedBefore: earlier?.filter((one) => one.hasFailed),
+      // What it was offered within the last second is not stored yet.
+      offeredDigest:
+        (asking?.unit === undefined ? undefined : this.fleet.lastOffer(asking as UnitIdentity)) ?? offer?.digest,
     };
   }
 

@@ -1,6 +1,15 @@
-import type { LastOutcome, RolloutLedger, Tally, UnitChanged } from '../fleet/index.js';
+import {
+  endingsOf,
+  type Ending,
+  type RolloutLedger,
+  type Tally,
+  type UnitChanged,
+  type UnitState,
+} from '../fleet/index.js';
 import type { Rollout } from '../plan/index.js';
 import type { PlannedCatalogue } from './rollouts.js';
+
+type Part = 'installed' | 'failed';
 
 /**
  * Adds a change of a unit to the counts of rollouts. Each unit counts once for a release, by its last outcome: a unit that
@@ -13,32 +22,39 @@ export function tally(ledger: RolloutLedger, catalogue: PlannedCatalogue, change
     const rollout = rolloutOf(catalogue, offer);
     if (rollout) ledger.count(product, rollout.key, { offered: 1 });
   }
-  const was = before?.outcome;
-  const is = after?.outcome;
-  if (was === is) return false;
-  const [from, to] = [was && rolloutOf(catalogue, was)?.key, is && rolloutOf(catalogue, is)?.key];
-  if (from === to && partOf(was) === partOf(is)) return false;
-  if (from !== undefined && (from === to || is === undefined)) ledger.count(product, from, changeBy(partOf(was), -1));
-  if (to !== undefined) ledger.count(product, to, changeBy(partOf(is), 1));
-  return from !== undefined || to !== undefined;
+  if (before?.outcome === after?.outcome && before?.earlier === after?.earlier) return false;
+  const [from, to] = [endsIn(catalogue, before), endsIn(catalogue, after)];
+  let isCounted = false;
+  for (const key of new Set([...from.keys(), ...to.keys()])) {
+    const [was, is] = [from.get(key), to.get(key)];
+    // What a newer outcome has displaced, because it was the oldest, stays counted.
+    if (was === is || (is === undefined && after?.outcome !== undefined)) continue;
+    ledger.count(product, key, { ...changeBy(was, -1), ...changeBy(is, 1) });
+    isCounted = true;
+  }
+  return isCounted;
 }
 
 /** Returns the rollout of a release, by its digest if that is known: a moved tag is another release. */
 function rolloutOf(
   { plan, releases }: PlannedCatalogue,
-  { digest, version }: Pick<LastOutcome, 'digest' | 'version'>,
+  { digest, version }: Pick<Ending, 'digest' | 'version'>,
 ): Rollout | undefined {
   const named =
     digest === undefined ? version : releases.find(({ manifestDigest }) => manifestDigest === digest)?.version;
   return named === undefined ? undefined : plan.rolloutOf.get(named);
 }
 
-/** A unit that has rejected a release has not installed it. */
-function partOf(outcome: LastOutcome | undefined): 'installed' | 'failed' | undefined {
-  if (!outcome) return undefined;
-  return outcome.outcome === 'installed' ? 'installed' : 'failed';
+/** Returns how the installs of a unit ended, by the key of the rollout. A unit that has rejected a release has failed. */
+function endsIn(catalogue: PlannedCatalogue, state: UnitState | undefined): Map<string, Part> {
+  const parts = new Map<string, Part>();
+  for (const ending of endingsOf(state)) {
+    const key = rolloutOf(catalogue, ending)?.key;
+    if (key !== undefined && !parts.has(key)) parts.set(key, ending.hasFailed ? 'failed' : 'installed');
+  }
+  return parts;
 }
 
-function changeBy(part: 'installed' | 'failed' | undefined, by: number): Partial<Tally> {
+function changeBy(part: Part | undefined, by: number): Partial<Tally> {
   return part === undefined ? {} : { [part]: by };
 }

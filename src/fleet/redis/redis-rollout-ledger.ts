@@ -107,9 +107,9 @@ export class RedisRolloutLedger extends MemoryRolloutLedger {
     }
   }
 
-  override keep(product: string, keys: ReadonlySet<string>): void {
-    const gone = this.keysOf(product).filter((key) => !keys.has(key));
-    super.keep(product, keys);
+  override keep(product: string, keys: ReadonlySet<string>, among?: ReadonlySet<string>): void {
+    const gone = this.keysOf(product).filter((key) => !keys.has(key) && (among?.has(key) ?? true));
+    super.keep(product, keys, among);
     for (const key of gone)
       this.note(product, (changes) => {
         changes.drop(key);
