@@ -63,20 +63,26 @@ function channelOf(name: string, { version, versions, prereleases = false }: Cha
   };
 }
 
-function ruleOf({ match, where = {}, channel, version }: Contents<'units'>): IndexedRule {
-  const condition = { match, where: Object.entries(where).map(attributeTest) };
-  const words = [
-    ...(match === undefined ? [] : [`match: ${JSON.stringify(match)}`]),
-    ...(condition.where.length === 0
-      ? []
-      : [
-          `where: { ${Object.entries(where)
-            .map(([name, glob]) => `${name}: ${JSON.stringify(glob)}`)
-            .join(', ')} }`,
-        ]),
-  ];
-  const rule: UnitRule = { text: words.join(', '), matches: conditionTest(condition), channel, version };
+function ruleOf({ match, where, channel, version }: Contents<'units'>): IndexedRule {
+  const condition = { match, where: where ? Object.entries(where).map(attributeTest) : [] };
+  const rule: UnitRule = {
+    // Only people want to know it.
+    get text() {
+      return ruleText(match, where);
+    },
+    matches: conditionTest(condition),
+    channel,
+    version,
+  };
   return { rule, condition };
+}
+
+function ruleText(match: string | undefined, where: Readonly<Record<string, string>> = {}): string {
+  const conditions = Object.entries(where).map(([name, glob]) => `${name}: ${JSON.stringify(glob)}`);
+  return [
+    ...(match === undefined ? [] : [`match: ${JSON.stringify(match)}`]),
+    ...(conditions.length === 0 ? [] : [`where: { ${conditions.join(', ')} }`]),
+  ].join(', ');
 }
 
 function attributeTest([attribute, glob]: [string, string]): AttributeTest {

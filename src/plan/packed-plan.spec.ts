@@ -4,7 +4,7 @@ import { planText, VERSIONS, writtenPlans } from '../../test/support/plans/rando
 import { parsePlan, type Plan, type Range } from './index.js';
 
 /** More than are kept built, so that each plan of before is built again when it is asked for. */
-const OTHERS = 2_100;
+const OTHERS = 4_300;
 const UNITS = ['lab-1', 'unit-7', '24:6f:28:aa:bb:cc'].flatMap((unit) =>
   ['rev-a', 'rev-b'].flatMap((hardware) =>
     VERSIONS.slice(0, 6).map((running) => ({ unit, hardware, running, attributes: { site: 'lab', hardware } })),

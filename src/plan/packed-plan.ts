@@ -6,7 +6,7 @@ import type { PlanContent } from './schema.js';
 /** A longer plan is never built again: that would take longer than a decision may. */
 const MAX_PACKED = 2_000;
 /** Number of plans that are kept built, a few KB each: those of the products that were asked for last. */
-const MAX_BUILT = 1_000;
+const MAX_BUILT = 2_000;
 
 const NO_WARNINGS: readonly PlanProblem[] = [];
 
