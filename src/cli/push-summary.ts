@@ -7,7 +7,7 @@ import type { PushResult } from './push.js';
 
 /** What happened, and what happens next. The digest has a line of its own, for scripts. */
 export function summaryOf(
-  { pushed, newer, isPlanned, signedBy }: PushResult,
+  { pushed, newer, isPlanned, atOnce, signedBy }: PushResult,
   device: string,
   settings: Settings,
 ): string[] {
@@ -27,7 +27,11 @@ export function summaryOf(
     return lines;
   }
   if (signedBy !== undefined) lines.push(`Signed with ${signedBy}.`);
-  if (isPlanned)
+  if (atOnce.length > 0)
+    lines.push(
+      `The plan of ${device} has no rollout of ${version} for ${atOnce.join(', ')}, so all units there are offered it at once. To offer it in stages, run otaflux rollout start before the push.`,
+    );
+  else if (isPlanned)
     lines.push(`The plan of ${device} decides which units get it. See otaflux rollout start, and otaflux why.`);
   else if (newer !== undefined) lines.push(`${asking} keep getting ${newer}, which is newer.`);
   else lines.push(mustBeSigned ? `${asking} get it once it is signed.` : `${asking} get it.`);

@@ -5,6 +5,8 @@ import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { compareVersions, newestFirst, versionOf, type Candidate } from '../firmware/select-version.js';
 import { Annotation, isRepositoryName, isTag, type Descriptor } from '../oci/index.js';
 import { PLAN_TAG } from '../plan/plan.js';
+import { channelsOfferedAtOnce } from './plan/offered-at-once.js';
+import { PlanStore } from './plan/plan-store.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
 import type { ArtifactWriter, BlobSource, Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
@@ -45,6 +47,8 @@ export interface PushResult {
   readonly newer: string | undefined;
   /** Whether a plan decides which units get it. */
   readonly isPlanned: boolean;
+  /** Channels of that plan whose units are offered it now, without a rollout. */
+  readonly atOnce: readonly string[];
   /** Who has signed it in this push. */
   readonly signedBy: string | undefined;
 }
@@ -78,12 +82,16 @@ export async function push(
     const signer = await signerOf(options, settings, registry, () => Promise.resolve(writer));
     const tags = await tagsIn(registry, repository, signal);
     const versions = newestFirst(tags, { prereleases: true });
-    const told = { isPlanned: tags.includes(PLAN_TAG), signedBy: signer?.name };
+    const isPlanned = tags.includes(PLAN_TAG);
     const offered = newestFirst(
       versions.map((one) => one.tag),
       settings,
     );
     const newer = offered.find((one) => compareVersions(one.version, canonical) > 0)?.version;
+    const others = offered.map((one) => one.version);
+    const store = new PlanStore(registry, () => Promise.resolve(writer), repository);
+    const atOnce = isPlanned ? await channelsOfferedAtOnce(store, device, canonical, others) : [];
+    const told = { isPlanned, atOnce, signedBy: signer?.name };
     const existing = await existingLayers(registry, repository, canonical, versions, signal);
     const hasFiles = existing !== undefined && holds(existing.layers, layers);
     // Those of OtaFlux decide which devices get the release. Others may differ with every build.

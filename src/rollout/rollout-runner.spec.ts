@@ -202,6 +202,14 @@ rollouts:
     expect(ledger.find(PRODUCT, '1.1.0')).toBeUndefined();
   });
 
+  it('begins a later attempt with the stage that was reached, also without what was noted', () => {
+    const later = (reached: number): string =>
+      staged().replace('version: 1.1.0', `version: 1.1.0\n    attempt: 2\n    reached: ${reached}`);
+    begin(later(2));
+    wait(1);
+    expect(told()).toEqual(['stage 10']);
+  });
+
   it('is paused and resumed by the plan, and ends with it', () => {
     begin(staged());
     wait(1);

@@ -44,6 +44,23 @@ describe('commands that change the plan, in a folder', () => {
     await push('1.1.0');
   });
 
+  it('are told by a push when everybody is offered the version at once', async () => {
+    const path = join(folder, 'firmware.bin');
+    const pushed = async (version: string): Promise<string> => {
+      writeFileSync(path, version);
+      return ok('push', 'esp32', version, path);
+    };
+    await ok('channel', 'set', 'esp32', 'stable', '--versions', '1.x');
+    await ok('channel', 'set', 'esp32', 'beta', '--versions', '*');
+    await ok('rollout', 'start', 'esp32', '1.3.0');
+    expect(await pushed('1.3.0')).toContain('no rollout of 1.3.0 for beta, so all units there are offered it at once.');
+    expect(await pushed('1.4.0')).toContain('no rollout of 1.4.0 for stable, beta, so all units there are');
+    // Units get a higher version, or none.
+    for (const version of ['1.2.0', '1.3.1']) expect(await pushed(version)).toContain('The plan of esp32 decides');
+    await ok('rollout', 'start', 'esp32', '2.0.0', '--channel', 'beta');
+    expect(await pushed('2.0.0')).toContain('The plan of esp32 decides');
+  });
+
   it('create the plan with the first change, and raise the serial with each', async () => {
     expect((await on('plan', 'show', 'esp32')).stderr).toMatch(/^otaflux: esp32 has no plan, so every unit/);
     const started = await ok('rollout', 'start', 'esp32', '1.2.0', '--stages', '1%/1d,10%/12h/98%', '--halt', '5%/50');
