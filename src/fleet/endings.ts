@@ -1,15 +1,4 @@
-import type { LastOutcome, UnitState } from './unit-state.js';
-
-/** Outcomes of earlier releases that are known of a unit. The oldest is dropped first. */
-export const MAX_EARLIER = 8;
-
-/** How the update to one release ended, before that of another release did. */
-export interface Ending {
-  readonly version?: string | undefined;
-  /** Digest of the manifest; undefined if it is not known. */
-  readonly digest?: string | undefined;
-  readonly hasFailed: boolean;
-}
+import { MAX_EARLIER, type Ending, type LastOutcome, type UnitState } from './unit-state.js';
 
 /** Returns the last outcome of a unit for each release, the latest first. */
 export function endingsOf(state: UnitState | undefined): readonly Ending[] {

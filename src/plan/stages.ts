@@ -45,16 +45,18 @@ export function stageAt(rollout: Rollout, noted: ReachedStage | undefined, nowMs
  * Returns the stage that a rollout has reached with these reports, to be noted, or undefined if that is the noted one. It
  * never returns a lower one.
  *
- * In a later attempt, stages that were over by the clock at its first look count as over: `starts` says where it goes on.
+ * @param isResumed whether the rollout goes on as a later attempt: then stages that are over by the clock count as over,
+ *   because `starts` says where it goes on. After a loss of what was noted, nobody knows that, and it begins anew
  */
 export function advance(
   rollout: Rollout,
   noted: ReachedStage | undefined,
   tally: Outcomes,
   nowMs: number,
+  isResumed = false,
 ): ReachedStage | undefined {
   if (isTimed(rollout) || clockOf(rollout, nowMs) < 0) return undefined;
-  const next = reached(rollout, noted, tally, nowMs);
+  const next = reached(rollout, noted, tally, nowMs, isResumed && noted === undefined);
   return noted !== undefined && next.index <= noted.index ? undefined : next;
 }
 
@@ -80,10 +82,15 @@ export function percentText(share: number): string {
   return `${Number((share * 100).toFixed(2))}%`;
 }
 
-function reached(rollout: Rollout, noted: ReachedStage | undefined, tally: Outcomes, nowMs: number): ReachedStage {
+function reached(
+  rollout: Rollout,
+  noted: ReachedStage | undefined,
+  tally: Outcomes,
+  nowMs: number,
+  isResumed = false,
+): ReachedStage {
   const elapsed = clockOf(rollout, nowMs);
   let { index, sinceMs } = noted ?? { index: 0, sinceMs: 0 };
-  const isResumed = noted === undefined && rollout.attempt > 1;
   for (let stage = rollout.stages[index]; stage; stage = rollout.stages[index]) {
     if (elapsed - sinceMs < stage.forMs) break;
     if (stage.until && !isResumed) {

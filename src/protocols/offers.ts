@@ -122,7 +122,8 @@ export class Offers {
       const found = find();
       return found instanceof Promise ? found.catch(otherwise) : found;
     } catch (error) {
-      return otherwise(error);
+      otherwise(error);
+      return undefined;
     }
   }
 

@@ -104,7 +104,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
     }
     const { plan } = catalogue;
     const nowMs = this.clock.nowMs();
-    const progress = plan.rollouts.map((rollout) => this.advanced(product, rollout, nowMs));
+    const progress = plan.rollouts.map((rollout) => this.advanced(product, rollout, before?.plan, nowMs));
     this.seen.set(product, { plan, progress, dueMs: dueMsOf(plan.rollouts, progress, nowMs) });
     if (before?.plan !== plan) this.keep(product, before?.plan, plan.rollouts);
     if (before && before.plan !== plan) this.end(product, before, plan.rollouts);
@@ -129,14 +129,15 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   /** Halts a rollout, or notes the stage that it has reached, and returns how far it is. */
-  private advanced(product: string, rollout: Rollout, nowMs: number): Progress {
+  private advanced(product: string, rollout: Rollout, before: Plan | undefined, nowMs: number): Progress {
     const { key } = rollout;
     const record = this.ledger.find(product, key);
     if (record?.halt) return progressOf(rollout, record, nowMs);
     const reason = record && haltReason(rollout, record.tally);
     if (reason !== undefined) this.ledger.halt(product, key, { reason, atMs: nowMs });
     else {
-      const stage = advance(rollout, record?.stage, record?.tally ?? NO_UNITS, nowMs);
+      const isResumed = (before?.rolloutOf.get(rollout.version)?.attempt ?? Infinity) < rollout.attempt;
+      const stage = advance(rollout, record?.stage, record?.tally ?? NO_UNITS, nowMs, isResumed);
       if (stage) this.ledger.reach(product, key, stage);
     }
     return progressOf(rollout, this.ledger.find(product, key), nowMs);
