@@ -44,19 +44,15 @@ export function stageAt(rollout: Rollout, noted: ReachedStage | undefined, nowMs
 /**
  * Returns the stage that a rollout has reached with these reports, to be noted, or undefined if that is the noted one. It
  * never returns a lower one.
- *
- * @param isResumed whether the rollout goes on as a later attempt: then stages that are over by the clock count as over,
- *   because `starts` says where it goes on. After a loss of what was noted, nobody knows that, and it begins anew
  */
 export function advance(
   rollout: Rollout,
   noted: ReachedStage | undefined,
   tally: Outcomes,
   nowMs: number,
-  isResumed = false,
 ): ReachedStage | undefined {
   if (isTimed(rollout) || clockOf(rollout, nowMs) < 0) return undefined;
-  const next = reached(rollout, noted, tally, nowMs, isResumed && noted === undefined);
+  const next = reached(rollout, noted, tally, nowMs);
   return noted !== undefined && next.index <= noted.index ? undefined : next;
 }
 
@@ -82,18 +78,12 @@ export function percentText(share: number): string {
   return `${Number((share * 100).toFixed(2))}%`;
 }
 
-function reached(
-  rollout: Rollout,
-  noted: ReachedStage | undefined,
-  tally: Outcomes,
-  nowMs: number,
-  isResumed = false,
-): ReachedStage {
+function reached(rollout: Rollout, noted: ReachedStage | undefined, tally: Outcomes, nowMs: number): ReachedStage {
   const elapsed = clockOf(rollout, nowMs);
-  let { index, sinceMs } = noted ?? { index: 0, sinceMs: 0 };
+  let { index, sinceMs } = noted ?? firstStage(rollout);
   for (let stage = rollout.stages[index]; stage; stage = rollout.stages[index]) {
     if (elapsed - sinceMs < stage.forMs) break;
-    if (stage.until && !isResumed) {
+    if (stage.until) {
       if (!isMet(stage.until, tally)) break;
       // The next stage begins with the look that found this one over.
       sinceMs = elapsed;
@@ -101,6 +91,11 @@ function reached(
     index++;
   }
   return { index, sinceMs };
+}
+
+/** The stage that a rollout begins with: after a halt, the one that was reached before. */
+function firstStage({ stages, reached: index }: Rollout): ReachedStage {
+  return { index, sinceMs: stages.slice(0, index).reduce((sum, { forMs }) => sum + forMs, 0) };
 }
 
 /** Milliseconds since the start, without the time since a pause. */
@@ -112,5 +107,5 @@ function clockOf(rollout: Rollout, nowMs: number): number {
 
 function isMet(until: Threshold, { installed, failed }: Outcomes): boolean {
   const finished = installed + failed;
-  return finished >= until.least && installed / finished >= until.share;
+  return finished >= until.least && (finished === 0 || installed / finished >= until.share);
 }

@@ -16,11 +16,17 @@ import { tally } from './tallying.js';
 const LOOK_MS = 1_000;
 const NO_UNITS: Tally = { offered: 0, installed: 0, failed: 0 };
 
+/** How far a rollout was. It is named here, so that metrics do not ask the plan of each product. */
+interface Followed extends Progress {
+  readonly version: string;
+  readonly key: string;
+}
+
 /** What was last seen of the rollouts of a product. */
 interface Seen {
   readonly plan: Plan;
   /** How far each rollout of the plan was. */
-  readonly progress: readonly Progress[];
+  readonly progress: readonly Followed[];
   /** When the clock changes something, in milliseconds since the epoch. */
   readonly dueMs: number;
 }
@@ -104,15 +110,18 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
     }
     const { plan } = catalogue;
     const nowMs = this.clock.nowMs();
-    const progress = plan.rollouts.map((rollout) => this.advanced(product, rollout, before?.plan, nowMs));
+    const progress = plan.rollouts.map((rollout) => {
+      const { version, key } = rollout;
+      return { version, key, ...this.advanced(product, rollout, nowMs) };
+    });
     this.seen.set(product, { plan, progress, dueMs: dueMsOf(plan.rollouts, progress, nowMs) });
     if (before?.plan !== plan) this.keep(product, before?.plan, plan.rollouts);
     if (before && before.plan !== plan) this.end(product, before, plan.rollouts);
     let hasChanged = false;
     for (const [i, rollout] of plan.rollouts.entries()) {
-      const last = before?.plan.rollouts.findIndex(({ version }) => version === rollout.version) ?? -1;
+      const last = before?.progress.find(({ version }) => version === rollout.version);
       const now = progress[i];
-      if (now && this.tell(catalogue, rollout, before?.progress[last], now)) hasChanged = true;
+      if (now && this.tell(catalogue, rollout, last, now)) hasChanged = true;
     }
     if (hasChanged) this.settle(product);
   }
@@ -129,15 +138,14 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   /** Halts a rollout, or notes the stage that it has reached, and returns how far it is. */
-  private advanced(product: string, rollout: Rollout, before: Plan | undefined, nowMs: number): Progress {
+  private advanced(product: string, rollout: Rollout, nowMs: number): Progress {
     const { key } = rollout;
     const record = this.ledger.find(product, key);
     if (record?.halt) return progressOf(rollout, record, nowMs);
     const reason = record && haltReason(rollout, record.tally);
     if (reason !== undefined) this.ledger.halt(product, key, { reason, atMs: nowMs });
     else {
-      const isResumed = (before?.rolloutOf.get(rollout.version)?.attempt ?? Infinity) < rollout.attempt;
-      const stage = advance(rollout, record?.stage, record?.tally ?? NO_UNITS, nowMs, isResumed);
+      const stage = advance(rollout, record?.stage, record?.tally ?? NO_UNITS, nowMs);
       if (stage) this.ledger.reach(product, key, stage);
     }
     return progressOf(rollout, this.ledger.find(product, key), nowMs);
@@ -202,9 +210,8 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   private *samples(): Iterable<RolloutSample> {
-    for (const [device, { plan, progress }] of this.seen)
-      for (const [i, { version, key }] of plan.rollouts.entries()) {
-        const { stage = -1, state } = progress[i] ?? {};
+    for (const [device, { progress }] of this.seen)
+      for (const { version, key, stage, state } of progress) {
         const record = this.ledger.find(device, key);
         yield {
           device,
