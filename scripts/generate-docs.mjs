@@ -115,6 +115,7 @@ function reference(command) {
     '',
   ]
     .join('\n\n')
+    .replaceAll(/\n{3,}/g, '\n\n')
     .replace(/\n\n$/, '\n');
 }
 

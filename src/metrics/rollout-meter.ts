@@ -32,23 +32,23 @@ export class RolloutMeter {
     new Gauge({
       name: 'otaflux_rollout_stage',
       help: 'Stage that a rollout has reached, from 1: 0 before its start, one more than its stages when everybody is offered the version.',
-      labelNames: ['device', 'version'],
+      labelNames: ['device_id', 'version'],
       registers,
       collect() {
         this.reset();
-        for (const { device, version, stage } of samples()) this.set({ device, version }, stage);
+        for (const { device, version, stage } of samples()) this.set({ device_id: device, version }, stage);
       },
     });
     new Gauge({
       name: 'otaflux_rollout_units',
       help: 'Units of a rollout: offered, installed and failed.',
-      labelNames: ['device', 'version', 'outcome'],
+      labelNames: ['device_id', 'version', 'outcome'],
       registers,
       collect() {
         this.reset();
         for (const { device, version, tally } of samples())
           for (const outcome of ['offered', 'installed', 'failed'] as const)
-            this.set({ device, version, outcome }, tally[outcome]);
+            this.set({ device_id: device, version, outcome }, tally[outcome]);
       },
     });
     new Gauge({

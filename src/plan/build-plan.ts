@@ -1,4 +1,3 @@
-import { globMatcher } from '../glob.js';
 import { ONLY_CHANNEL } from './check-plan.js';
 import * as kinds from './kinds.js';
 import type { Finding } from './finding.js';
@@ -6,6 +5,7 @@ import type { Channel, Plan, PlanProblem, Range, Rollout, Threshold, UnitRule } 
 import type { PlanContent } from './schema.js';
 import {
   conditionTest,
+  lazyMatcher,
   MAX_LOOKUPS,
   MAX_TRIED,
   UnitRules,
@@ -63,40 +63,50 @@ function channelOf(name: string, { version, versions, prereleases = false }: Cha
   };
 }
 
-function ruleOf({ match, where = {}, channel, version }: Contents<'units'>): IndexedRule {
-  const condition = { match, where: Object.entries(where).map(attributeTest) };
-  const words = [
-    ...(match === undefined ? [] : [`match: ${JSON.stringify(match)}`]),
-    ...(condition.where.length === 0
-      ? []
-      : [
-          `where: { ${Object.entries(where)
-            .map(([name, glob]) => `${name}: ${JSON.stringify(glob)}`)
-            .join(', ')} }`,
-        ]),
-  ];
-  const rule: UnitRule = { text: words.join(', '), matches: conditionTest(condition), channel, version };
+function ruleOf({ match, where, channel, version }: Contents<'units'>): IndexedRule {
+  const condition = { match, where: where ? Object.entries(where).map(attributeTest) : [] };
+  const rule: UnitRule = {
+    // Only people want to know it.
+    get text() {
+      return ruleText(match, where);
+    },
+    matches: conditionTest(condition),
+    channel,
+    version,
+  };
   return { rule, condition };
 }
 
+function ruleText(match: string | undefined, where: Readonly<Record<string, string>> = {}): string {
+  const conditions = Object.entries(where).map(([name, glob]) => `${name}: ${JSON.stringify(glob)}`);
+  return [
+    ...(match === undefined ? [] : [`match: ${JSON.stringify(match)}`]),
+    ...(conditions.length === 0 ? [] : [`where: { ${conditions.join(', ')} }`]),
+  ].join(', ');
+}
+
 function attributeTest([attribute, glob]: [string, string]): AttributeTest {
-  if (attribute !== 'running') return { attribute, glob, test: globMatcher(glob) };
+  if (attribute !== 'running') return { attribute, glob, test: lazyMatcher(glob) };
   const range = kinds.rangeWithPrereleases.read(glob);
   return { attribute, glob: undefined, test: (running) => range?.includes(kinds.plainVersion(running) ?? '') ?? false };
 }
 
 function rolloutOf(rollout: Contents<'rollouts'>, defaultChannel: string): Rollout {
   const { version, channels, from, starts, stages = [], halt, rate, window, paused, downgrade, attempt = 1 } = rollout;
+  const reached = attempt > 1 ? rollout.reached : 1;
   return {
     key: attempt === 1 ? version : `${version}#${attempt}`,
     version,
     channels: new Set(channels ?? [defaultChannel]),
     from,
     startsMs: starts ?? -Infinity,
-    stages: stages.map((stage) => ({
+    stages: stages.map((stage, i) => ({
       percent: stage.percent,
       forMs: stage.for ?? 0,
-      until: stage.until && threshold(stage.until.succeeded, stage.until.least),
+      // Units that installed the version before a halt do not report again, so a stage would wait for them for ever.
+      until:
+        stage.until &&
+        threshold(stage.until.succeeded, attempt > 1 && i <= (reached ?? Infinity) - 1 ? 0 : stage.until.least),
     })),
     halt: halt && threshold(halt.failed, halt.least),
     rate,
@@ -104,6 +114,7 @@ function rolloutOf(rollout: Contents<'rollouts'>, defaultChannel: string): Rollo
     pausedAtMs: paused ?? Infinity,
     downgrade: downgrade ?? false,
     attempt,
+    reached: Math.min((reached ?? 1) - 1, stages.length),
   };
 }
 

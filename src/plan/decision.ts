@@ -116,7 +116,7 @@ export class Decision<R extends Servable> {
 
   /** What is offered to nobody, not even to a pinned unit. */
   private forbidden({ release, isYanked, rollout }: Entry<R>): Obstacle | undefined {
-    if (isYanked) return { reason: 'yanked', finding: () => 'it is yanked, so it is offered to nobody' };
+    if (isYanked) return { reason: 'yanked', finding: () => 'it is yanked, so no unit is offered it' };
     const halted = rollout && this.stateOf(rollout).halted;
     return halted === undefined
       ? undefined
@@ -203,7 +203,8 @@ export class Decision<R extends Servable> {
     if (hasFailed || failedBefore?.some((one) => isRelease(one, release)))
       return {
         reason: 'failed',
-        finding: () => 'the unit has failed to install it, or has rejected it, and was not told to try again',
+        finding: () =>
+          'the unit has failed to install it, or has rejected it, and otaflux units retry was not run since',
       };
     const { fitsHardware, fitsVersion } = release.conditions ?? {};
     const { hardware } = asking;

@@ -11,8 +11,13 @@ export interface Entry<R extends Servable = Servable> {
   readonly rollout: Rollout | undefined;
 }
 
-/** Created with the first answer from a catalogue, so that catalogues that nobody asks for cost nothing. */
-const known = new WeakMap<Catalogue, Map<Channel | string, readonly Entry[]>>();
+type Entries = Map<Channel | string, readonly Entry[]>;
+
+/**
+ * Created with the first answer from a catalogue, so that catalogues that nobody asks for cost nothing. They go with the
+ * built plan.
+ */
+const known = new WeakMap<Plan, WeakMap<Catalogue, Entries>>();
 
 /** Returns the releases of a channel, newest first. */
 export function entriesOf<R extends Servable>(
@@ -20,7 +25,7 @@ export function entriesOf<R extends Servable>(
   plan: Plan,
   channel: Channel,
 ): readonly Entry<R>[] {
-  return remembered(catalogue, channel, () =>
+  return remembered(catalogue, plan, channel, () =>
     catalogue.releases.filter(({ version }) => channel.includes(version)).map((release) => entryOf(plan, release)),
   );
 }
@@ -31,18 +36,21 @@ export function entriesWith<R extends Servable>(
   plan: Plan,
   version: string,
 ): readonly Entry<R>[] {
-  return remembered(catalogue, version, () =>
+  return remembered(catalogue, plan, version, () =>
     catalogue.releases.filter((release) => release.version === version).map((release) => entryOf(plan, release)),
   );
 }
 
 function remembered<R extends Servable>(
   catalogue: Catalogue<R>,
+  plan: Plan,
   key: Channel | string,
   create: () => Entry<R>[],
 ): readonly Entry<R>[] {
-  let byKey = known.get(catalogue);
-  if (!byKey) known.set(catalogue, (byKey = new Map<Channel | string, readonly Entry[]>()));
+  let ofPlan = known.get(plan);
+  if (!ofPlan) known.set(plan, (ofPlan = new WeakMap<Catalogue, Entries>()));
+  let byKey = ofPlan.get(catalogue);
+  if (!byKey) ofPlan.set(catalogue, (byKey = new Map<Channel | string, readonly Entry[]>()));
   const found = byKey.get(key) as readonly Entry<R>[] | undefined;
   if (found) return found;
   const created = create();

@@ -5,6 +5,7 @@ import { buildPlan } from './build-plan.js';
 import { checkPlan } from './check-plan.js';
 import { pathText, readDocument, type PlanDocument } from './document.js';
 import type { Finding } from './finding.js';
+import { packedPlan } from './packed-plan.js';
 import { PlanError, type Plan, type PlanProblem } from './plan.js';
 import { planSchema, type PlanSchema } from './schema.js';
 
@@ -38,7 +39,7 @@ export function parsePlan(text: string, product?: string): Plan {
     warnings.map((finding) => placed(document, finding)),
   );
   if (tooSlow !== undefined) throw problems(document, [tooSlow]);
-  return plan;
+  return packedPlan(read.data, plan);
 }
 
 function problems(document: PlanDocument, findings: readonly Finding[]): PlanError {
@@ -72,6 +73,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
     'paused',
     'downgrade',
     'attempt',
+    'reached',
   ],
   stages: ['percent', 'for', 'until'],
   until: ['succeeded', 'least'],

@@ -1,5 +1,6 @@
 import type { Catalogue, Servable } from './catalogue.js';
 import { Decision } from './decision.js';
+import { builtPlan } from './packed-plan.js';
 import { Selector, type Asking, type Selection, type Step } from './selector.js';
 import type { Standing } from './standing.js';
 
@@ -12,7 +13,8 @@ export class PlanSelector extends Selector {
     standing: Standing,
     tell?: (step: Step) => void,
   ): Selection<R> {
-    if (catalogue.plan) return new Decision(catalogue, catalogue.plan, asking, nowMs, standing, tell).select();
+    if (catalogue.plan)
+      return new Decision(catalogue, builtPlan(catalogue.plan), asking, nowMs, standing, tell).select();
     const [newest] = catalogue.releases;
     tell?.({
       subject: 'plan',

@@ -107,7 +107,7 @@ describe('PlanSelector', () => {
       { subject: 'plan', finding: 'the plan of esp32 has the serial 14' },
       { subject: 'unit', finding: 'no rule matches it, so it is in the default channel stable' },
       { subject: 'release 1.5.0', finding: 'its rollout starts at 2026-11-25T08:00:00Z' },
-      { subject: 'release 1.4.3', finding: 'it is yanked, so it is offered to nobody' },
+      { subject: 'release 1.4.3', finding: 'it is yanked, so no unit is offered it' },
       { subject: 'release 1.4.2', finding: 'it is offered: it is the highest of the channel stable' },
     ]);
   });

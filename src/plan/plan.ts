@@ -103,6 +103,11 @@ export interface Rollout {
   readonly downgrade: boolean;
   /** 1, or how often the rollout was begun after a halt. */
   readonly attempt: number;
+  /**
+   * Index of the stage that it begins with: the one that was reached before a halt. The number of stages if everybody was
+   * offered the version.
+   */
+  readonly reached: number;
 }
 
 /** The content of a plan, checked. */

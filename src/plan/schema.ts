@@ -121,6 +121,10 @@ export function planSchema(z: typeof Zod) {
         kinds.count,
         'Rises when a halted rollout is resumed; installs are then counted anew. Default: 1.',
       ).optional(),
+      reached: scalar(
+        kinds.count,
+        'Number of the stage that was reached when the rollout was halted, from 1. Only for a later attempt: it begins with this stage, which then ends without `least` reports, because units that have installed the version do not report again. Default: it begins with the first stage, and no stage waits for `least` reports.',
+      ).optional(),
     },
     'How a version gets to the units of its channels, stage by stage.',
   );

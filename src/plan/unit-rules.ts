@@ -45,12 +45,18 @@ export function attributeOf(unit: PlannedUnit, attribute: string): string | unde
 /** Returns the test of a rule. */
 export function conditionTest({ match, where }: RuleCondition): (unit: PlannedUnit) => boolean {
   const tests = where.map(({ attribute, test }) => ({ attribute, test }));
-  if (match !== undefined) tests.unshift({ attribute: 'unit', test: globMatcher(match) });
+  if (match !== undefined) tests.unshift({ attribute: 'unit', test: lazyMatcher(match) });
   return (unit) =>
     tests.every(({ attribute, test }) => {
       const value = attributeOf(unit, attribute);
       return value !== undefined && test(value);
     });
+}
+
+/** Returns a matcher for a glob that is compiled when it is first asked: most rules are looked up. */
+export function lazyMatcher(glob: string): (text: string) => boolean {
+  let matcher: ((text: string) => boolean) | undefined;
+  return (text) => (matcher ??= globMatcher(glob))(text);
 }
 
 /**

@@ -115,7 +115,7 @@ export class Offers {
     find: () => Release | Promise<Release>,
   ): Release | undefined | Promise<Release | undefined> {
     const otherwise = (error: unknown): undefined => {
-      this.ifPlanned(product, error);
+      if (!OtaError.isAnswer(error) || !this.rollouts.planned(product)) throw error;
       return undefined;
     };
     try {
@@ -177,11 +177,6 @@ export class Offers {
   note(ask: Ask, protocol: string, release: Release): void {
     this.rollouts.offered(ask.unit === undefined ? undefined : (ask as UnitIdentity), ask.product, release);
     this.fleet.offered(ask, protocol, release);
-  }
-
-  private ifPlanned(product: string, error: unknown): undefined {
-    if (OtaError.isAnswer(error) && this.rollouts.planned(product)) return undefined;
-    throw error;
   }
 
   private decide(

@@ -228,7 +228,7 @@ describe('what the chart renders', () => {
 
   itWith(['promtool'], 'has alerts that Prometheus takes, and that fire when they should', async () => {
     expect(runProgram('promtool', ['check', 'rules', join(CHART, 'files/alerts.yaml')])).toContain(
-      'SUCCESS: 8 rules found',
+      'SUCCESS: 10 rules found',
     );
     runProgram('promtool', ['test', 'rules', join(FIXTURES, 'alerts.test.yaml')]);
     await Promise.resolve();

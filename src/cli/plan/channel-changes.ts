@@ -73,7 +73,7 @@ export function pinUnit(
     const version = versionIn(given ?? '');
     const notes = await notesOnVersion(context, version, { isForced });
     if (plan.yanked.includes(version))
-      notes.push(`${version} is yanked, so it is offered to nobody. Run otaflux unyank.`);
+      notes.push(`${version} is yanked, so no unit is offered it. Run otaflux unyank.`);
     plan.assign(unit, { version });
     return [
       ...notes,
@@ -99,7 +99,7 @@ export function yankVersion(context: PlanContext, given: string): Change {
     plan.yank(version);
     return [
       ...(isThere ? [] : [`${version} is not in ${context.repository}. Check the version.`]),
-      `${version} is offered to nobody any more. Units that run it are offered what their channel says, even if that is older.`,
+      `${version} is not offered to any unit any more. Units that run it are offered what their channel says, even if that is older.`,
     ];
   };
 }

@@ -14,7 +14,7 @@ export const VERSION = 'Semantic version, such as 1.5.0.';
 /** The exit codes of commands that change a plan. */
 export const CHANGED = {
   0: 'The plan is changed, or says so already.',
-  1: 'The change is not possible, somebody else was faster, you answered no, or the registry refused it.',
+  1: 'The change is not possible, another change was faster, you answered no, or the registry refused it.',
   2: 'An argument or an option is wrong.',
 };
 

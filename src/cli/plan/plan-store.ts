@@ -131,7 +131,7 @@ export class PlanStore {
     if (now?.digest === pushed) return;
     throw new OtaError(
       'protocol',
-      `${this.repository}: somebody else pushed a plan at the same time, and it has replaced yours. ${AGAIN}`,
+      `${this.repository}: another plan was pushed at the same time, and it has replaced yours. ${AGAIN}`,
     );
   }
 }
@@ -139,7 +139,7 @@ export class PlanStore {
 const AGAIN = 'Run the command again to apply your change to it';
 
 function tooSlow(repository: string): string {
-  return `${repository}: somebody else has changed the plan in the meantime, so yours was not pushed. ${AGAIN}`;
+  return `${repository}: the plan was changed in the meantime, so yours was not pushed. ${AGAIN}`;
 }
 
 function unfinished(error: unknown, state: string): unknown {

@@ -81,45 +81,62 @@ export function pauseRollout(given: string | undefined, now: Date): Change {
 export interface ResumeOptions {
   /** Whether servers have halted it. */
   readonly afterHalt?: boolean;
-  /** When they did. Undefined if that is not known. */
-  readonly haltedAt?: Date | undefined;
+  /** The stage that it had reached, from 1. Undefined if that is not known. */
+  readonly stage?: number | undefined;
+  /** Whether a server was asked. */
+  readonly isAsked?: boolean;
 }
 
-/** `rollout resume`: goes on after a pause or a halt, where the rollout stood. */
-export function resumeRollout(given: string | undefined, { afterHalt, haltedAt }: ResumeOptions, now: Date): Change {
-  return (plan) => {
+/** `rollout resume`: goes on after a pause or a halt. */
+export function resumeRollout(given: string | undefined, options: ResumeOptions, now: Date): Change {
+  return async (plan) => {
     const rollout = plan.rollout(given === undefined ? undefined : versionIn(given));
     const version = String(rollout.get('version'));
     const paused = rollout.get('paused');
     const isPaused = paused !== undefined && paused !== false;
+    const { afterHalt, stage, isAsked } = options;
     if (!isPaused && !afterHalt)
       throw new OtaError(
         'protocol',
-        `the rollout of ${version} is not paused. If servers have halted it, use --after-halt, or --url to ask a server`,
+        isAsked
+          ? `the rollout of ${version} is not paused, and the server has not halted it. If another server has, use --after-halt`
+          : `the rollout of ${version} is not paused. If servers have halted it, use --after-halt, or --url to ask a server`,
       );
-    const pausedAt = paused === true ? undefined : isPaused ? new Date(textOf(paused)) : undefined;
-    const since = earliest(pausedAt, haltedAt);
     rollout.delete('paused');
-    if (afterHalt) rollout.set('attempt', Number(rollout.get('attempt') ?? 1) + 1);
+    if (afterHalt) return restart(plan, version, stage, now);
     const starts = rollout.get('starts');
     if (starts === undefined) return [`${version} is offered again.`];
-    // Nobody knows at which stage it was halted, so it begins with the first one.
-    const restarts = afterHalt === true && since === undefined;
-    const shifted = restarts ? now : shift(new Date(textOf(starts)), since, now);
-    rollout.set('starts', timeText(shifted.toISOString(), now));
-    const where = restarts ? 'from its first stage' : since ? 'where it stood' : 'by its clock, which was not stopped';
-    return [
-      `The rollout of ${version} goes on ${where}.`,
-      ...(afterHalt
-        ? ['Installs are counted anew. Units that have failed are not offered it again before otaflux units retry.']
-        : []),
-    ];
+    const since = paused === true ? undefined : new Date(textOf(paused));
+    rollout.set('starts', timeText(shift(new Date(textOf(starts)), since, now).toISOString(), now));
+    return [`The rollout of ${version} goes on ${since ? 'where it stood' : 'by its clock, which was not stopped'}.`];
   };
 }
 
-function earliest(...times: (Date | undefined)[]): Date | undefined {
-  const known = times.filter((time) => time !== undefined && !Number.isNaN(time.getTime()));
-  return known.sort((a, b) => Number(a) - Number(b))[0];
+/** Begins another attempt, with the stage that was reached. Nobody knows when that was, so it gets its whole time. */
+async function restart(
+  document: PlanDocument,
+  version: string,
+  stage: number | undefined,
+  now: Date,
+): Promise<readonly string[]> {
+  const rollout = document.rollout(version);
+  rollout.set('attempt', Number(rollout.get('attempt') ?? 1) + 1);
+  if (stage === undefined) rollout.delete('reached');
+  else rollout.set('reached', stage);
+  const stages = (await parsedPlan(document)).rolloutOf.get(version)?.stages ?? [];
+  const starts = rollout.get('starts');
+  const before = stages.slice(0, (stage ?? 1) - 1).reduce((sum, { forMs }) => sum + forMs, 0);
+  if (starts !== undefined && new Date(textOf(starts)) < now)
+    rollout.set('starts', timeText(new Date(now.getTime() - before).toISOString(), now));
+  return [
+    `The rollout of ${version} goes on ${placeOf(stage, stages.length)}.`,
+    'Installs are counted anew. Units that have failed are not offered it again before otaflux units retry.',
+  ];
+}
+
+function placeOf(stage: number | undefined, count: number): string {
+  if (stage === undefined) return 'from its first stage';
+  return stage > count ? 'for everybody, as before the halt' : `with stage ${stage} of ${count}, which begins anew`;
 }
 
 /** A start that was still to come when the rollout was stopped stays. */
@@ -160,7 +177,7 @@ export function abortRollout(given: string | undefined): Change {
     document.removeRollout(version);
     document.yank(version);
     return [
-      `${version} is offered to nobody any more.`,
+      `${version} is not offered to any unit any more.`,
       `Units that run it are offered what their channel has without it, even if that is older. To leave them as they are, use otaflux rollout pause.`,
       ...(others.length > 0
         ? [

@@ -107,16 +107,16 @@ function resumeCommand(): Command {
   const command = new CliCommand('resume')
     .summary('Go on with a rollout after a pause or a halt.')
     .description(
-      'Goes on with a rollout where it stood. After a halt, installs are counted anew. Give --url to ask a server whether and when it was halted, or --after-halt; then it begins with its first stage.',
+      'Goes on with a rollout. After a pause, it goes on where it stood. After a halt, give --url: a server says which stage was halted, and that stage begins anew. Or give --after-halt: then the rollout begins with its first stage. Installs are counted anew after a halt.',
     )
     .argument('<product>', PRODUCT)
     .argument('[version]', OF_ROLLOUT)
     .option('--after-halt', 'Go on after servers have halted it.')
-    .option('--url <url>', 'URL of the management port of a server, which is asked when it halted the rollout.')
+    .option('--url <url>', 'URL of the management port of a server, which is asked which stage it has halted.')
     .withExamples(
       { does: 'Go on after a pause', call: 'otaflux rollout resume esp32' },
       {
-        does: 'Go on after a halt, where the rollout stood',
+        does: 'Go on after a halt, with the stage that was halted',
         call: 'otaflux rollout resume esp32 1.5.0 --url http://otaflux.example.com:9090',
       },
     )
@@ -124,14 +124,14 @@ function resumeCommand(): Command {
   return addOptions(withChange(command), ['MANAGEMENT_TOKEN']).action(
     async (product: string, version: string | undefined) => {
       const { afterHalt, url } = command.opts<{ afterHalt?: boolean; url?: string }>();
-      const { haltOf } = await import('./rollout-status.js');
-      const halt = url === undefined ? undefined : await haltOf(await serverOf(command), product, version);
-      if (halt === 'not-asked') process.exitCode = 3;
+      const { haltedStageOf } = await import('./rollout-status.js');
+      const stage = url === undefined ? undefined : await haltedStageOf(await serverOf(command), product, version);
+      if (stage === 'not-asked') process.exitCode = 3;
       else
         await change(command, product, (changes) =>
           changes.resumeRollout(
             version,
-            { afterHalt: afterHalt ?? halt !== undefined, haltedAt: halt?.at },
+            { afterHalt: afterHalt ?? stage !== undefined, stage, isAsked: url !== undefined },
             new Date(),
           ),
         );

@@ -22,17 +22,17 @@ export async function rolloutStatus(server: ControlledServer, product: string, j
   return plan.rejected ? EXIT_FAILURE : 0;
 }
 
-/** When a server has halted a rollout. Undefined if it has not; `not-asked` if the server gave no answer. */
-export async function haltOf(
+/** The stage at which a server has halted a rollout. Undefined if it has not; `not-asked` if the server gave no answer. */
+export async function haltedStageOf(
   server: ControlledServer,
   product: string,
   version: string | undefined,
-): Promise<{ readonly at: Date } | 'not-asked' | undefined> {
+): Promise<number | 'not-asked' | undefined> {
   const plan = await planOf(server, product);
   if (typeof plan === 'number') return 'not-asked';
   const rollouts = plan?.rollouts ?? [];
   const rollout = rollouts.find((one) => one.version === version) ?? (rollouts.length === 1 ? rollouts[0] : undefined);
-  return rollout?.halted ? { at: new Date(rollout.halted.at) } : undefined;
+  return rollout?.halted ? Math.max(rollout.stage, 1) : undefined;
 }
 
 /** Returns the plan, undefined if there is none, or the exit code if the server gave no answer. */
