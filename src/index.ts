@@ -81,6 +81,7 @@ export {
   type UnitChange,
   type UnitCounts,
   type Downloaded,
+  type Ending,
   type UnitChanged,
   type UnitEvent,
   type UnitEventKind,
@@ -112,6 +113,7 @@ export {
   type Threshold,
   type UnitRule,
   type UnitStanding,
+  type FailedRelease,
   type Window,
 } from './plan/index.js';
 export { Replicas, ReplicasModule } from './replicas/index.js';

@@ -10,16 +10,8 @@ export const MAX_RETURNS = 3;
 export const MAX_ATTRIBUTES = 32;
 export const MAX_ATTRIBUTE_TEXT = 128;
 
-/** Outcomes of earlier releases that are known of a unit. The oldest is dropped first. */
+/** Outcomes of other releases that are known of a unit. The oldest is dropped first. */
 export const MAX_EARLIER = 8;
-
-/** How the update to one release ended, before that of another release did. */
-export interface Ending {
-  readonly version?: string | undefined;
-  /** Digest of the manifest; undefined if it is not known. */
-  readonly digest?: string | undefined;
-  readonly hasFailed: boolean;
-}
 
 export const OUTCOMES = ['installed', 'failed', 'rejected'] as const satisfies readonly Outcome[];
 /** How an update ended, according to its unit. `rejected`: the unit has refused it before it was installed. */
@@ -86,6 +78,14 @@ export interface LastOutcome {
   readonly message?: string | undefined;
   /** On the wall clock, in milliseconds since the epoch. */
   readonly atMs: number;
+}
+
+/** How the update to one release ended, before that of another release did. */
+export interface Ending {
+  readonly version?: string | undefined;
+  /** Digest of the manifest; undefined if it is not known. */
+  readonly digest?: string | undefined;
+  readonly hasFailed: boolean;
 }
 
 /** A release that a unit has downloaded completely, and does not run. */

@@ -163,6 +163,12 @@ rollouts:
     expect(ledger.find(PRODUCT, '1.1.0')).toMatchObject({ tally: { failed: 4 }, halt: { reason: expect.any(String) } });
   });
 
+  it('does not take stages of a later attempt for over that wait for reports, after a loss of its state', () => {
+    clock.advance(100 * HOUR);
+    begin(staged(', until: { succeeded: 90%, least: 4 }').replace('version: 1.1.0', 'version: 1.1.0\n    attempt: 2'));
+    expect(told()).toEqual(['waiting 1']);
+  });
+
   it('is forgotten when its plan has ended', async () => {
     begin(staged());
     wait(1);
