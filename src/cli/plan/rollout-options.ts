@@ -15,6 +15,8 @@ export interface StartOptions {
 }
 
 export const DEFAULT_STAGES = '1%/1d/98%,10%/1d/98%,50%/2d/98%';
+/** The default stages without their shares, for `--until`. */
+const TIMED_STAGES = '1%/1d,10%/1d,50%/2d';
 /** A single failure among a few units must not stop a rollout. */
 const LEAST = 20;
 export const DEFAULT_HALT = `5%/${LEAST}`;
@@ -31,15 +33,20 @@ export interface StageEntry {
   readonly until?: Threshold;
 }
 
-/** Returns the stages in `1%/1d,10%/1d/98%`: percent, minimum duration, and optionally the share that must succeed. */
+/**
+ * Returns the stages in `1%/1d,10%/1d/98%`: percent, minimum duration, and optionally the share that must succeed. A stage
+ * without a share gets that of `until`; the number of installs in `until` counts for all.
+ */
 export function stagesIn(text: string, until: string | undefined): StageEntry[] {
+  const least = until?.split('/')[1];
   return text.split(',').map((part) => {
     const [, percent, duration, share] = /^\s*(\d+(?:\.\d+)?)\s*%?\s*\/\s*([^/]+?)\s*(?:\/\s*(.+))?$/.exec(part) ?? [];
     if (percent === undefined || duration === undefined)
       throw new ConfigError(
         `--stages: got ${JSON.stringify(part)}, expected PERCENT/DURATION, such as ${DEFAULT_STAGES}`,
       );
-    const condition = share ?? until;
+    const own = share !== undefined && least !== undefined && !share.includes('/') ? `${share}/${least}` : share;
+    const condition = own ?? until;
     return {
       percent: Number(percent),
       for: duration,
@@ -70,7 +77,10 @@ export function windowIn(text: string, zone = 'UTC'): { from: string; to: string
 
 /** Returns the entry of the plan, without version and channels. Everything else is checked with the whole plan. */
 export function rolloutEntry(options: StartOptions, now: Date): Record<string, unknown> {
-  const stages = stagesIn(options.stages ?? DEFAULT_STAGES, options.until);
+  const stages = stagesIn(
+    options.stages ?? (options.until === undefined ? DEFAULT_STAGES : TIMED_STAGES),
+    options.until,
+  );
   return {
     ...(options.from !== undefined && { from: options.from }),
     starts: timeText(options.starts, now),
