@@ -163,10 +163,10 @@ rollouts:
     expect(ledger.find(PRODUCT, '1.1.0')).toMatchObject({ tally: { failed: 4 }, halt: { reason: expect.any(String) } });
   });
 
-  it('does not take stages of a later attempt for over that wait for reports, after a loss of its state', () => {
+  it('goes on one stage at a time in a later attempt whose state is lost, however long ago it began', () => {
     clock.advance(100 * HOUR);
     begin(staged(', until: { succeeded: 90%, least: 4 }').replace('version: 1.1.0', 'version: 1.1.0\n    attempt: 2'));
-    expect(told()).toEqual(['waiting 1']);
+    expect(told()).toEqual(['stage 10']);
   });
 
   it('is forgotten when its plan has ended', async () => {
