@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RealRedis } from '../../test/support/real-redis.js';
 import { hasProgram } from '../../test/support/real-server.js';
-import { RedisLink, redisPlace } from '../replicas/redis/index.js';
+import { ConnectedRedis, redisPlace } from '../replicas/redis/index.js';
 import type { FleetStore } from './fleet-store.js';
 import { openLmdb } from './lmdb/index.js';
 import { MemoryFleetStore } from './memory-fleet-store.js';
@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => redis.stop());
 
 async function openRedis(): Promise<FleetStore> {
-  const link = new RedisLink(await redisPlace(`${redis.url}?prefix=test${count++}`));
+  const link = new ConnectedRedis(await redisPlace(`${redis.url}?prefix=test${count++}`));
   await link.start();
   return new RedisFleetStore(link, () => {
     link.close();

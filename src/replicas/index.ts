@@ -1,4 +1,4 @@
 export { Alone, Replicas } from './replicas.js';
 export { ReplicasModule } from './replicas.module.js';
 export { SharedRedis } from './shared-redis.js';
-export type { RedisLink, RedisNews, RedisScript } from './redis/index.js';
+export type { RedisLink, RedisNews, RedisScript } from './redis-connection.js';

@@ -22,8 +22,8 @@ export class ReplicasModule {
 async function createSharedRedis({ redisUrl }: Settings): Promise<SharedRedis> {
   if (redisUrl === undefined) return new SharedRedis(undefined);
   // The library is only loaded if it is used.
-  const { RedisLink, redisPlace } = await import('./redis/index.js');
-  const link = new RedisLink(await redisPlace(redisUrl));
+  const { ConnectedRedis, redisPlace } = await import('./redis/index.js');
+  const link = new ConnectedRedis(await redisPlace(redisUrl));
   await link.start();
   return new SharedRedis(link);
 }

@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import type { RedisLink } from './redis/redis-link.js';
+import type { RedisLink } from './redis-connection.js';
 
 /** The Redis of REDIS_URL, if there is one. Folders that share something through it ask for it here. */
 @Injectable()

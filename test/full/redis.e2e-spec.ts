@@ -4,14 +4,14 @@ import { SystemClock } from '../../src/clock.js';
 import type { FleetStore } from '../../src/fleet/fleet-store.js';
 import { RedisFleetStore, RedisRolloutLedger } from '../../src/fleet/redis/index.js';
 import type { UnitState } from '../../src/fleet/unit-state.js';
-import { RedisLink, redisPlace, RedisReplicas } from '../../src/replicas/redis/index.js';
+import { ConnectedRedis, redisPlace, RedisReplicas } from '../../src/replicas/redis/index.js';
 import { RealRedis, RealRedisCluster, RealSentinel } from '../support/real-redis.js';
 import { describeWith } from '../support/real-server.js';
 import { until } from '../support/service.js';
 
 /** What one replica shares. */
 interface Replica {
-  readonly link: RedisLink;
+  readonly link: ConnectedRedis;
   readonly store: FleetStore;
   readonly ledger: RedisRolloutLedger;
   readonly replicas: RedisReplicas;
@@ -38,7 +38,7 @@ async function within<T>(work: () => Promise<T> | T): Promise<T> {
 }
 
 async function openReplica(url: string): Promise<Replica> {
-  const link = new RedisLink(await redisPlace(url));
+  const link = new ConnectedRedis(await redisPlace(url));
   await link.start();
   const nothing = (): void => undefined;
   const store = new RedisFleetStore(link, nothing);

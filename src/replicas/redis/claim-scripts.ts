@@ -1,4 +1,4 @@
-import type { RedisScript } from './redis-link.js';
+import type { RedisScript } from '../redis-connection.js';
 
 /** Claims a key for ARGV[1], for ARGV[2] milliseconds. Returns who has it. */
 export const CLAIM: RedisScript = {

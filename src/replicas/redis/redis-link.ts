@@ -5,15 +5,9 @@ import { backoffMs } from '../../backoff.js';
 import { brokerFailure } from '../../broker/index.js';
 import { ExplainedError, OtaError, reasonOf } from '../../errors.js';
 import { after, every, type Timer } from '../../timers.js';
+import type { RedisLink, RedisNews, RedisScript } from '../redis-connection.js';
 import type { RedisClient, RedisPlace } from './redis-client.js';
 import { SHARED_REDIS_REFUSALS } from './redis-refusals.js';
-
-/** A Lua script: Redis runs it as one step. All its keys must be of one hash tag. */
-export interface RedisScript {
-  readonly name: string;
-  readonly keys: number;
-  readonly lua: string;
-}
 
 /** A request waits for Redis no longer than this, once: after a failure, nobody waits until Redis works again. */
 const ANSWER_MS = 250;
@@ -25,17 +19,11 @@ const MAX_BACKOFF_MS = 1_000;
 const MAX_MESSAGE = 4_096;
 const CHANNEL = 'news';
 
-/** A message of another replica: `topic` says who reads it. Its content is not trusted. */
-export interface RedisNews {
-  readonly topic: string;
-  readonly text: string;
-}
-
 /**
  * The connection to the Redis that replicas share. While Redis fails, `run` rejects at once, and the link looks in the
  * background whether Redis accepts writes again.
  */
-export class RedisLink {
+export class ConnectedRedis implements RedisLink {
   /** Names this process among the replicas. */
   readonly replica = randomBytes(8).toString('hex');
   private readonly logger = new Logger('Redis');

@@ -1,7 +1,7 @@
 import { filter, map, type Observable } from 'rxjs';
 import { Replicas } from '../replicas.js';
 import { CLAIM, RELEASE } from './claim-scripts.js';
-import type { RedisLink } from './redis-link.js';
+import type { RedisLink } from '../redis-connection.js';
 
 const HINT = 'hint';
 const MAX_PRODUCT = 255;
