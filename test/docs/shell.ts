@@ -54,7 +54,9 @@ function helpOf(command: string): Help {
   const help = {
     // The overview has several on a line.
     commands: new Set(
-      [...printed.matchAll(/^ {2}([a-z-]+(?:, [a-z-]+)*)[ |]/gm)].flatMap(([, names = '']) => names.split(', ')),
+      [...printed.matchAll(/^ {2}([a-z][a-z-]*(?:, [a-z][a-z-]*)*)[ |]/gm)].flatMap(([, names = '']) =>
+        names.split(', '),
+      ),
     ),
     // `--[no-]watch` stands for two.
     flags: new Set(printed.replaceAll(/--\[no-\]([\w-]+)/g, '--$1 --no-$1').match(/--[a-z][\w-]*/g)),
