@@ -79,6 +79,7 @@ describe('otaflux status', () => {
       registry: { state: 'up', lastAnswer: expect.any(String), error: null },
       webhooks: { waiting: 0, oldestSeconds: 0 },
       notifiers: [{ name: 'own', connected: true, pending: 0 }],
+      plans: [],
       devices: [
         {
           device: 'b',
