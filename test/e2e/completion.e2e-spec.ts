@@ -1,5 +1,8 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { flagOf, optionOf, VARIABLES } from '../../src/config/index.js';
 import { run } from '../support/cli.js';
 import { hasProgram, itWith } from '../support/real-server.js';
@@ -107,10 +110,11 @@ describe('otaflux completion', () => {
 
   itIfThere('fish', 'offers commands, options and choices in fish', async () => {
     const script = (await run(['completion', 'fish'])).stdout;
-    const fish = (line: string): string => {
-      const call = `${script}\ncomplete -C '${line}'`;
-      return spawnSync('fish', ['--no-config', '-c', call], { encoding: 'utf8' }).stdout;
-    };
+    // From a file: the script is longer than one argument may be.
+    const file = join(mkdtempSync(join(tmpdir(), 'otaflux-fish-')), 'otaflux.fish');
+    writeFileSync(file, script);
+    const fish = (line: string): string =>
+      spawnSync('fish', ['--no-config', '-c', `source ${file}\ncomplete -C '${line}'`], { encoding: 'utf8' }).stdout;
     expect(fish('otaflux de')).toMatch(/^delete\t/);
     expect(fish('otaflux delete --y')).toMatch(/^--yes\t/);
     expect(fish('otaflux completion ')).toContain('zsh');
