@@ -42,9 +42,7 @@ export abstract class ConnectedNotifier<C> extends Notifier {
   /** Closes the connection at once. */
   protected abstract destroy(connection: C): void;
 
-  override get sendsChannels(): boolean {
-    return true;
-  }
+  override readonly sendsChannels = true;
 
   override get lost(): Observable<void> {
     return this.lostSubject.asObservable();

@@ -79,11 +79,7 @@ export abstract class Notifier {
     return this.open !== Notifier.prototype.open;
   }
   /** Whether it sends notices about channels of plans, too. By default, a notifier only gets those about devices. */
-  // A getter, so that a notifier may decide when it is asked.
-  // eslint-disable-next-line @typescript-eslint/class-literal-property-style
-  get sendsChannels(): boolean {
-    return false;
-  }
+  readonly sendsChannels: boolean = false;
   /** Sends a notice. Resolves when it is confirmed. Rejects if it has to be sent again. */
   abstract publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void>;
   /**

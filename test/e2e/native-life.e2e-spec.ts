@@ -44,7 +44,7 @@ const clients: [string, (target: string) => Promise<Buffer | undefined>][] = [
 
 describe.each(clients)('a unit with %s', (_name, download) => {
   it('lives through a life: unknown, offered, cut, resumed, installed, up to date, updated, wrong hardware, failed, registry away', async () => {
-    service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '1s' });
+    service = await TestService.start({ REGISTRY_URL: registry.url, REFRESH_INTERVAL: '0', REGISTRY_TIMEOUT: '3s' });
     let running = '1.0.0';
     /** One check, as a unit makes it: returns what it has installed, or why it has not. */
     const check = async (): Promise<string> => {

@@ -32,9 +32,7 @@ ${more}
 class All extends Notifier {
   static readonly told: ReleaseNotice[] = [];
   override readonly name = 'all';
-  override get sendsChannels(): boolean {
-    return true;
-  }
+  override readonly sendsChannels = true;
   override publish(notice: ReleaseNotice): Promise<void> {
     All.told.push(notice);
     return Promise.resolve();

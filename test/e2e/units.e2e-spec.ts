@@ -290,8 +290,9 @@ describe('a report', () => {
 
   it('is taken where polls have used up the limit of the product', async () => {
     await start({ DEVICE_RATE_LIMIT: '3/m' });
-    expect((await service.version('esp32&unit=a')).status).toBe(200);
-    expect((await service.version('esp32&unit=a')).status).toBe(429);
+    let status = 200;
+    for (let polls = 0; status === 200 && polls < 10; polls++) status = (await service.version('esp32&unit=a')).status;
+    expect(status).toBe(429);
     expect((await report({ outcome: 'failed' })).status).toBe(204);
   });
 

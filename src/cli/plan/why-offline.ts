@@ -1,4 +1,4 @@
-import { textOf, type Why } from '../../control/why.js';
+import { textOf, whyOf } from '../../control/why.js';
 import { OtaError } from '../../errors.js';
 import { newestFirst } from '../../firmware/select-version.js';
 import {
@@ -7,7 +7,6 @@ import {
   stageAt,
   type Rollout,
   type RolloutStanding,
-  type Selection,
   type Servable,
   type Step,
 } from '../../plan/index.js';
@@ -37,30 +36,16 @@ export async function whyOffline(context: PlanContext, options: WhyOptions): Pro
   context.clear();
   const nowMs = options.at === undefined ? Date.now() : Date.parse(options.at);
   const { unit, running, hardware, channel } = options;
+  const asked = { product, unit, running, hardware, channel };
   const steps: Step[] = [];
   const selection = new PlanSelector().select(
     { product, plan, releases },
-    { product, unit, running, hardware, channel },
+    asked,
     nowMs,
     { rollouts: new ByClock() },
     (step) => void steps.push(step),
   );
-  const why: Why = {
-    product,
-    unit: unit ?? null,
-    at: new Date(nowMs).toISOString(),
-    serial: plan?.serial ?? null,
-    running: running ?? null,
-    hardware: hardware ?? null,
-    asked: channel ?? null,
-    channel: selection.channel ?? null,
-    offered: selection.release?.version ?? null,
-    digest: selection.release?.manifestDigest ?? null,
-    reason: selection.reason,
-    about: selection.about?.version ?? null,
-    decision: sentenceOf(selection),
-    steps,
-  };
+  const why = whyOf(selection, asked, nowMs, plan?.serial, steps);
   process.stderr.write(UNKNOWN);
   process.stdout.write(options.json ? `${JSON.stringify(why)}\n` : textOf(why));
   return 0;
@@ -94,9 +79,4 @@ async function releasesOf(context: PlanContext, plan: Plan | undefined): Promise
     if (!plan) break;
   }
   return releases;
-}
-
-function sentenceOf({ release, reason, about }: Selection): string {
-  if (release) return `${release.version} is offered (${reason})`;
-  return `nothing is offered (${reason}${about ? `: ${about.version}` : ''})`;
 }

@@ -51,9 +51,7 @@ export class HttpNotifier extends Notifier {
     return `${this.name}-${this.options.memory}`;
   }
 
-  override get sendsChannels(): boolean {
-    return true;
-  }
+  override readonly sendsChannels = true;
 
   override async publish(notice: ReleaseNotice, signal: AbortSignal): Promise<void> {
     const { format } = this.options;
