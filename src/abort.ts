@@ -10,12 +10,16 @@ export interface Link {
 
 /**
  * Returns a signal that is aborted as soon as one of `parents` is aborted, or after `ms` milliseconds with a
- * TimeoutError.
+ * TimeoutError that says `timedOut`.
  *
  * It replaces `AbortSignal.any`. On Node 20 and 22, every signal made by `AbortSignal.any` leaves something behind at
  * its parents until they are collected. The parent of a shutdown signal lives as long as the process.
  */
-export function link(parents: readonly AbortSignal[], ms = Infinity): Link {
+export function link(
+  parents: readonly AbortSignal[],
+  ms = Infinity,
+  timedOut = `timed out after ${Math.round(ms)} ms`,
+): Link {
   const controller = new AbortController();
   let deadline: Timer | undefined;
   const end = (): void => {
@@ -42,7 +46,7 @@ export function link(parents: readonly AbortSignal[], ms = Infinity): Link {
     deadline = after(
       ms,
       () => {
-        abort(new DOMException(`timed out after ${Math.round(ms)} ms`, 'TimeoutError'));
+        abort(new DOMException(timedOut, 'TimeoutError'));
       },
       { background: true },
     );

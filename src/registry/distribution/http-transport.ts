@@ -21,6 +21,7 @@ export interface HttpTransportOptions {
 
 /** oras-go and containers/image follow at least as many. Object storage needs one or two. */
 const MAX_REDIRECTS = 5;
+const LATE = 'no answer within the time limit';
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Enough for a burst of first requests, and few enough for a small registry. */
 const CONNECTIONS_PER_HOST = 32;
@@ -70,7 +71,8 @@ export class HttpTransport implements Transport {
     headers: Readonly<Record<string, string>>,
   ): Promise<RegistryResponse> {
     // Each exchange has its own signal until the body of its response was read or destroyed.
-    const { signal, end } = link([request.signal], request.deadlineMs - performance.now());
+    // What is left of the limit, after redirects and retries, is no figure that a user knows.
+    const { signal, end } = link([request.signal], request.deadlineMs - performance.now(), LATE);
     try {
       const {
         statusCode,

@@ -201,7 +201,7 @@ describe('a registry that cannot be reached', () => {
   it('because it says nothing, names the limit', async () => {
     const server = await listening(createServer());
     const { message } = await told({ REGISTRY_URL: `http://127.0.0.1:${server.port}`, REGISTRY_TIMEOUT: '200ms' });
-    expect(message).toMatch(/(?:timed out after 200 ms|no answer within the time limit)\. .*--registry-timeout/);
+    expect(message).toMatch(/: no answer within the time limit\. .*--registry-timeout is the limit$/);
   });
 });
 
