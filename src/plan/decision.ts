@@ -1,8 +1,8 @@
-import { compareWithBuild, isSameVersion, parseVersion, type SemanticVersion } from '../semver.js';
+import { isSameVersion, type SemanticVersion } from '../semver.js';
 import type { Catalogue, Servable } from './catalogue.js';
-import { entriesOf, entriesWith, type Entry } from './entries.js';
-import { plainVersion } from './kinds.js';
+import { entriesOf, entriesWith, relationOf, type Entry, type Relation } from './entries.js';
 import type { Channel, Plan, Rollout, UnitRule } from './plan.js';
+import { runningVersion } from './running-version.js';
 import type { Asking, Reason, Selection, Step } from './selector.js';
 import { shareOf } from './shares.js';
 import { isPaused } from './stages.js';
@@ -20,6 +20,9 @@ interface Obstacle {
 /** Finds the release of one unit at one time. */
 export class Decision<R extends Servable> {
   private readonly running: SemanticVersion | undefined;
+  /** The rollout that was examined last, and how far it is: a decision asks several times. */
+  private examined: Rollout | undefined;
+  private examinedState: RolloutStanding | undefined;
 
   constructor(
     private readonly catalogue: Catalogue<R>,
@@ -29,8 +32,7 @@ export class Decision<R extends Servable> {
     private readonly standing: Standing,
     private readonly tell: ((step: Step) => void) | undefined,
   ) {
-    const version = asking.running === undefined ? undefined : plainVersion(asking.running);
-    this.running = version === undefined ? undefined : parseVersion(version);
+    this.running = asking.running === undefined ? undefined : runningVersion(asking.running);
   }
 
   select(): Selection<R> {
@@ -124,18 +126,19 @@ export class Decision<R extends Servable> {
   }
 
   /** Why a rollout has not reached the unit, or may make no further offer now. */
-  private heldBack({ release, rollout }: Entry<R>, channel: Channel): Obstacle | undefined {
+  private heldBack(entry: Entry<R>, channel: Channel): Obstacle | undefined {
+    const { release, rollout } = entry;
     if (!rollout?.channels.has(channel.name)) return undefined;
-    const finding = this.beyond(rollout) ?? this.pausedFor(rollout, release);
+    const finding = this.beyond(entry, rollout) ?? this.pausedFor(rollout, release);
     return finding && { reason: 'waiting', finding };
   }
 
-  private beyond(rollout: Rollout): (() => string) | undefined {
+  private beyond(entry: Entry<R>, rollout: Rollout): (() => string) | undefined {
     const { asking, catalogue } = this;
     const { stage } = this.stateOf(rollout);
     if (stage < 0) return () => `its rollout starts at ${timeText(rollout.startsMs)}`;
     const { from, stages } = rollout;
-    if (from && !(this.running && from.includes(this.running.text)))
+    if (from && !(this.relation(entry)?.isFrom ?? false))
       return () => `its rollout is for units that run ${from.text}, and the unit ${this.runs()}`;
     const current = stages[stage];
     if (!current) return undefined;
@@ -153,6 +156,7 @@ export class Decision<R extends Servable> {
   /** A unit that was offered the version before keeps the offer. */
   private pausedFor(rollout: Rollout, release: R): (() => string) | undefined {
     const { asking, nowMs, standing } = this;
+    if (rollout.pausedAtMs === Infinity && !rollout.window && !rollout.rate) return undefined;
     if (standing.offeredDigest === release.manifestDigest) return undefined;
     if (isPaused(rollout, nowMs)) {
       const since = Number.isFinite(rollout.pausedAtMs) ? ` since ${timeText(rollout.pausedAtMs)}` : '';
@@ -174,29 +178,31 @@ export class Decision<R extends Servable> {
    * closed for now, by its window or by a pause after its last stage. An older release would send it back, until the next
    * window.
    */
-  private mayRunIt({ rollout }: Entry<R>, channel: Channel): boolean {
+  private mayRunIt(entry: Entry<R>, channel: Channel): boolean {
     const { asking } = this;
+    const { rollout } = entry;
     if (asking.unit !== undefined || asking.running !== undefined || !rollout?.channels.has(channel.name)) return false;
-    return this.beyond(rollout) === undefined && rollout.pausedAtMs !== -Infinity;
+    return this.beyond(entry, rollout) === undefined && rollout.pausedAtMs !== -Infinity;
   }
 
-  private same({ release }: Entry<R>): Obstacle | undefined {
-    return isSameVersion(this.asking.running, release.version)
+  private same(entry: Entry<R>): Obstacle | undefined {
+    return (this.relation(entry)?.isSame ?? isSameVersion(this.asking.running, entry.release.version))
       ? { reason: 'up-to-date', finding: () => 'the unit runs it' }
       : undefined;
   }
 
   /** A unit that runs a higher version is not offered a lower one, unless that may not be offered or the plan says so. */
-  private lower({ release, version, rollout }: Entry<R>): Obstacle | undefined {
-    const { running, plan } = this;
-    if (!running || !version || rollout?.downgrade === true || compareWithBuild(version, running) >= 0)
-      return undefined;
-    if (plan.yanked.has(running.text)) return undefined;
-    return { reason: 'newer', finding: () => `the unit runs ${running.text}, which is higher than ${release.version}` };
+  private lower(entry: Entry<R>): Obstacle | undefined {
+    if (!this.relation(entry)?.isLower) return undefined;
+    return {
+      reason: 'newer',
+      finding: () => `the unit ${this.runs()}, which is higher than ${entry.release.version}`,
+    };
   }
 
-  private notFitting({ release }: Entry<R>): Obstacle | undefined {
-    const { asking, running, standing } = this;
+  private notFitting(entry: Entry<R>): Obstacle | undefined {
+    const { asking, standing } = this;
+    const { release } = entry;
     const { failedDigest, failedVersion, failedBefore } = standing;
     const hasFailed =
       failedDigest === undefined ? failedVersion === release.version : failedDigest === release.manifestDigest;
@@ -210,13 +216,20 @@ export class Decision<R extends Servable> {
     const { hardware } = asking;
     if (fitsHardware && hardware !== undefined && !fitsHardware(hardware))
       return { reason: 'hardware', finding: () => `it is for other hardware than ${JSON.stringify(hardware)}` };
-    if (fitsVersion && !(running && fitsVersion(running.text)))
+    if (fitsVersion && !(this.relation(entry)?.fits ?? false))
       return { reason: 'requires', finding: () => `it requires another version, and the unit ${this.runs()}` };
     return undefined;
   }
 
+  /** Undefined if the unit does not say what it runs, or no semantic version. */
+  private relation(entry: Entry<R>): Relation | undefined {
+    return this.running && relationOf(entry, this.plan, this.running);
+  }
+
   private stateOf(rollout: Rollout): RolloutStanding {
-    return this.standing.rollouts.of(this.catalogue.product, rollout, this.nowMs);
+    if (this.examined === rollout && this.examinedState) return this.examinedState;
+    this.examined = rollout;
+    return (this.examinedState = this.standing.rollouts.of(this.catalogue.product, rollout, this.nowMs));
   }
 
   private assignment(rule: UnitRule | undefined, ofRule: Channel | undefined, named: Channel | undefined): string {

@@ -1,4 +1,4 @@
-import { parseVersion, type SemanticVersion } from '../semver.js';
+import { compareWithBuild, parseVersion, type SemanticVersion } from '../semver.js';
 import type { Catalogue, Servable } from './catalogue.js';
 import type { Channel, Plan, Rollout } from './plan.js';
 
@@ -9,6 +9,44 @@ export interface Entry<R extends Servable = Servable> {
   readonly isYanked: boolean;
   /** The rollout of the version, in this channel or in another one. */
   readonly rollout: Rollout | undefined;
+  /** What units that run a version are told, which is the same for all of them. */
+  readonly relations: Map<SemanticVersion, Relation>;
+}
+
+/** How a release stands to a version that a unit runs. */
+export interface Relation {
+  /** The unit runs this version. */
+  readonly isSame: boolean;
+  /** The unit must not go back to the release. */
+  readonly isLower: boolean;
+  /** The rollout of the release is for units that run the version. */
+  readonly isFrom: boolean;
+  /** The release does not require another version. */
+  readonly fits: boolean;
+}
+
+/** A fleet runs a few versions. */
+const MAX_RELATIONS = 50;
+
+/** Returns how a release stands to a version that a unit runs. */
+export function relationOf(entry: Entry, plan: Plan, running: SemanticVersion): Relation {
+  const known = entry.relations.get(running);
+  if (known) return known;
+  const { release, version, rollout } = entry;
+  const { text } = running;
+  const relation = {
+    isSame: text === release.version,
+    isLower:
+      version !== undefined &&
+      rollout?.downgrade !== true &&
+      compareWithBuild(version, running) < 0 &&
+      !plan.yanked.has(text),
+    isFrom: rollout?.from?.includes(text) ?? true,
+    fits: release.conditions?.fitsVersion?.(text) ?? true,
+  };
+  if (entry.relations.size >= MAX_RELATIONS) entry.relations.clear();
+  entry.relations.set(running, relation);
+  return relation;
 }
 
 type Entries = Map<Channel | string, readonly Entry[]>;
@@ -65,5 +103,6 @@ function entryOf<R extends Servable>(plan: Plan, release: R): Entry<R> {
     version: parseVersion(version),
     isYanked: plan.yanked.has(version),
     rollout: plan.rolloutOf.get(version),
+    relations: new Map<SemanticVersion, Relation>(),
   };
 }

@@ -21,7 +21,8 @@ const NONE: Outcomes = { installed: 0, failed: 0 };
 
 /** Returns whether only the clock decides how far a rollout is: none of its stages waits for reports. */
 export function isTimed(rollout: Rollout): boolean {
-  return rollout.stages.every(({ until }) => until === undefined);
+  for (const { until } of rollout.stages) if (until !== undefined) return false;
+  return true;
 }
 
 /** Returns whether new offers are paused. */
@@ -34,9 +35,10 @@ export function isPaused(rollout: Rollout, nowMs: number): boolean {
  * that wait for reports only end when `advance` says so, and that was noted.
  */
 export function stageAt(rollout: Rollout, noted: ReachedStage | undefined, nowMs: number): number {
-  if (rollout.stages.length === 0) return clockOf(rollout, nowMs) >= 0 ? 0 : -1;
-  if (clockOf(rollout, nowMs) < 0) return -1;
-  if (isTimed(rollout)) return reached(rollout, undefined, NONE, nowMs).index;
+  const elapsed = clockOf(rollout, nowMs);
+  if (elapsed < 0) return -1;
+  if (rollout.stages.length === 0) return 0;
+  if (isTimed(rollout)) return timedIndex(rollout, elapsed);
   const index = noted?.index ?? reached(rollout, undefined, NONE, nowMs).index;
   return Math.min(Math.max(index, 0), rollout.stages.length);
 }
@@ -91,6 +93,19 @@ function reached(rollout: Rollout, noted: ReachedStage | undefined, tally: Outco
     index++;
   }
   return { index, sinceMs };
+}
+
+/** The stage that a rollout has reached by the clock alone. Called for each decision, so it creates nothing. */
+function timedIndex({ stages, reached: first }: Rollout, elapsed: number): number {
+  let endMs = 0;
+  let index = 0;
+  for (const { forMs } of stages) {
+    endMs += forMs;
+    // A stage that was reached before a halt is not waited for again.
+    if (index >= first && elapsed < endMs) break;
+    index++;
+  }
+  return index;
 }
 
 /** The stage that a rollout begins with: after a halt, the one that was reached before. */

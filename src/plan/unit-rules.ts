@@ -87,15 +87,19 @@ export class UnitRules {
 
   find(unit: PlannedUnit): UnitRule | undefined {
     let first = Infinity;
+    let name: string | undefined;
     for (const lookup of this.lookups) {
-      const value = attributeOf(unit, lookup.attribute);
+      const { attribute } = lookup;
+      const value =
+        attribute === 'unit' ? (name ??= unit.unit?.toLowerCase()) : attributeOf(unit, attribute)?.toLowerCase();
       if (value !== undefined) first = Math.min(first, lookup.find(value));
     }
     for (const { index, rule } of this.tried) {
       if (index > first) break;
       if (rule.matches(unit)) return rule;
     }
-    return this.rules[first]?.rule;
+    // An array that is asked for the element Infinity looks for a property of that name.
+    return first === Infinity ? undefined : this.rules[first]?.rule;
   }
 
   private lookupFor({ kind, attribute }: Key): Lookup {
@@ -123,8 +127,8 @@ class Lookup {
     if (!this.lengths.includes(text.length)) this.lengths.push(text.length);
   }
 
-  find(value: string): number {
-    const text = value.toLowerCase();
+  /** @param text in lower case */
+  find(text: string): number {
     if (this.kind === 'equal') return this.indices.get(text) ?? Infinity;
     let first = Infinity;
     for (const length of this.lengths) {

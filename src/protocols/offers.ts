@@ -150,14 +150,9 @@ export class Offers {
     options: GuardOptions = {},
   ): Offer | Promise<Offer> {
     const known = ask.unit === undefined ? undefined : this.fleet.find(ask as UnitIdentity);
-    return whenReady(known, (state) => {
-      const catalogue = options.isNamed ? undefined : this.rollouts.planned(ask.product);
-      if (catalogue) return this.planned(catalogue, current, ask, state, protocol, options);
-      // A plan has ended in between.
-      return current
-        ? this.unplanned(current, ask, state, protocol, options)
-        : { release: current, withheld: 'unavailable' };
-    });
+    return known instanceof Promise
+      ? known.then((state) => this.knowing(state, current, ask, protocol, options))
+      : this.knowing(known, current, ask, protocol, options);
   }
 
   /** Returns whether the product has a plan. */
@@ -199,6 +194,21 @@ export class Offers {
     });
   }
 
+  private knowing(
+    state: UnitState | undefined,
+    current: Release | undefined,
+    ask: Ask,
+    protocol: string,
+    options: GuardOptions,
+  ): Offer | Promise<Offer> {
+    const catalogue = options.isNamed ? undefined : this.rollouts.planned(ask.product);
+    if (catalogue) return this.planned(catalogue, current, ask, state, protocol, options);
+    // A plan has ended in between.
+    return current
+      ? this.unplanned(current, ask, state, protocol, options)
+      : { release: current, withheld: 'unavailable' };
+  }
+
   /** Decides by the plan, and then by the chip of what the client gets. */
   private planned(
     catalogue: PlannedCatalogue,
@@ -228,7 +238,9 @@ export class Offers {
       if (about && withheld !== 'up-to-date') this.fleet.withheld(ask, protocol, about, withheld, REASONS[withheld]);
       return { release: current, withheld };
     }
-    return whenReady(this.delivery.selected(this.rollouts.deliver(release)), (found) => {
+    const selected = this.delivery.selected(this.rollouts.deliver(release));
+    if (hardware === undefined && !(selected instanceof Promise)) return { release: selected, withheld: undefined };
+    return whenReady(selected, (found) => {
       if (hardware === undefined) return { release: found, withheld: undefined };
       return whenReady(bytesOf ? bytesOf(found) : [found], (bytes) => {
         const wrong = mismatchOf(bytes, hardware);

@@ -10,12 +10,23 @@ export class RolloutStates extends Standings {
   }
 
   override of(product: string, rollout: Rollout, nowMs: number): RolloutStanding {
-    const { key, rate } = rollout;
-    const record = this.ledger.find(product, key);
-    return {
-      stage: stageAt(rollout, record?.stage, nowMs),
-      halted: record?.halt?.reason,
-      mayOffer: rate === undefined || this.ledger.mayTake(product, key, rate),
-    };
+    const record = this.ledger.find(product, rollout.key);
+    return new State(this.ledger, product, rollout, stageAt(rollout, record?.stage, nowMs), record?.halt?.reason);
+  }
+}
+
+/** The rate is only looked at for a unit that would be offered the version for the first time. */
+class State implements RolloutStanding {
+  constructor(
+    private readonly ledger: RolloutLedger,
+    private readonly product: string,
+    private readonly rollout: Rollout,
+    readonly stage: number,
+    readonly halted: string | undefined,
+  ) {}
+
+  get mayOffer(): boolean {
+    const { key, rate } = this.rollout;
+    return rate === undefined || this.ledger.mayTake(this.product, key, rate);
   }
 }

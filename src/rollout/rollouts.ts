@@ -13,18 +13,19 @@ import {
   type Standing,
   type Step,
 } from '../plan/index.js';
+import { RecentUnits } from '../recent-units.js';
 
 /** A catalogue with a plan. */
 export type PlannedCatalogue = Catalogue<CatalogueEntry> & { readonly plan: NonNullable<Catalogue['plan']> };
 
-/** Units whose last offer may not be stored yet. The oldest is forgotten first. */
+/** Units whose last offer may not be stored yet. */
 const MAX_TAKEN = 20_000;
 
 /** Decides by the plan of a product what its units are offered. Synchronous, for the hot path. */
 @Injectable()
 export class Rollouts {
   /** Offers that were taken from a rate, so that a unit that asks twice in a second takes one. */
-  private readonly taken = new Set<string>();
+  private readonly taken = new RecentUnits<true>(MAX_TAKEN);
 
   constructor(
     private readonly releases: ReleaseService,
@@ -92,28 +93,47 @@ export class Rollouts {
   }
 
   private standing(state: UnitState | undefined, asking?: Asking): Standing {
-    const { outcome, earlier, offer } = state ?? {};
-    const hasFailed = outcome?.outcome === 'failed' || outcome?.outcome === 'rejected';
-    return {
-      rollouts: this.standings,
-      failedDigest: hasFailed ? outcome.digest : undefined,
-      failedVersion: hasFailed && outcome.digest === undefined ? outcome.version : undefined,
-      failedBefore: earlier?.filter((one) => one.hasFailed),
-      // What it was offered within the last second is not stored yet.
-      offeredDigest:
-        (asking?.unit === undefined ? undefined : this.fleet.lastOffer(asking as UnitIdentity)) ?? offer?.digest,
-    };
+    return new KnownStanding(this.standings, this.fleet, state, asking);
   }
 
   /** Returns whether this server offers a unit a release for the first time, as far as it remembers. */
   private isFirst({ product, unit }: UnitIdentity, digest: string): boolean {
-    const id = `${product}\0${unit}\0${digest}`;
-    if (this.taken.has(id)) return false;
-    this.taken.add(id);
-    if (this.taken.size > MAX_TAKEN) {
-      const [oldest] = this.taken;
-      if (oldest !== undefined) this.taken.delete(oldest);
-    }
+    if (this.taken.get(digest, product, unit)) return false;
+    this.taken.set(digest, product, unit, true);
     return true;
+  }
+}
+
+/** What is known of a unit. Looked up when the decision needs it. */
+class KnownStanding implements Standing {
+  constructor(
+    readonly rollouts: Standings,
+    private readonly fleet: Fleet,
+    private readonly state: UnitState | undefined,
+    private readonly asking: Asking | undefined,
+  ) {}
+
+  get failedDigest(): string | undefined {
+    return this.lastFailure?.digest;
+  }
+
+  get failedVersion(): string | undefined {
+    const failure = this.lastFailure;
+    return failure?.digest === undefined ? failure?.version : undefined;
+  }
+
+  get failedBefore(): Standing['failedBefore'] {
+    return this.state?.earlier?.filter((one) => one.hasFailed);
+  }
+
+  get offeredDigest(): string | undefined {
+    const { asking, state, fleet } = this;
+    // What it was offered within the last second is not stored yet.
+    return (asking?.unit === undefined ? undefined : fleet.lastOffer(asking as UnitIdentity)) ?? state?.offer?.digest;
+  }
+
+  private get lastFailure(): UnitState['outcome'] {
+    const { outcome } = this.state ?? {};
+    return outcome?.outcome === 'failed' || outcome?.outcome === 'rejected' ? outcome : undefined;
   }
 }
