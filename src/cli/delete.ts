@@ -3,6 +3,7 @@ import { ConfigError, OtaError, reasonOf } from '../errors.js';
 import { newestFirst, versionOf } from '../firmware/select-version.js';
 import { createArtifactWriter, createRegistry } from '../registry/adapters.js';
 import type { Registry } from '../registry/index.js';
+import { byPlan } from './by-plan.js';
 import { VersionChecker, repositoryOf } from './version-checker.js';
 import { showRetries, StatusLine } from './progress.js';
 import { confirm } from './prompt.js';
@@ -34,7 +35,7 @@ export async function deleteVersion(
     return EXIT_KEPT;
   }
   await deleteTags(settings, repository, tags);
-  const next = await nextOf(registry, repository, settings).finally(() => line?.clear());
+  const next = await nextOf(registry, repository, settings, device).finally(() => line?.clear());
   process.stdout.write(`Deleted ${what}.\n${next}\n`);
   return EXIT_DELETED;
 }
@@ -68,10 +69,12 @@ async function deleteTags(settings: Settings, repository: string, tags: readonly
 }
 
 /** What devices get now, by the rules of the server; the version is deleted whether this is found out or not. */
-async function nextOf(registry: Registry, repository: string, settings: Settings): Promise<string> {
+async function nextOf(registry: Registry, repository: string, settings: Settings, device: string): Promise<string> {
   try {
-    const checker = await VersionChecker.create(registry, repository, settings);
+    const checker = await VersionChecker.create(registry, repository, settings, device);
     const current = await checker.current(await checker.all());
+    const plan = await checker.plan();
+    if (plan) return byPlan(plan, current, device);
     return current ? `Devices get ${current.version} next.` : 'Devices get none of the versions that are left.';
   } catch (error) {
     if (error instanceof OtaError && error.code === 'absent') return 'No version is left for devices.';

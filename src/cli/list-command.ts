@@ -26,7 +26,7 @@ export function listCommand(): Command {
       0: 'Devices get one of the versions.',
       1: 'Devices get no version.',
       2: 'An argument or an option is wrong.',
-      3: 'The registry could not be reached, or refused the request.',
+      3: 'The registry could not be reached, or refused the request; or the server would refuse the plan.',
     });
   return addFlags(command, [...VERIFY_VARIABLES, 'MAX_FIRMWARE_SIZE']).action(async (device: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));

@@ -3,7 +3,9 @@ import type { Settings } from '../config/index.js';
 import type { EspImage } from '../esp-image.js';
 import type { Candidate } from '../firmware/select-version.js';
 import { sizeText } from '../quantities.js';
-import { examine, isGood, shortDigest, type CheckedVersion, type Survey } from './version-checker.js';
+import { isGood, shortDigest, type CheckedVersion } from './checked-version.js';
+import { examine, type Survey } from './version-checker.js';
+import { byPlan, notedByPlan } from './by-plan.js';
 import { indented } from './layout.js';
 import { fitted } from './progress.js';
 import { isColourful, tableOf } from './table.js';
@@ -22,6 +24,8 @@ type Row = CheckedVersion & {
   readonly ignored: string | null;
   /** What the header of an ESP image says. */
   readonly esp: EspHeader | null;
+  /** What the plan says about the version. */
+  readonly planned: string | null;
 };
 
 interface EspHeader {
@@ -44,10 +48,11 @@ export function list(settings: Settings, device: string, { limit, json }: ListOp
         ...row,
         ignored: eligible.has(row.tag) ? null : ignoredBecause(row, settings),
         esp: headerOf(await checker.espImage(row)),
+        planned: notedByPlan(survey.plan, row.version) ?? null,
       })),
     );
     clear();
-    const lines = json ? [asJson(repository, rows, survey, all)] : asTable(rows, survey, all);
+    const lines = json ? [asJson(repository, rows, survey, all)] : asTable(rows, survey, all, device);
     for (const line of lines) process.stdout.write(`${line}\n`);
     return survey;
   });
@@ -67,12 +72,28 @@ function ignoredBecause({ version }: Candidate, { prereleases, minVersion }: Set
     : `older than --min-version ${minVersion ?? ''}`;
 }
 
-function asJson(repository: string, rows: readonly Row[], { current }: Survey, all: readonly Candidate[]): string {
+function asJson(
+  repository: string,
+  rows: readonly Row[],
+  { current, plan }: Survey,
+  all: readonly Candidate[],
+): string {
   const versions = rows.map((row) => ({ ...row, current: row.tag === current?.tag }));
-  return JSON.stringify({ repository, current: current?.version ?? null, total: all.length, versions });
+  return JSON.stringify({
+    repository,
+    current: current?.version ?? null,
+    plan: plan?.serial ?? null,
+    total: all.length,
+    versions,
+  });
 }
 
-function asTable(rows: readonly Row[], { current, failure }: Survey, all: readonly Candidate[]): string[] {
+function asTable(
+  rows: readonly Row[],
+  { current, failure, plan }: Survey,
+  all: readonly Candidate[],
+  device: string,
+): string[] {
   const hasChips = rows.some(({ esp }) => esp);
   const cells = rows.map((row) => [
     row.tag === current?.tag ? '→' : ' ',
@@ -90,7 +111,8 @@ function asTable(rows: readonly Row[], { current, failure }: Survey, all: readon
   );
   if (rows.length < all.length) lines.push(`${rows.length} of ${all.length} versions are listed. --limit 0 lists all.`);
   if (failure !== undefined) return lines;
-  if (!current) lines.push('Devices get none of these versions.');
+  if (plan) lines.push(byPlan(plan, current, device));
+  else if (!current) lines.push('Devices get none of these versions.');
   else if (!rows.some(({ tag }) => tag === current.tag)) lines.push(`Devices get ${current.version}.`);
   return lines;
 }
@@ -123,10 +145,14 @@ function signerOf({ signer }: Row): string {
 }
 
 /** Why the server passes the version over, and the tag where it is not the usual one. */
-function noteOf({ version, tag, ignored, reason, result }: Row): string {
+function noteOf({ version, tag, ignored, reason, result, planned }: Row): string {
   const why = ignored ?? (reason === null || result === 'no-firmware' ? reason : `${result}: ${reason}`);
   const usual = tag === version.replace('+', '_');
-  return [...(why === null ? [] : [why]), ...(usual ? [] : [`tag ${tag}`])].join('; ');
+  return [
+    ...(why === null ? [] : [why]),
+    ...(planned === null ? [] : [planned]),
+    ...(usual ? [] : [`tag ${tag}`]),
+  ].join('; ');
 }
 
 /** Green could be served, red could not; only on a terminal. */

@@ -8,7 +8,9 @@ export const VERIFY_VARIABLES = VARIABLES.filter(
   (variable) =>
     REGISTRY_VARIABLES.includes(variable) ||
     /^(?:COSIGN|SIGSTORE|SIGNATURE)_/.test(variable) ||
-    ['PRERELEASES', 'MIN_VERSION', 'FIRMWARE_FILE', 'MAX_UNVERIFIED', 'SIGNED_VERSION'].includes(variable),
+    ['PRERELEASES', 'MIN_VERSION', 'FIRMWARE_FILE', 'MAX_UNVERIFIED', 'SIGNED_VERSION', 'PLAN_PUB_KEY_PATH'].includes(
+      variable,
+    ),
 );
 
 /** `otaflux verify DEVICE`: what the server would say of each version, and why. */
@@ -28,7 +30,7 @@ export function verifyCommand(): Command {
       0: 'The server would serve a version.',
       1: 'The server would serve no version.',
       2: 'An argument or an option is wrong.',
-      3: 'The registry could not be reached, or refused the request.',
+      3: 'The registry could not be reached, or refused the request; or the server would refuse the plan.',
     });
   return addFlags(command, VERIFY_VARIABLES).action(async (device: string) => {
     const settings = parseSettings(await gather({ flags: givenFlags(command), environment: process.env }));

@@ -2,7 +2,9 @@ import { styleText } from 'node:util';
 import type { Settings } from '../config/index.js';
 import { OtaError } from '../errors.js';
 import { wantsSignatures } from '../signature/create-verifier.js';
-import { examine, isGood, shortDigest, type CheckedVersion, type Survey } from './version-checker.js';
+import { byPlan } from './by-plan.js';
+import { isGood, shortDigest, type CheckedVersion } from './checked-version.js';
+import { examine, type Survey } from './version-checker.js';
 import { isColourful, tableOf } from './table.js';
 
 /** More rows are not printed: nobody would read them. */
@@ -19,7 +21,7 @@ export function verify(settings: Settings, device: string, json: boolean): Promi
       );
     const survey = await checker.survey(candidates, candidates.slice(0, MAX_ROWS));
     clear();
-    print(survey, repository, json);
+    print(survey, repository, json, device);
     if (!json && !wantsSignatures(settings))
       process.stderr.write(
         'otaflux: no signature was checked, because no key and no identity is configured. Set --cosign-pub-key-path\n',
@@ -28,9 +30,11 @@ export function verify(settings: Settings, device: string, json: boolean): Promi
   });
 }
 
-function print({ rows, current: served }: Survey, repository: string, json: boolean): void {
+function print({ rows, current: served, plan }: Survey, repository: string, json: boolean, device: string): void {
   if (json) {
-    process.stdout.write(`${JSON.stringify({ repository, served: served?.version ?? null, versions: rows })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ repository, served: served?.version ?? null, plan: plan?.serial ?? null, versions: rows })}\n`,
+    );
     return;
   }
   const cells = rows.map((row) => [
@@ -44,6 +48,7 @@ function print({ rows, current: served }: Survey, repository: string, json: bool
   const table = tableOf([[' ', 'VERSION', 'DIGEST', 'RESULT', 'FORM', 'SIGNER OR REASON'], ...cells]);
   for (const [index, text] of table.entries())
     process.stdout.write(`${paint(text, index === 0 ? undefined : rows[index - 1])}\n`);
+  if (plan) process.stdout.write(`${byPlan(plan, served, device)}\n`);
 }
 
 /** Green is served or could be, red is not; only on a terminal. */

@@ -8,9 +8,12 @@ import { MAX_PASSED_OVER } from '../firmware/passed-over.js';
 import { repositoryPrefix } from '../firmware/repository-prefix.js';
 import { newestFirst, type Candidate } from '../firmware/select-version.js';
 import { Annotation, inlineContent, isRepositoryName, type Descriptor } from '../oci/index.js';
+import { PLAN_TAG, type Plan } from '../plan/plan.js';
 import { createRegistry } from '../registry/adapters.js';
 import type { Registry } from '../registry/index.js';
 import { whyNoDeviceId } from '../repository-name.js';
+import { isGood, type CheckedVersion } from './checked-version.js';
+import type { Source } from './plan/offline.js';
 import { showRetries, StatusLine } from './progress.js';
 import { createVerifier } from '../signature/create-verifier.js';
 
@@ -29,6 +32,8 @@ export interface Survey {
   readonly rows: readonly CheckedVersion[];
   readonly current?: CheckedVersion | undefined;
   readonly failure?: unknown;
+  /** The plan that decides it. */
+  readonly plan?: Plan | undefined;
 }
 
 /**
@@ -43,33 +48,13 @@ export async function examine(
   const repository = repositoryOf(settings, device);
   const line = StatusLine.on(process.stderr);
   const registry = await createRegistry(settings, showRetries(line));
-  const checker = await VersionChecker.create(registry, repository, settings);
+  const checker = await VersionChecker.create(registry, repository, settings, device);
   const { current, failure } = await show(checker, repository, () => line?.clear())
     .catch((error: unknown) => ({ current: undefined, failure: error }))
     .finally(() => line?.clear());
   if (failure === undefined) return current ? EXIT_SERVED : EXIT_NONE;
   process.stderr.write(`otaflux: ${reasonOf(failure)}\n`);
   return exitCodeOf(failure);
-}
-
-/** What the server would say of one version. */
-export interface CheckedVersion {
-  readonly version: string;
-  readonly tag: string;
-  /** Null when the tag names no manifest. */
-  readonly digest: string | null;
-  /** `trusted`, `unverified` when nothing is asked for, a Distrust, or `no-firmware`. */
-  readonly result: string;
-  readonly form: string | null;
-  readonly signer: string | null;
-  readonly signedAt: string | null;
-  /** What a legacy signature says it was made for. */
-  readonly reference: string | null;
-  readonly reason: string | null;
-  /** When it was made, as its annotation says. */
-  readonly created: string | null;
-  /** Bytes of the layer that holds the firmware. */
-  readonly size: number | null;
 }
 
 /** The repository of `device`, or ConfigError when there cannot be one. */
@@ -88,24 +73,40 @@ export class VersionChecker {
   private readonly locations = new Map<string, Location>();
   private readonly limit = pLimit(CONCURRENCY);
   private readonly signal = new AbortController().signal;
+  private planInForce: Promise<Plan | undefined> | undefined;
+  /** Whether the repository has the tag of a plan. */
+  private isPlanned = false;
 
   private constructor(
     private readonly registry: Registry,
     private readonly assessor: Assessor,
     private readonly repository: string,
     private readonly settings: Settings,
+    private readonly product: string,
   ) {}
 
-  static async create(registry: Registry, repository: string, settings: Settings): Promise<VersionChecker> {
+  static async create(
+    registry: Registry,
+    repository: string,
+    settings: Settings,
+    product: string,
+  ): Promise<VersionChecker> {
     const verifier = await createVerifier(settings, registry);
     const locator = new FirmwareLocator(registry, settings.firmwareFile);
     const assessor = new Assessor(registry, verifier, locator, settings.signedVersion);
-    return new VersionChecker(registry, assessor, repository, settings);
+    return new VersionChecker(registry, assessor, repository, settings, product);
+  }
+
+  /** What decides without a server. */
+  get source(): Source {
+    const { product, repository, settings, registry } = this;
+    return { product, repository, settings, registry, check: (candidate) => this.check(candidate) };
   }
 
   /** All versions, newest first, also those that the server ignores; rejects with OtaError `absent` when there is none. */
   async all(): Promise<Candidate[]> {
     const tags = await this.registry.listTags(this.repository, this.signal);
+    this.isPlanned = tags.includes(PLAN_TAG);
     const candidates = newestFirst(tags, { prereleases: true });
     if (candidates.length > 0) return candidates;
     throw new OtaError(
@@ -140,14 +141,39 @@ export class VersionChecker {
     const rows = await Promise.all(
       shown.map((candidate) => this.check(candidate).catch((error: unknown) => unread(candidate, error))),
     );
-    return this.current(all).then(
-      (current) => ({ rows, current }),
-      (failure: unknown) => ({ rows, failure }),
-    );
+    try {
+      const plan = await this.plan();
+      return { rows, plan, current: await this.current(all) };
+    } catch (failure) {
+      return { rows, failure };
+    }
   }
 
-  /** What the server would serve: the first good one of those that it looks at, within what one search passes over. */
+  /** Returns the plan of the product. Rejects with OtaError if the server would refuse it. */
+  async plan(): Promise<Plan | undefined> {
+    // A product without a plan must not load what plans need.
+    if (!this.isPlanned) return undefined;
+    return (this.planInForce ??= import('./plan/offline.js').then(({ planIn }) => planIn(this.source)));
+  }
+
+  /**
+   * What the server would serve to a client without a unit id: by the plan, or the first good one of those that it looks at,
+   * within what one search passes over.
+   */
   async current(candidates: readonly Candidate[]): Promise<CheckedVersion | undefined> {
+    const plan = await this.plan();
+    return plan ? this.currentBy(plan, this.eligible(candidates)) : this.newestOf(candidates);
+  }
+
+  private async currentBy(plan: Plan, candidates: readonly Candidate[]): Promise<CheckedVersion | undefined> {
+    const { selectOffline } = await import('./plan/offline.js');
+    const { source, product } = this;
+    const { release } = await selectOffline(source, plan, candidates, { product }, Date.now());
+    const candidate = release && candidates.find(({ version }) => version === release.version);
+    return candidate && this.check(candidate);
+  }
+
+  private async newestOf(candidates: readonly Candidate[]): Promise<CheckedVersion | undefined> {
     let untrusted = 0;
     let withoutFirmware = 0;
     for (const candidate of this.eligible(candidates)) {
@@ -240,10 +266,6 @@ export class VersionChecker {
     );
   }
 }
-
-export const isGood = ({ result }: CheckedVersion): boolean => result === 'trusted' || result === 'unverified';
-
-export const shortDigest = ({ digest }: CheckedVersion): string => (digest === null ? '-' : `${digest.slice(0, 19)}…`);
 
 function ifAbsent(error: unknown): object {
   if (error instanceof OtaError && error.code === 'absent') return {};

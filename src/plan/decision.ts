@@ -193,11 +193,10 @@ export class Decision<R extends Servable> {
 
   /** A unit that runs a higher version is not offered a lower one, unless that may not be offered or the plan says so. */
   private lower(entry: Entry<R>): Obstacle | undefined {
-    if (!this.relation(entry)?.isLower) return undefined;
-    return {
-      reason: 'newer',
-      finding: () => `the unit ${this.runs()}, which is higher than ${entry.release.version}`,
-    };
+    const { running } = this;
+    if (!running || !relationOf(entry, this.plan, running).isLower) return undefined;
+    const { version } = entry.release;
+    return { reason: 'newer', finding: () => `the unit runs ${running.text}, which is higher than ${version}` };
   }
 
   private notFitting(entry: Entry<R>): Obstacle | undefined {

@@ -5,6 +5,7 @@ export { Selector, type Asking, type Reason, type Selection, type Step } from '.
 export { PlanSelector } from './plan-selector.js';
 export { parsePlan } from './parse-plan.js';
 export { MAX_PLAN_BYTES } from './document.js';
+export { RecentUnits } from './recent-units.js';
 export { shareOf } from './shares.js';
 export {
   advance,

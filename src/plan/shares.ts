@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { RecentUnits } from '../recent-units.js';
+import { RecentUnits } from './recent-units.js';
 
 /** 2^48: six bytes, which a double can hold. */
 const RANGE = 2 ** 48;

@@ -4,6 +4,7 @@ import { ReleaseService, type CatalogueEntry, type Release } from '../firmware/i
 import { Fleet, RolloutLedger, type OfferedRelease, type UnitState } from '../fleet/index.js';
 import type { UnitIdentity } from '../identity.js';
 import {
+  RecentUnits,
   Selector,
   Standings,
   type Asking,
@@ -13,7 +14,6 @@ import {
   type Standing,
   type Step,
 } from '../plan/index.js';
-import { RecentUnits } from '../recent-units.js';
 
 /** A catalogue with a plan. */
 export type PlannedCatalogue = Catalogue<CatalogueEntry> & { readonly plan: NonNullable<Catalogue['plan']> };

@@ -1,7 +1,7 @@
 import { ConfigError, OtaError } from '../../errors.js';
 import { compareVersions, newestFirst } from '../../firmware/select-version.js';
 import type { Channel, Plan } from '../../plan/plan.js';
-import { isGood } from '../version-checker.js';
+import { isGood } from '../checked-version.js';
 import type { Change } from './change-plan.js';
 import { parsedPlan } from './checked-plan.js';
 import type { PlanContext } from './plan-context.js';

@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
 import { gather, parseSettings, type Settings } from '../../config/index.js';
 import { OtaError, ConfigError } from '../../errors.js';
-import type { Conditions } from '../../firmware/conditions.js';
 import type { Candidate } from '../../firmware/select-version.js';
 import type { Descriptor } from '../../oci/index.js';
 import { createArtifactWriter, createRegistry } from '../../registry/adapters.js';
 import type { ArtifactWriter, Registry } from '../../registry/index.js';
 import { givenFlags } from '../flags.js';
 import { showRetries, StatusLine } from '../progress.js';
-import { createPlanKeyVerifier, createVerifier } from '../../signature/create-verifier.js';
 import { signerOf, type SignOptions } from '../sign/sign-options.js';
 import type { Signer } from '../sign/manifest-signer.js';
-import { repositoryOf, VersionChecker, type CheckedVersion } from '../version-checker.js';
+import type { CheckedVersion } from '../checked-version.js';
+import { repositoryOf, VersionChecker } from '../version-checker.js';
+import type { Source } from './offline.js';
 import { PlanStore } from './plan-store.js';
 
 /** What a command about the plan of a product works with. */
@@ -26,7 +26,7 @@ export class PlanContext {
     readonly settings: Settings,
     readonly product: string,
     readonly repository: string,
-    private readonly registry: Registry,
+    readonly registry: Registry,
   ) {
     this.store = new PlanStore(registry, () => this.writer(), repository);
   }
@@ -66,21 +66,13 @@ export class PlanContext {
 
   /** Returns why the server does not take a plan with this manifest, or undefined if its signature is good. */
   async verify(manifest: Descriptor): Promise<string | undefined> {
-    const verifier =
-      (await createPlanKeyVerifier(this.settings, this.registry)) ??
-      (await createVerifier(this.settings, this.registry));
-    const verdict = await verifier.verify(this.repository, manifest, new AbortController().signal);
-    return verdict.trusted ? undefined : verdict.reason;
+    const { planRefusal } = await import('./offline.js');
+    return planRefusal(this, manifest);
   }
 
-  /** Returns what a version demands of units. */
-  async conditions({ version, digest }: CheckedVersion): Promise<Conditions | undefined> {
-    if (digest === null) return undefined;
-    const signal = new AbortController().signal;
-    const descriptor = await this.registry.resolve(this.repository, digest, signal);
-    const { content } = await this.registry.fetchManifest(this.repository, descriptor, signal);
-    const { conditionsIn } = await import('../../firmware/conditions.js');
-    return conditionsIn({ device: this.product, version, annotations: content.annotations ?? {} });
+  /** Returns what decides without a server. */
+  async source(): Promise<Source> {
+    return (await this.versionChecker()).source;
   }
 
   /** Removes the line with retries from the terminal. */
@@ -89,7 +81,7 @@ export class PlanContext {
   }
 
   private versionChecker(): Promise<VersionChecker> {
-    return (this.checker ??= VersionChecker.create(this.registry, this.repository, this.settings));
+    return (this.checker ??= VersionChecker.create(this.registry, this.repository, this.settings, this.product));
   }
 
   private writer(): Promise<ArtifactWriter> {

@@ -6,7 +6,7 @@ import { withSigning } from '../sign/sign-options.js';
 import { VERIFY_VARIABLES } from '../verify-command.js';
 
 /** Options of commands that read a plan and the versions of a product. */
-export const PLAN_VARIABLES: readonly Variable[] = [...VERIFY_VARIABLES, 'MAX_FIRMWARE_SIZE', 'PLAN_PUB_KEY_PATH'];
+export const PLAN_VARIABLES: readonly Variable[] = [...VERIFY_VARIABLES, 'MAX_FIRMWARE_SIZE'];
 
 export const PRODUCT = 'Device id, such as esp32.';
 export const VERSION = 'Semantic version, such as 1.5.0.';

@@ -1,6 +1,6 @@
 import { OtaError } from '../../errors.js';
 import { versionOf } from '../../firmware/select-version.js';
-import { isGood } from '../version-checker.js';
+import { isGood } from '../checked-version.js';
 import type { PlanContext } from './plan-context.js';
 import { planVersion } from './plan-context.js';
 
