@@ -54,4 +54,38 @@ describeWith(['cosign', 'openssl', 'docker-registry'], 'a plan that otaflux has 
       stderr: expect.stringContaining('is wrong. Set COSIGN_PASSWORD') as unknown,
     });
   });
+
+  it('is signed by the program cosign, which is called with the arguments that were given', async () => {
+    runProgram('env', [
+      'COSIGN_PASSWORD=secret',
+      'cosign',
+      'generate-key-pair',
+      '--output-key-prefix',
+      join(folder, 'own'),
+    ]);
+    const [key, pub] = [join(folder, 'own.key'), join(folder, 'own.pub')];
+    const url = ['--registry-url', registry.url];
+    const offline = '--use-signing-config=false --tlog-upload=false --allow-insecure-registry';
+    const change = ['rollout', 'start', 'by-cosign', '1.0.0', '--json', ...url];
+    const refused = await run([...change, '--sign', `cosign:--key ${key} ${offline}`], { COSIGN_PASSWORD: 'wrong' });
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('cosign ended with code 1, see its lines above') as unknown,
+    });
+    expect(await run(['plan', 'show', 'by-cosign', ...url])).toMatchObject({ code: 1 });
+    const done = await run([...change, '--sign', `cosign:--key ${key} ${offline}`], { COSIGN_PASSWORD: 'secret' });
+    expect(done).toMatchObject({ code: 0 });
+    // What cosign prints is not in the result.
+    expect(JSON.parse(done.stdout)).toMatchObject({ serial: 1 });
+    expect(await run(['plan', 'check', 'by-cosign', '--plan-pub-key-path', pub, ...url])).toMatchObject({ code: 0 });
+  });
+
+  it('is not pushed where there is no program cosign', async () => {
+    const change = ['rollout', 'start', 'without', '1.0.0', '--sign', 'cosign', '--registry-url', registry.url];
+    expect(await run(change, { PATH: '/nowhere' })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('there is no program cosign on the PATH') as unknown,
+    });
+    expect(await run(['plan', 'show', 'without', '--registry-url', registry.url])).toMatchObject({ code: 1 });
+  });
 });
