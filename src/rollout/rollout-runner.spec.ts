@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Subject } from 'rxjs';
 import { FakeClock } from '../../test/support/fake-clock.js';
 import { unitsBetween } from '../../test/support/shares.js';
@@ -110,6 +110,23 @@ rollouts:
     wait(100);
     expect(events).toHaveLength(3);
     expect(settled).toBe(3);
+  });
+
+  it('is examined again where that has failed, and the failure is told once', async () => {
+    begin(staged());
+    wait(1);
+    let calls = 0;
+    const halt = jest.spyOn(ledger, 'halt').mockImplementation(() => {
+      calls++;
+      throw new Error('the ledger is broken');
+    });
+    for (const unit of ['a', 'b', 'c', 'd']) await end(unit, 'failed');
+    for (let i = 0; i < 3; i++) runner.lookAtDue();
+    expect(calls).toBe(3);
+    expect(told()).toEqual(['stage 1']);
+    halt.mockRestore();
+    runner.lookAtDue();
+    expect(told()).toEqual(['stage 1', 'halted 1']);
   });
 
   it('waits for reports, says for what, and goes on when they come', async () => {

@@ -44,6 +44,8 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
   private readonly seen = new Map<string, Seen>();
   /** Products whose counts have changed since the last look. */
   private readonly counted = new Set<string>();
+  /** Products whose last look has failed. */
+  private readonly failing = new Set<string>();
   private readonly subscriptions: Subscription[] = [];
   private timer: Timer | undefined;
 
@@ -71,13 +73,13 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
         if (catalogue && tally(this.ledger, catalogue, change)) this.counted.add(change.product);
       }),
       this.ledger.changes.subscribe((product) => {
-        this.look(product);
+        this.lookAlone(product);
       }),
       this.releases.planChanges.subscribe((product) => {
-        this.look(product);
+        this.lookAlone(product);
       }),
     );
-    for (const product of this.releases.plannedProducts()) this.look(product);
+    for (const product of this.releases.plannedProducts()) this.lookAlone(product);
     this.timer = every(LOOK_MS, () => {
       this.lookAtDue();
     });
@@ -95,11 +97,24 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
     const due = new Set(this.counted);
     this.counted.clear();
     for (const [product, { dueMs }] of this.seen) if (nowMs >= dueMs) due.add(product);
-    for (const product of due) this.look(product);
+    for (const product of due) this.lookAlone(product);
+  }
+
+  /** Looks at the rollouts of a product. If that fails, those of the others still go on, and it is tried again. */
+  private lookAlone(product: string): void {
+    try {
+      this.look(product);
+      this.failing.delete(product);
+    } catch (error) {
+      this.counted.add(product);
+      if (this.failing.has(product)) return;
+      this.failing.add(product);
+      this.logger.error({ event: 'rollout.look_failed', device: product, ...explained(error) });
+    }
   }
 
   /** Looks at the rollouts of a product now. */
-  look(product: string): void {
+  private look(product: string): void {
     const catalogue = this.rollouts.planned(product);
     const before = this.seen.get(product);
     if (!catalogue) {
