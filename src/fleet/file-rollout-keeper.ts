@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -15,13 +16,18 @@ const entrySchema = z.tuple([z.string().min(1).max(255), z.string().min(1).max(2
 
 type Entry = readonly [product: string, key: string, record: RolloutRecord];
 
-/** Keeps the records in one file of CACHE_DIR, which is replaced as a whole. Nothing in it is trusted. */
+/**
+ * Keeps the records in one file of CACHE_DIR, which is replaced as a whole. Nothing in it is trusted. A halt is on disk at
+ * once, so that no kill takes it back.
+ */
 export class FileRolloutKeeper implements RolloutKeeper {
   private readonly logger = new Logger('RolloutLedger');
   private readonly entries = new Map<string, Entry>();
   private timer: Timer | undefined;
   private writing: Promise<void> = Promise.resolve();
   private failing = false;
+  /** Number of halts that were written at once. */
+  private halts = 0;
 
   private constructor(
     private readonly path: string,
@@ -42,8 +48,10 @@ export class FileRolloutKeeper implements RolloutKeeper {
 
   changed(product: string, key: string, record: RolloutRecord | undefined): void {
     const id = idOf([product, key]);
+    const isHalt = record?.halt !== undefined && this.entries.get(id)?.[2].halt === undefined;
     if (record) this.entries.set(id, [product, key, record]);
     else this.entries.delete(id);
+    if (isHalt) this.writeNow();
     this.timer ??= after(WRITE_MS, () => void this.write());
   }
 
@@ -61,20 +69,48 @@ export class FileRolloutKeeper implements RolloutKeeper {
 
   private async replace(): Promise<void> {
     const beside = `${this.path}.new`;
+    const { halts } = this;
     try {
       const file = await open(beside, 'w');
       try {
-        await file.writeFile(`[\n${[...this.entries.values()].map((entry) => JSON.stringify(entry)).join(',\n')}\n]\n`);
+        await file.writeFile(this.content());
         await file.sync();
       } finally {
         await file.close();
       }
+      // The file has a halt by now that this content lacks. It is written again, because the halt has set the timer.
+      if (halts !== this.halts) return;
       await rename(beside, this.path);
       this.failing = false;
     } catch (error) {
-      if (!this.failing) this.logger.error({ event: 'rollouts.store_failed', path: this.path, ...explained(error) });
-      this.failing = true;
+      this.failed(error);
     }
+  }
+
+  private writeNow(): void {
+    this.halts++;
+    const beside = `${this.path}.halt`;
+    try {
+      const file = openSync(beside, 'w');
+      try {
+        writeFileSync(file, this.content());
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+      renameSync(beside, this.path);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private content(): string {
+    return `[\n${[...this.entries.values()].map((entry) => JSON.stringify(entry)).join(',\n')}\n]\n`;
+  }
+
+  private failed(error: unknown): void {
+    if (!this.failing) this.logger.error({ event: 'rollouts.store_failed', path: this.path, ...explained(error) });
+    this.failing = true;
   }
 }
 

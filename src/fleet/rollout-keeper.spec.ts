@@ -53,10 +53,24 @@ describe.each(['STATE_DIR', 'CACHE_DIR'])('the ledger of rollouts in %s', (optio
 });
 
 describe('rollouts.json in CACHE_DIR', () => {
+  it('has a halt at once, also while it is being written without it', async () => {
+    const where = mkdtempSync(join(folder, 'halt'));
+    const file = join(where, 'rollouts.json');
+    const storage = await open({ CACHE_DIR: where });
+    storage.ledger.count('esp32', '1.4.0', { failed: 1 });
+    await until(() => existsSync(`${file}.new`) || existsSync(file), 'the begin of a write');
+    storage.ledger.halt('esp32', '1.5.0', { reason: 'too many', atMs: 6 });
+    expect(readFileSync(file, 'utf8')).toContain('too many');
+    storage.ledger.count('esp32', '1.5.0', { failed: 1 });
+    await close(storage);
+    expect(readFileSync(file, 'utf8')).toMatch(/"failed":1.*too many/s);
+    expect(readdirSync(where)).not.toContain('rollouts.json.halt');
+  });
+
   it('is written within a second, and as a whole', async () => {
     const where = mkdtempSync(join(folder, 'soon'));
     const storage = await open({ CACHE_DIR: where });
-    storage.ledger.halt('esp32', '1.5.0', { reason: 'too many', atMs: 6 });
+    storage.ledger.count('esp32', '1.5.0', { failed: 1 });
     await until(() => existsSync(join(where, 'rollouts.json')), 'the file');
     expect(JSON.parse(readFileSync(join(where, 'rollouts.json'), 'utf8'))).toHaveLength(1);
     expect(readdirSync(where)).toEqual(['rollouts.json']);

@@ -6,7 +6,10 @@ import type { RolloutRecord } from '../rollout-ledger.js';
 
 export type RolloutKey = [product: string, key: string];
 
-/** Keeps the records beside the units: a change is on disk with the next commit, which takes a few milliseconds. */
+/**
+ * Keeps the records beside the units: a change is on disk with the next commit, which takes a few milliseconds. A halt is on
+ * disk at once, so that no kill takes it back.
+ */
 export class LmdbRolloutKeeper implements RolloutKeeper {
   private readonly logger = new Logger('RolloutLedger');
   private writing: Promise<unknown> = Promise.resolve();
@@ -26,14 +29,28 @@ export class LmdbRolloutKeeper implements RolloutKeeper {
   changed(product: string, key: string, record: RolloutRecord | undefined): void {
     // LMDB ends the process if it is used afterwards.
     if (this.closed) return;
+    if (record?.halt) this.writeNow(product, key, record);
+    // Also after that: an older record may wait for the next commit.
     const written = record ? this.table.put([product, key], record) : this.table.remove([product, key]);
     this.writing = written.then(
       () => (this.failing = false),
       (error: unknown) => {
-        if (!this.failing) this.logger.error({ event: 'rollouts.store_failed', ...explained(error) });
-        this.failing = true;
+        this.failed(error);
       },
     );
+  }
+
+  private writeNow(product: string, key: string, record: RolloutRecord): void {
+    try {
+      this.table.putSync([product, key], record);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private failed(error: unknown): void {
+    if (!this.failing) this.logger.error({ event: 'rollouts.store_failed', ...explained(error) });
+    this.failing = true;
   }
 
   async close(): Promise<void> {
