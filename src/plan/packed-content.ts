@@ -32,6 +32,7 @@ type PackedRollout = [
   paused: Maybe<number | true>,
   downgrade: Maybe<number>,
   attempt: Maybe<number>,
+  reached: Maybe<number>,
 ];
 type Packed = [
   channels: Maybe<PackedChannel[]>,
@@ -97,7 +98,7 @@ function ruleOf([match, channel, version, where]: PackedRule): RuleContent {
 }
 
 function packedRollout(rollout: RolloutContent): PackedRollout {
-  const { version, starts, stages, channels, from, halt, rate, window, paused, downgrade, attempt } = rollout;
+  const { version, starts, stages, channels, from, halt, rate, window, paused, downgrade, attempt, reached } = rollout;
   return shortened([
     version,
     starts,
@@ -112,11 +113,12 @@ function packedRollout(rollout: RolloutContent): PackedRollout {
     paused === -Infinity ? true : paused === Infinity ? undefined : paused,
     flag(downgrade),
     attempt,
+    reached,
   ]);
 }
 
 function rolloutOf(packedOne: PackedRollout): RolloutContent {
-  const [version, starts, stages, channels, from, halt, rate, window, paused, downgrade, attempt] = packedOne;
+  const [version, starts, stages, channels, from, halt, rate, window, paused, downgrade, attempt, reached] = packedOne;
   return {
     version,
     starts: starts ?? undefined,
@@ -129,6 +131,7 @@ function rolloutOf(packedOne: PackedRollout): RolloutContent {
     paused: paused === true ? -Infinity : (paused ?? undefined),
     downgrade: downgrade === 1,
     attempt: attempt ?? undefined,
+    reached: reached ?? undefined,
   };
 }
 

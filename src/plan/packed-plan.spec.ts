@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { readFileSync } from 'node:fs';
 import { planText, VERSIONS, writtenPlans } from '../../test/support/plans/random-plans.js';
 import { parsePlan, type Plan, type Range } from './index.js';
 
@@ -34,6 +35,7 @@ rollouts:
     paused: 2026-11-26T08:00:00Z
     downgrade: true
     attempt: 3
+    reached: 2
   - { version: 1.6.0, window: { from: "23:00", to: "05:00" }, paused: true, halt: { failed: 0% } }
   - { version: 3.0.0, paused: false, stages: [], downgrade: false }
 yanked: [1.4.3]
@@ -64,7 +66,23 @@ function contentOf(plan: Plan): unknown {
   };
 }
 
+/** The keys of a JSON Schema, at any depth. */
+function keysIn(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  return Object.entries(schema).flatMap(([name, value]) => [
+    ...(name === 'properties' ? Object.keys(value as object) : []),
+    ...keysIn(value),
+  ]);
+}
+
 describe('a plan that nobody asked for', () => {
+  it('is tested with every key that a plan can have', () => {
+    const schema: unknown = JSON.parse(readFileSync('config/otaflux-plan.schema.json', 'utf8'));
+    const keys = keysIn(schema);
+    expect(keys).toContain('reached');
+    expect(keys.filter((key) => !new RegExp(`\\b${key}:`).test(EVERYTHING))).toEqual([]);
+  });
+
   it('says the same when it is asked again', () => {
     const texts = [
       EVERYTHING,
