@@ -182,7 +182,9 @@ export class Decision<R extends Servable> {
     const { asking } = this;
     const { rollout } = entry;
     if (asking.unit !== undefined || asking.running !== undefined || !rollout?.channels.has(channel.name)) return false;
-    return this.beyond(entry, rollout) === undefined && rollout.pausedAtMs !== -Infinity;
+    if (rollout.pausedAtMs === -Infinity || this.beyond(entry, rollout)) return false;
+    // What it would not be offered in the window either, it does not run.
+    return this.notFitting(entry) === undefined;
   }
 
   private same(entry: Entry<R>): Obstacle | undefined {

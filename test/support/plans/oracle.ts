@@ -33,10 +33,15 @@ export class Oracle {
 
   /** The highest release that a unit gets for going up, or undefined. Downgrades are left to `forbids`. */
   highest(shelf: readonly Shelved[]): Shelved | undefined {
-    const { runs } = this;
-    const allowed = shelf.filter((one) => this.forbids(one) === undefined);
-    const sorted = allowed.sort((a, b) => semver.compareBuild(b.version, a.version));
-    return sorted.find(({ version }) => runs === undefined || semver.compareBuild(version, runs) > 0);
+    const { runs, situation } = this;
+    // It may run what is closed for now already, and an older release would send it back until the next window.
+    const isUnknown = situation.unit === undefined && situation.running === undefined;
+    for (const one of [...shelf].sort((a, b) => semver.compareBuild(b.version, a.version))) {
+      const reason = this.forbids(one);
+      if (reason === undefined && (runs === undefined || semver.compareBuild(one.version, runs) > 0)) return one;
+      if (isUnknown && (reason === 'window' || reason === 'paused')) return undefined;
+    }
+    return undefined;
   }
 
   /** Why a unit must not be offered a release, or undefined. */
@@ -75,10 +80,16 @@ export class Oracle {
     let left = clock - Date.parse(rollout.starts);
     if (left < 0) return 'not started';
     if (rollout.from !== undefined && (runs === undefined || !inRange(runs, rollout.from, true))) return 'from';
-    for (const stage of rollout.stages) {
-      const days = Number(stage.for?.replace('d', ''));
-      if (left >= days * 86_400_000 && stage.until === undefined) {
-        left -= days * 86_400_000;
+    const { attempt = 1, reached } = rollout;
+    const isResumed = attempt > 1;
+    for (const [i, stage] of rollout.stages.entries()) {
+      const number = i + 1;
+      const lengthMs = Number(stage.for?.replace('d', '')) * 86_400_000;
+      // A later attempt begins with the stage that was reached, which waits for no reports.
+      const isPast = isResumed && number < (reached ?? 1);
+      const waits = stage.until !== undefined && !(isResumed && number <= (reached ?? Infinity));
+      if (isPast || (left >= lengthMs && !waits)) {
+        left = stage.until !== undefined && !isPast ? 0 : left - lengthMs;
         continue;
       }
       if (situation.unit === undefined) return 'no unit';
@@ -86,9 +97,12 @@ export class Oracle {
       break;
     }
     if (situation.offeredVersion === rollout.version) return undefined;
-    if (rollout.paused === true || (pausedAt !== undefined && situation.nowMs >= pausedAt)) return 'paused';
+    if (rollout.paused === true) return 'paused for good';
+    if (pausedAt !== undefined && situation.nowMs >= pausedAt) return 'paused';
     if (rollout.window && !this.isIn(rollout.window)) return 'window';
-    return rollout.rate !== undefined && !situation.mayOffer ? 'rate' : undefined;
+    // A client without a unit id cannot be counted.
+    const isCounted = rollout.rate !== undefined && situation.unit !== undefined;
+    return isCounted && !situation.mayOffer ? 'rate' : undefined;
   }
 
   private isIn({ from, to, zone = 'UTC' }: { from: string; to: string; zone?: string | undefined }): boolean {

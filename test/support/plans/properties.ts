@@ -39,6 +39,8 @@ export function offersWhatThePlanSays(runs: number): void {
       const goesUp = highest && oracle.pin === undefined && written.channels[oracle.channel]?.version === undefined;
       if (goesUp && plain(situation.running) !== highest.version)
         equal(release?.version, highest.version, 'the highest is offered');
+      else if (!highest && oracle.pin === undefined)
+        equal(goesUpTo(release, situation), undefined, 'nothing is offered');
     }),
     { numRuns: runs },
   );
@@ -77,6 +79,13 @@ export function stagesNeverShrink(runs: number): void {
     }),
     { numRuns: runs },
   );
+}
+
+/** The version that is offered, if it is higher than what the unit runs. */
+function goesUpTo(release: Servable | undefined, { running }: Situation): string | undefined {
+  const runs = plain(running);
+  if (release === undefined || (runs !== undefined && semver.valid(runs) === null)) return undefined;
+  return runs === undefined || semver.compareBuild(release.version, runs) > 0 ? release.version : undefined;
 }
 
 /** Whether the selector offers the version of a rollout to a unit, if nothing but its stages holds it back. */

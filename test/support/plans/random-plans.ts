@@ -28,6 +28,8 @@ export interface WrittenRollout {
   readonly window?: { from: string; to: string; zone?: string | undefined } | undefined;
   readonly paused?: boolean | string | undefined;
   readonly downgrade?: boolean | undefined;
+  readonly attempt?: number | undefined;
+  readonly reached?: number | undefined;
 }
 
 /** What a unit says, what is known of it, and when. */
@@ -99,7 +101,19 @@ const stages = fc
       })),
   );
 
-const rollout = fc.record({
+/** Most rollouts were never halted. */
+const resumption = fc.oneof(
+  { weight: 3, arbitrary: fc.constant({}) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      attempt: fc.integer({ min: 1, max: 3 }),
+      reached: optional(fc.integer({ min: 1, max: 6 })),
+    }),
+  },
+);
+
+const rolloutOnce = fc.record({
   version,
   channels: optional(fc.uniqueArray(channelName, { minLength: 1, maxLength: 3 })),
   from: optional(range),
@@ -119,6 +133,9 @@ const rollout = fc.record({
   ),
   downgrade: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
 });
+const rollout: fc.Arbitrary<WrittenRollout> = fc
+  .tuple(rolloutOnce, resumption)
+  .map(([one, resumed]) => ({ ...one, ...resumed }));
 
 const rule = fc
   .tuple(
@@ -168,12 +185,13 @@ export const shelves: fc.Arbitrary<readonly Shelved[]> = fc
   );
 
 export const situations: fc.Arbitrary<Situation> = fc.record({
-  unit: optional(unitId),
-  running: optional(
+  unit: fc.option(unitId, { nil: undefined, freq: 2 }),
+  running: fc.option(
     fc.oneof(
       { weight: 8, arbitrary: version },
       { weight: 1, arbitrary: fc.constantFrom('v1.4.2', 'nightly', '1.5.0_build.7', '') },
     ),
+    { nil: undefined, freq: 2 },
   ),
   hardware: optional(fc.constantFrom('rev-a', 'REV-B', 'x'.repeat(128))),
   channel: optional(fc.constantFrom('stable', 'beta', 'lab', 'nope', '__proto__')),
