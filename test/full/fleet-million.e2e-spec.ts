@@ -97,7 +97,7 @@ describe(`${UNITS.toLocaleString('en')} units in STATE_DIR`, () => {
     expect(total).toBe(UNITS);
     expect(seen[0]).toBe(unitName(0));
     const metrics = await (await fetch(`${full.management}/metrics`)).text();
-    expect(metrics).toContain('otaflux_units{product="product-0",version="1.0.0"} 50000');
+    expect(metrics).toContain(`otaflux_units{product="product-0",version="1.0.0"} ${UNITS / 20}`);
     const listedMb = rssMegabytes(full.server.pid);
 
     console.log(
