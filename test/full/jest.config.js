@@ -7,6 +7,6 @@ export default {
   rootDir: '../..',
   testPathIgnorePatterns: ['/node_modules/'],
   globals: { EVERYTHING: true },
-  // Each file may start several servers.
-  maxWorkers: Math.max(2, availableParallelism() - 1),
+  // Tests wait more than they compute, but each file may start several servers.
+  maxWorkers: Math.max(3, availableParallelism() - 1),
 };
