@@ -114,7 +114,7 @@ export class RolloutRunner implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   /** Looks at the rollouts of a product now. */
-  private look(product: string): void {
+  look(product: string): void {
     const catalogue = this.rollouts.planned(product);
     const before = this.seen.get(product);
     if (!catalogue) {
