@@ -65,12 +65,14 @@ function channelOf(name: string, { version, versions, prereleases = false }: Cha
 
 function ruleOf({ match, where, channel, version }: Contents<'units'>): IndexedRule {
   const condition = { match, where: where ? Object.entries(where).map(attributeTest) : [] };
+  // Most rules are looked up, and never tried.
+  let test: UnitRule['matches'] | undefined;
   const rule: UnitRule = {
     // Only people want to know it.
     get text() {
       return ruleText(match, where);
     },
-    matches: conditionTest(condition),
+    matches: (unit) => (test ??= conditionTest(condition))(unit),
     channel,
     version,
   };

@@ -49,13 +49,19 @@ export function relationOf(entry: Entry, plan: Plan, running: SemanticVersion): 
   return relation;
 }
 
-type Entries = Map<Channel | string, readonly Entry[]>;
+/** The releases that were looked up in a catalogue, by the channel or the version that was asked for. */
+interface LookedUp {
+  readonly catalogue: Catalogue;
+  readonly entries: Map<Channel | string, readonly Entry[]>;
+}
 
 /**
- * Created with the first answer from a catalogue, so that catalogues that nobody asks for cost nothing. They go with the
- * built plan.
+ * Where a built plan keeps what was looked up in the catalogue that was asked last. It goes with the built plan, so
+ * catalogues that nobody asks for cost nothing. WeakMaps would make the collection of garbage slow: there is one plan for each
+ * product.
  */
-const known = new WeakMap<Plan, WeakMap<Catalogue, Entries>>();
+const LOOKED_UP = Symbol('looked up');
+type LookingPlan = Plan & { [LOOKED_UP]?: LookedUp };
 
 /** Returns the releases of a channel, newest first. */
 export function entriesOf<R extends Servable>(
@@ -85,14 +91,15 @@ function remembered<R extends Servable>(
   key: Channel | string,
   create: () => Entry<R>[],
 ): readonly Entry<R>[] {
-  let ofPlan = known.get(plan);
-  if (!ofPlan) known.set(plan, (ofPlan = new WeakMap<Catalogue, Entries>()));
-  let byKey = ofPlan.get(catalogue);
-  if (!byKey) ofPlan.set(catalogue, (byKey = new Map<Channel | string, readonly Entry[]>()));
-  const found = byKey.get(key) as readonly Entry<R>[] | undefined;
+  const looking: LookingPlan = plan;
+  let lookedUp = looking[LOOKED_UP];
+  if (lookedUp?.catalogue !== catalogue)
+    looking[LOOKED_UP] = lookedUp = { catalogue, entries: new Map<Channel | string, readonly Entry[]>() };
+  const { entries } = lookedUp;
+  const found = entries.get(key) as readonly Entry<R>[] | undefined;
   if (found) return found;
   const created = create();
-  byKey.set(key, created);
+  entries.set(key, created);
   return created;
 }
 

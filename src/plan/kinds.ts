@@ -197,9 +197,9 @@ function rangeKind(includePrerelease: boolean): Kind<Range> {
     expected: 'a range of versions such as ">=1.0.0 <2.0.0", "^1.4.0" or "1.x"',
     schema: { type: 'string', minLength: 1, maxLength: MAX_RANGE, pattern: RANGE_CHARACTERS.source },
     read(text) {
-      if (text.length > MAX_RANGE || !RANGE_CHARACTERS.test(text)) return undefined;
       const same = known.get(text);
       if (same) return same;
+      if (text.length > MAX_RANGE || !RANGE_CHARACTERS.test(text)) return undefined;
       semver ??= createRequire(import.meta.url)('semver') as typeof Semver;
       const library = semver;
       try {
