@@ -4,7 +4,7 @@ import type { CheckedVersion } from './checked-version.js';
 /** Returns a line that says what a plan gives to devices, and how to find out the rest. */
 export function byPlan({ serial }: Plan, current: CheckedVersion | undefined, device: string): string {
   const what = current ? current.version : 'none of these versions';
-  return `By the plan (serial ${serial}), a device without a unit id gets ${what}. For a unit: otaflux why ${device} --unit UNIT`;
+  return `By the plan (serial ${serial}), a device without a unit id gets ${what}. To see what one unit gets, run otaflux why ${device} --unit UNIT`;
 }
 
 /** Returns what a plan says about a version, for the note in a list; undefined if it says nothing. */

@@ -6,6 +6,9 @@ import { FakeClock } from '../../test/support/fake-clock.js';
 import { until } from '../../test/support/service.js';
 import { parseSettings, type Settings } from '../config/index.js';
 import { createFleetStorage, type FleetStorage } from './create-fleet-store.js';
+import { LmdbRolloutKeeper, type RolloutKey } from './lmdb/lmdb-rollout-keeper.js';
+
+const NOTHING = { offered: 0, installed: 0, failed: 0 };
 
 const folder = mkdtempSync(join(tmpdir(), 'otaflux-rollouts-'));
 afterAll(() => {
@@ -49,6 +52,35 @@ describe.each(['STATE_DIR', 'CACHE_DIR'])('the ledger of rollouts in %s', (optio
     expect(after.ledger.find('esp32', 'gone')).toBeUndefined();
     expect(after.ledger.isShared).toBe(false);
     await close(after);
+  });
+});
+
+describe('the records of rollouts in LMDB', () => {
+  it('wait for the disk once for each halt, not for what units report after it', async () => {
+    const waits: string[] = [];
+    const puts: string[] = [];
+    const table = {
+      getRange: () => [{ key: ['esp32', '1.3.0'], value: { tally: NOTHING, halt: { reason: 'too many', atMs: 1 } } }],
+      putSync: ([, key]: RolloutKey) => waits.push(key),
+      put: ([, key]: RolloutKey) => Promise.resolve(puts.push(key) > 0),
+      remove: () => Promise.resolve(true),
+    };
+    const keeper = new LmdbRolloutKeeper(table as unknown as ConstructorParameters<typeof LmdbRolloutKeeper>[0]);
+    expect([...keeper.read()]).toHaveLength(1);
+    const halt = { reason: 'too many', atMs: 6 };
+    const changed = (key: string, halted: boolean): void => {
+      keeper.changed('esp32', key, { tally: NOTHING, stage: undefined, halt: halted ? halt : undefined });
+    };
+    changed('1.5.0', false);
+    for (let i = 0; i < 3; i++) changed('1.5.0', true);
+    // It was halted before the restart.
+    changed('1.3.0', true);
+    expect(waits).toEqual(['1.5.0']);
+    expect(puts).toHaveLength(5);
+    keeper.changed('esp32', '1.5.0', undefined);
+    changed('1.5.0', true);
+    expect(waits).toEqual(['1.5.0', '1.5.0']);
+    await keeper.close();
   });
 });
 

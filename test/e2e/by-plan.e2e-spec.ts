@@ -56,7 +56,7 @@ describe('list, verify and delete of a product with a plan', () => {
     const verified = await run(['verify', name, '--json', ...options()]);
     expect(JSON.parse(verified.stdout)).toMatchObject({ served: expected, plan: 7 });
     expect([listed.code, verified.code]).toEqual(expected === null ? [1, 1] : [0, 0]);
-    const sentence = `By the plan (serial 7), a device without a unit id gets ${expected ?? 'none of these versions'}. For a unit: otaflux why ${name} --unit UNIT\n`;
+    const sentence = `By the plan (serial 7), a device without a unit id gets ${expected ?? 'none of these versions'}. To see what one unit gets, run otaflux why ${name} --unit UNIT\n`;
     for (const command of ['list', 'verify']) {
       const { stdout } = await run([command, name, ...options()]);
       expect(stdout.endsWith(sentence)).toBe(true);

@@ -1,33 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { createHash, randomUUID } from 'node:crypto';
 import { parsePlan, PlanSelector } from '../../src/plan/index.js';
+import { EXAMPLE } from '../support/plans/example.js';
 import { FixedStandings, fuzzPlans, offersWhatThePlanSays, stagesNeverShrink } from '../support/plans/properties.js';
-
-/** All that the example of docs/plan.md has. */
-const EXAMPLE = `serial: 1
-channels:
-  stable: { versions: ">=1.0.0 <2.0.0" }
-  beta: { versions: ">=1.0.0", prereleases: true }
-  lab: { version: 2.0.0-rc.3 }
-default: stable
-units:
-  - { match: "lab-*", channel: lab }
-  - { match: "24:6f:28:aa:bb:cc", version: 1.4.2 }
-  - { where: { hardware: "rev-a" }, channel: stable }
-rollouts:
-  - version: 1.5.0
-    channels: [stable]
-    from: ">=1.4.0"
-    starts: 2026-11-25T08:00:00Z
-    stages:
-      - { percent: 1, for: 1d, until: { succeeded: 98%, least: 20 } }
-      - { percent: 10, for: 1d }
-      - { percent: 50, for: 2d }
-    halt: { failed: 5%, least: 20 }
-    rate: 500/h
-    window: { from: "01:00", to: "05:00", zone: Europe/Berlin }
-yanked: [1.4.3]
-`;
 
 /** 10,000 runs in all. */
 describe('random plans, catalogues, units and clocks', () => {
@@ -105,7 +80,7 @@ yanked: [1.4.3]
     const releases = ['1.5.0', '1.4.3', '1.4.2'].map((version) => ({ version, manifestDigest: `sha256:${version}` }));
     const catalogues = Array.from({ length: 5_000 }, (_, i) => {
       const product = `product-${i}`;
-      return { product, plan: parsePlan(EXAMPLE.replace('serial: 1', `serial: ${i + 1}`)), releases };
+      return { product, plan: parsePlan(EXAMPLE.replace('serial: 14', `serial: ${i + 1}`)), releases };
     });
     const standing = { rollouts: new FixedStandings([], true) };
     const selector = new PlanSelector();

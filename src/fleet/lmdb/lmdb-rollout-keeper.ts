@@ -12,6 +12,8 @@ export type RolloutKey = [product: string, key: string];
  */
 export class LmdbRolloutKeeper implements RolloutKeeper {
   private readonly logger = new Logger('RolloutLedger');
+  /** Rollouts whose halt is on disk. Units go on to report after it, and not each of them may wait for the disk. */
+  private readonly halted = new Set<string>();
   private writing: Promise<unknown> = Promise.resolve();
   private closed = false;
   private failing = false;
@@ -21,15 +23,19 @@ export class LmdbRolloutKeeper implements RolloutKeeper {
   *read(): Iterable<readonly [product: string, key: string, record: RolloutRecord]> {
     for (const { key, value } of this.table.getRange()) {
       const record = recordIn(value);
-      if (record) yield [key[0], key[1], record];
-      else this.logger.warn({ event: 'rollouts.unreadable', device: key[0], rollout: key[1] });
+      if (record) {
+        if (record.halt) this.halted.add(idOf(...key));
+        yield [key[0], key[1], record];
+      } else this.logger.warn({ event: 'rollouts.unreadable', device: key[0], rollout: key[1] });
     }
   }
 
   changed(product: string, key: string, record: RolloutRecord | undefined): void {
     // LMDB ends the process if it is used afterwards.
     if (this.closed) return;
-    if (record?.halt) this.writeNow(product, key, record);
+    const id = idOf(product, key);
+    if (!record?.halt) this.halted.delete(id);
+    else if (!this.halted.has(id) && this.writeNow(product, key, record)) this.halted.add(id);
     // Also after that: an older record may wait for the next commit.
     const written = record ? this.table.put([product, key], record) : this.table.remove([product, key]);
     this.writing = written.then(
@@ -40,11 +46,13 @@ export class LmdbRolloutKeeper implements RolloutKeeper {
     );
   }
 
-  private writeNow(product: string, key: string, record: RolloutRecord): void {
+  private writeNow(product: string, key: string, record: RolloutRecord): boolean {
     try {
       this.table.putSync([product, key], record);
+      return true;
     } catch (error) {
       this.failed(error);
+      return false;
     }
   }
 
@@ -58,3 +66,5 @@ export class LmdbRolloutKeeper implements RolloutKeeper {
     await this.writing;
   }
 }
+
+const idOf = (product: string, key: string): string => `${product}\0${key}`;
